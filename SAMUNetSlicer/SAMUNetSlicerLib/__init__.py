@@ -1,0 +1,9 @@
+"""SAMUNetSlicer's library: prompted segmentation of 3D volumes with SAM-UNet, with or without Slicer.
+
+Rooms, in the order in which data passes them (imports point only backwards along this line):
+networks <- inference <- volumes <- scene <- widgets / command line.
+"""
+
+from .project import VERSION as __version__
+
+__all__ = ["__version__"]

@@ -1,0 +1,1 @@
+"""Which models exist; recognise, verify, load and convert their files, tensors only."""

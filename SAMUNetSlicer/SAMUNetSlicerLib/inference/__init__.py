@@ -1,0 +1,1 @@
+"""One plane: prepare, encode once, cache, decode often."""

@@ -1,0 +1,169 @@
+"""The one interface behind which every network stands.
+
+`encode` turns a batch of prepared planes into an `Embedding` once; `decode` answers many prompts against it.
+A new family is one file in this folder that subclasses `PromptedNetwork`, and one line in `registry.py`.
+Networks keep no state between calls, so an embedding may be cached, moved and decoded in any order.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, Flag, auto
+
+import torch
+from torch import Tensor, nn
+
+
+class PromptKind(Flag):
+    """Kinds of prompt; a network states the set it was *trained* for."""
+
+    NONE = 0
+    BOX = auto()
+    POINTS = auto()
+    MASK = auto()
+
+
+class Resize(Enum):
+    """How a plane of H x W pixels becomes the network's square input."""
+
+    BILINEAR_LONGEST = "antialiased bilinear to the longest side, then padding right and bottom"
+    AREA_LONGEST = "area average to the longest side, then padding right and bottom"
+    NEAREST_SQUASH = "nearest neighbour to the full square, aspect not kept"
+    BILINEAR_SQUASH = "antialiased bilinear to the full square, aspect not kept"
+
+
+class Normalisation(Enum):
+    """How 8-bit RGB becomes the float32 that the network was trained on (before any padding)."""
+
+    IMAGENET = "(x - mean) / std with SAM's means and deviations on 0..255"
+    MIN_MAX = "(x - min) / (max - min) over the resized image, all channels together"
+    UNIT = "x / 255"
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What must happen to an 8-bit RGB plane before `PromptedNetwork.encode`.
+
+    input_size: side of the square input in pixels.
+    normalise_first: normalise before resizing (SAM-Med2D's predictor) rather than after.
+    """
+
+    input_size: int
+    resize: Resize
+    normalisation: Normalisation
+    normalise_first: bool = False
+
+
+@dataclass(frozen=True)
+class NetworkPrompts:
+    """B prompts in network input pixels, before the half-pixel shift that SAM's prompt encoder adds.
+
+    points_xy: (B, P, 2) float, or None.  point_labels: (B, P), 1 inside, 0 outside, -1 padding.
+    boxes_xyxy: (B, 4) float, half-open (x1 = last pixel + 1), or None.
+    mask_logits: (B, 1, S, S) float at the network's `mask_prompt_size`, or None.
+    plane_index: (B,) long, the encoded plane each prompt belongs to; None means plane 0 for all.
+    """
+
+    points_xy: Tensor | None = None
+    point_labels: Tensor | None = None
+    boxes_xyxy: Tensor | None = None
+    mask_logits: Tensor | None = None
+    plane_index: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if (self.points_xy is None) != (self.point_labels is None):
+            raise ValueError("points and their labels come together")
+        sizes = {len(t) for t in (self.points_xy, self.boxes_xyxy, self.mask_logits, self.plane_index) if t is not None}
+        if len(sizes) != 1:
+            raise ValueError(f"prompts of one batch need one common length, got {sorted(sizes)}")
+
+    def __len__(self) -> int:
+        present = (self.points_xy, self.boxes_xyxy, self.mask_logits, self.plane_index)
+        return next(len(t) for t in present if t is not None)
+
+    @property
+    def kinds(self) -> PromptKind:
+        kinds = PromptKind.NONE
+        if self.points_xy is not None:
+            kinds |= PromptKind.POINTS
+        if self.boxes_xyxy is not None:
+            kinds |= PromptKind.BOX
+        if self.mask_logits is not None:
+            kinds |= PromptKind.MASK
+        return kinds
+
+    def planes(self, device: torch.device) -> Tensor:
+        """(B,) long: the plane index of each prompt."""
+        if self.plane_index is None:
+            return torch.zeros(len(self), dtype=torch.long, device=device)
+        return self.plane_index.to(device)
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """Everything `decode` needs about N encoded planes: named tensors, first axis N."""
+
+    features: Mapping[str, Tensor]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.features.values())))
+
+    @property
+    def nbytes(self) -> int:
+        return sum(t.nbytes for t in self.features.values())
+
+    def select(self, planes: slice) -> Embedding:
+        """Some of the planes, without copying."""
+        return Embedding({name: t[planes] for name, t in self.features.items()})
+
+    def to(self, *args, **kwargs) -> Embedding:
+        """As `torch.Tensor.to`."""
+        return Embedding({name: t.to(*args, **kwargs) for name, t in self.features.items()})
+
+    @staticmethod
+    def concatenate(embeddings: list[Embedding]) -> Embedding:
+        names = embeddings[0].features
+        return Embedding({name: torch.cat([e.features[name] for e in embeddings]) for name in names})
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Answers to B prompts.
+
+    logits: (B, C, h, w) mask logits on the network's whole square input, > 0 inside; C candidate masks.
+    quality: (B, C) predicted IoU in [0, 1] (unclamped), or None for a network without a quality head.
+    """
+
+    logits: Tensor
+    quality: Tensor | None
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """What the rest of the program needs to know about a network family.
+
+    mask_prompt_size: side of the mask prompt's logits.
+    trained_prompts: kinds the published (or shipped) weights were trained for.
+    """
+
+    family: str
+    preprocessing: Preprocessing
+    mask_prompt_size: int
+    trained_prompts: PromptKind
+    description: str
+
+
+class PromptedNetwork(nn.Module, ABC):
+    """A network that segments a plane from prompts."""
+
+    spec: NetworkSpec
+
+    @abstractmethod
+    def encode(self, images: Tensor) -> Embedding:
+        """Encode (N, 3, S, S) prepared planes (see `spec.preprocessing`)."""
+
+    @abstractmethod
+    def decode(self, embedding: Embedding, prompts: NetworkPrompts) -> Decoded:
+        """Answer B prompts against the encoded planes that `prompts.plane_index` names."""

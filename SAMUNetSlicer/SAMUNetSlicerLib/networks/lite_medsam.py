@@ -1,0 +1,66 @@
+"""LiteMedSAM: TinyViT encoder and SAM decoder, trained for boxes by the MedSAM authors (Apache-2.0)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .base import (
+    Decoded,
+    Embedding,
+    NetworkPrompts,
+    NetworkSpec,
+    Normalisation,
+    Preprocessing,
+    PromptedNetwork,
+    PromptKind,
+    Resize,
+)
+from .sam_parts import attend, build_mask_decoder, build_prompt_encoder, encode_prompts, mask_logits
+from .tiny_vit import TinyVit
+
+INPUT_SIZE = 256
+
+
+class LiteMedSam(PromptedNetwork):
+    """Ma et al., "Segment Anything in Medical Images" (2024), the lightweight variant.
+
+    Only the first of SAM's four mask tokens was trained, so one mask comes out. Logits are 256 x 256.
+    """
+
+    spec = NetworkSpec(
+        family="lite_medsam",
+        preprocessing=Preprocessing(INPUT_SIZE, Resize.AREA_LONGEST, Normalisation.MIN_MAX),
+        mask_prompt_size=INPUT_SIZE,
+        trained_prompts=PromptKind.BOX,
+        description="LiteMedSAM: boxes only",
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.image_encoder = TinyVit()
+        self.prompt_encoder = build_prompt_encoder(embedding_size=64, input_size=INPUT_SIZE)
+        self.mask_decoder = build_mask_decoder()
+
+    def encode(self, images: Tensor) -> Embedding:
+        """(N, 3, 256, 256) in [0, 1] to {"image": (N, 256, 64, 64)}."""
+        return Embedding({"image": self.image_encoder(images)["embedding"]})
+
+    def decode(self, embedding: Embedding, prompts: NetworkPrompts) -> Decoded:
+        """Logits (B, 1, 256, 256) and predicted IoU (B, 1)."""
+        sparse, dense = encode_prompts(self.prompt_encoder, prompts)
+        image = embedding.features["image"]
+        decoder = self.mask_decoder
+        # SAM's tokens attend to each other, so the three untrained mask tokens must be present.
+        output_tokens = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
+        tokens, features = attend(
+            decoder.transformer,
+            output_tokens,
+            image[prompts.planes(image.device)],
+            self.prompt_encoder.get_dense_pe(),
+            sparse,
+            dense,
+        )
+        weights = decoder.output_hypernetworks_mlps[0](tokens[:, 1:2])
+        logits = mask_logits(weights, decoder.output_upscaling(features))
+        return Decoded(logits, decoder.iou_prediction_head(tokens[:, 0])[:, :1])
