@@ -1,0 +1,40 @@
+"""Result files appear whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from .errors import OutputError
+
+
+@contextlib.contextmanager
+def written_whole(path: str | os.PathLike) -> Iterator[BinaryIO]:
+    """Open a temporary neighbour of `path` for writing bytes; it takes the place of `path` once all is on the disk.
+
+    After any error, also an interruption, the neighbour is gone and a file that stood at `path` is untouched.
+    Raises OutputError where the folder is missing, may not be written or is full.
+    """
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise OutputError(f"The folder of {path} does not exist. Create it or choose another place.")
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder. Give the name of a file in it.")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with temporary.open("xb") as stream:
+            yield stream
+            stream.flush()
+            # A full network disk may say so only now, and a rename must not overtake the data.
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise OutputError(f"{path} could not be written: {reason}. Choose another place or free some room.") from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
