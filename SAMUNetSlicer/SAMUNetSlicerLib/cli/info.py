@@ -1,0 +1,67 @@
+"""`samunet info`: what is in a file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from ..errors import ExitCode
+from ..volumes.provenance import read_provenance
+from ..volumes.reading import describe_volume, read_volume
+from ..volumes.segmentation_file import read_segmentation
+
+HELP = "Show what a volume or a .seg.nrrd segmentation holds."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, help="volume, image, DICOM folder or .seg.nrrd")
+    parser.add_argument("--series", help="DICOM series to read where a folder holds several")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(arguments: argparse.Namespace) -> ExitCode:
+    if arguments.file.name.lower().endswith(".seg.nrrd"):
+        facts = _describe_segmentation(arguments.file)
+    else:
+        facts = describe_volume(read_volume(arguments.file, series_id=arguments.series))
+    if arguments.json:
+        print(json.dumps(facts, indent=2))
+    else:
+        _print_indented(facts)
+    return ExitCode.OK
+
+
+def _describe_segmentation(path: Path) -> dict:
+    geometry, segments = read_segmentation(path)
+    provenance = read_provenance(path)
+    voxel_ml = float(geometry.spacing_ijk.prod()) / 1000
+    return {
+        "kind": "segmentation",
+        "size": geometry.size_ijk.tolist(),
+        "spacing_mm": [round(float(s), 6) for s in geometry.spacing_ijk],
+        "segments": [
+            {
+                "name": s.name,
+                "voxels": int(s.mask_kji.sum()),
+                "volume_ml": round(float(s.mask_kji.sum()) * voxel_ml, 3),
+                "colour": [round(c, 3) for c in s.colour_rgb],
+                "provenance": json.loads(provenance[s.name].to_json()) if s.name in provenance else None,
+            }
+            for s in segments
+        ],
+    }
+
+
+def _print_indented(facts: dict, indent: str = "") -> None:
+    for key, value in facts.items():
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            print(f"{indent}{key}:")
+            for item in value:
+                _print_indented(item, indent + "  ")
+                print()
+        elif isinstance(value, dict):
+            print(f"{indent}{key}:")
+            _print_indented(value, indent + "  ")
+        else:
+            print(f"{indent}{key}: {value}")

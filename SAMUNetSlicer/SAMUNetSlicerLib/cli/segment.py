@@ -1,0 +1,127 @@
+"""`samunet segment`: from a volume and markups files to a `.seg.nrrd`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from ..checkpoints.loading import LoadedModel, load_network
+from ..errors import ExitCode, UserError
+from ..inference.devices import choose_device, describe_device
+from ..inference.predictor import PlanePredictor
+from ..inference.zoom import ZoomMode, ZoomPolicy
+from ..volumes.job import SegmentationJob
+from ..volumes.markups import collect_prompts
+from ..volumes.plane_source import VolumePlanes
+from ..volumes.planes import Orientation, PlaneStack, acquisition_orientation
+from ..volumes.prompts import BoxExtent
+from ..volumes.propagation import Direction, PlaneRange
+from ..volumes.reading import read_volume
+from ..volumes.results import result_provenance, result_segments
+from ..volumes.segmentation_file import write_segmentation
+from ..volumes.windows import default_window, parse_window
+from .defaults import DEFAULT_MODEL
+from .progress import shown
+
+HELP = "Segment a volume from points and boxes placed in Slicer (.mrk.json)."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("volume", type=Path, help="NRRD, NIfTI, MHA, DICOM folder, or a 2D image")
+    parser.add_argument("--series", help="DICOM series to read where a folder holds several")
+    parser.add_argument("--points", type=Path, nargs="+", action="extend", default=[], help="point lists")
+    parser.add_argument("--box", type=Path, nargs="+", action="extend", default=[], help="ROIs (boxes)")
+    parser.add_argument("--segment", nargs="+", action="extend", metavar="NAME", help="names of the segments")
+    parser.add_argument("--orientation", choices=["auto", *(o.value for o in Orientation)], default="auto")
+    parser.add_argument(
+        "--box-planes", choices=["centre", "all"], default="centre", help="planes that a box prompts (default: centre)"
+    )
+    parser.add_argument("--propagate", choices=[d.value for d in Direction], default=Direction.BOTH.value)
+    parser.add_argument("--range", type=_plane_range, metavar="FIRST:LAST", help="planes to stay within (from 0)")
+    parser.add_argument("--model", default=DEFAULT_MODEL, help=f"model name or checkpoint file ({DEFAULT_MODEL})")
+    parser.add_argument("--family", help="network family of a checkpoint whose layout two families share")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
+    parser.add_argument("--window", default="auto", help="auto, a CT preset, or LOWER:UPPER")
+    parser.add_argument("--zoom", choices=[z.value for z in ZoomMode], default=ZoomMode.ADAPTIVE.value)
+    parser.add_argument("--picture", type=Path, help="write a contact sheet (PNG) of the result")
+    parser.add_argument("--json", action="store_true", help="print a summary as JSON on standard output")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="the .seg.nrrd to write")
+
+
+def run(arguments: argparse.Namespace) -> ExitCode:
+    if not arguments.output.name.lower().endswith(".seg.nrrd"):
+        raise UserError(f"The output must end in .seg.nrrd, not {arguments.output.name}.")
+    extent = BoxExtent.ALL_PLANES if arguments.box_planes == "all" else BoxExtent.CENTRE_PLANE
+    prompts = collect_prompts(arguments.points, arguments.box, arguments.segment, extent)
+    volume = read_volume(arguments.volume, series_id=arguments.series)
+    window = parse_window(arguments.window) or default_window(volume)
+    if arguments.orientation == "auto":
+        orientation = acquisition_orientation(volume.geometry)
+    else:
+        orientation = Orientation(arguments.orientation)
+    planes = VolumePlanes(volume, PlaneStack(volume.geometry, orientation), window)
+    device = choose_device(arguments.device)
+    model = load_network(arguments.model, family=arguments.family, device=device)
+    predictor = PlanePredictor(model.network, device, ZoomPolicy(ZoomMode(arguments.zoom)))
+    print(f"{model.name} on {describe_device(device)}, {orientation.value} planes", file=sys.stderr)
+    job = SegmentationJob(planes, predictor, Direction(arguments.propagate), arguments.range)
+    finished = _run_until_done_or_stopped(job, prompts)
+    write_segmentation(
+        arguments.output,
+        volume.geometry,
+        result_segments(job.results),
+        result_provenance(job, model.family, model.sha256),
+    )
+    if arguments.picture:
+        # Only those who want a picture need matplotlib.
+        from ..evaluation.picture import contact_sheet
+
+        contact_sheet(arguments.picture, planes, job.results)
+    _report(arguments, job, model, finished)
+    return ExitCode.OK if finished else ExitCode.CANCELLED
+
+
+def _run_until_done_or_stopped(job: SegmentationJob, prompts) -> bool:
+    """Ctrl-C ends the work, not the result: what is finished is kept in the job. True if all was finished."""
+    try:
+        for _ in shown(job.run(prompts)):
+            pass
+    except KeyboardInterrupt:
+        print("Stopped; what is finished will be saved.", file=sys.stderr)
+        return False
+    return True
+
+
+def _report(arguments: argparse.Namespace, job: SegmentationJob, model: LoadedModel, finished: bool) -> None:
+    voxel_ml = float(job.planes.volume.geometry.spacing_ijk.prod()) / 1000
+    summary = {
+        "output": str(arguments.output),
+        "model": model.name,
+        "finished": finished,
+        "segments": {
+            name: {
+                "voxels": int(result.mask_kji.sum()),
+                "volume_ml": round(float(result.mask_kji.sum()) * voxel_ml, 3),
+                "planes": {str(r.index): r.confidence for r in result.planes.values()},
+            }
+            for name, result in job.results.items()
+        },
+    }
+    if arguments.json:
+        print(json.dumps(summary))
+        return
+    for name, facts in summary["segments"].items():
+        print(f"{name}: {facts['volume_ml']} ml on {len(facts['planes'])} planes")
+    print(f"Saved {arguments.output}")
+
+
+def _plane_range(text: str) -> PlaneRange:
+    try:
+        first, last = (int(part) for part in text.split(":"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a range of planes such as 10:42") from None
+    if not 0 <= first <= last:
+        raise argparse.ArgumentTypeError(f"'{text}' is empty: the first plane must not lie behind the last")
+    return PlaneRange(first, last)

@@ -1,0 +1,109 @@
+"""A contact sheet of a result: planes in a grid, contours in the segments' colours, the prompts that were given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+
+from ..atomic_file import written_whole
+from ..inference.prompts import PlanePrompts, Sign
+from ..volumes.job import SegmentResult
+from ..volumes.plane_source import VolumePlanes
+from ..volumes.sampling import voxels_to_mask
+from ..volumes.segments import default_colours
+
+COLUMNS = 5
+MOST_PLANES = 20
+_INCHES = 2.6  # per picture
+_REFERENCE_COLOUR = "white"
+
+
+def contact_sheet(
+    path: Path,
+    planes: VolumePlanes,
+    results: Mapping[str, SegmentResult],
+    reference_kji: Mapping[str, np.ndarray] | None = None,
+    title: str = "",
+) -> None:
+    """Write a PNG of the segmented planes (at most 20, the prompted ones always among them).
+
+    reference_kji: masks by segment name, drawn as dotted white contours. Raises OutputError where `path` cannot be
+    written.
+    """
+    chosen = choose_planes(results)
+    columns = min(COLUMNS, max(1, len(chosen)))
+    rows = max(1, -(-len(chosen) // columns))
+    figure = Figure(figsize=(columns * _INCHES, rows * _INCHES + 0.5), layout="constrained", facecolor="black")
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    colours = dict(zip(results, default_colours(list(results)), strict=True))
+    for axis in axes:
+        axis.set_axis_off()
+    for axis, index in zip(axes, chosen, strict=False):
+        _draw_plane(axis, planes, index, results, colours, reference_kji or {})
+    handles = [Line2D([], [], color=colour, label=name) for name, colour in colours.items()]
+    if reference_kji:
+        handles.append(Line2D([], [], color=_REFERENCE_COLOUR, linestyle=":", label="reference"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), labelcolor="white", frameon=False)
+    if title:
+        figure.suptitle(title, color="white", fontsize=10)
+    with written_whole(path) as stream:
+        FigureCanvasAgg(figure).print_png(stream)
+
+
+def choose_planes(results: Mapping[str, SegmentResult]) -> list[int]:
+    """Plane numbers to show: all that were segmented, thinned evenly where there are too many."""
+    prompted = sorted({i for result in results.values() for i in result.plane_prompts})
+    segmented = sorted({i for result in results.values() for i in result.planes})
+    if len(segmented) <= MOST_PLANES:
+        return segmented
+    room = max(0, MOST_PLANES - len(prompted))
+    others = [i for i in segmented if i not in prompted]
+    thinned = [others[i] for i in np.unique(np.linspace(0, len(others) - 1, room).round().astype(int))] if room else []
+    return sorted({*prompted, *thinned})
+
+
+def _draw_plane(
+    axis: Axes,
+    planes: VolumePlanes,
+    index: int,
+    results: Mapping[str, SegmentResult],
+    colours: Mapping[str, Sequence[float]],
+    reference_kji: Mapping[str, np.ndarray],
+) -> None:
+    plane, geometry = planes.stack[index], planes.volume.geometry
+    axis.imshow(planes.image(index).rgb)
+    for name, result in results.items():
+        if name in reference_kji:
+            _contour(axis, voxels_to_mask(reference_kji[name], plane, geometry), _REFERENCE_COLOUR, "dotted")
+        _contour(axis, voxels_to_mask(result.mask_kji, plane, geometry), colours[name], "solid")
+        if index in result.plane_prompts:
+            _draw_prompts(axis, result.plane_prompts[index], colours[name])
+    records = [result.planes[index] for result in results.values() if index in result.planes]
+    trust = min((r.confidence for r in records), default=0.0)
+    axis.set_title(f"plane {index}   confidence {trust:.2f}", color="white", fontsize=7, pad=2)
+
+
+def _contour(axis: Axes, mask_yx: np.ndarray, colour, style: str) -> None:
+    # Padded, so that contours close at the picture's border.
+    if mask_yx.any():
+        grid = np.pad(mask_yx, 1).astype(float)
+        xs, ys = np.arange(grid.shape[1]) - 1, np.arange(grid.shape[0]) - 1
+        axis.contour(xs, ys, grid, levels=[0.5], colors=[colour], linewidths=0.9, linestyles=style)
+
+
+def _draw_prompts(axis: Axes, prompts: PlanePrompts, colour) -> None:
+    if prompts.box_xyxy is not None:
+        x0, y0, x1, y1 = prompts.box_xyxy
+        # Pixel x covers x - .5 .. x + .5 of the picture.
+        corner, width, height = (x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0
+        axis.add_patch(Rectangle(corner, width, height, fill=False, edgecolor=colour, linestyle="--", linewidth=0.9))
+    for (x, y), sign in zip(prompts.points_xy, prompts.signs, strict=True):
+        marker = "+" if sign is Sign.POSITIVE else "x"
+        axis.plot(x, y, marker=marker, color="lime" if sign is Sign.POSITIVE else "red", markersize=6)

@@ -1,0 +1,32 @@
+"""Which processor does the work, in words a user understands."""
+
+from __future__ import annotations
+
+import torch
+
+from ..errors import UserError
+
+CHOICES = ("auto", "cpu", "cuda", "mps")
+
+
+def choose_device(wish: str = "auto") -> torch.device:
+    """The device for "auto", "cpu", "cuda", "cuda:1" or "mps". Raises UserError where it is not there."""
+    kind = wish.split(":")[0]
+    if kind not in CHOICES:
+        raise UserError(f"The device '{wish}' is not known. Choose one of {', '.join(CHOICES)}.")
+    if kind == "auto":
+        kind = wish = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise UserError("No usable NVIDIA GPU was found. Choose the device 'cpu', or install a CUDA build of PyTorch.")
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise UserError("Apple's GPU support is not available here. Choose the device 'cpu'.")
+    return torch.device(wish)
+
+
+def describe_device(device: torch.device) -> str:
+    """For example "the processor (CPU, 8 threads)" or "the graphics card (NVIDIA RTX A4000)"."""
+    if device.type == "cuda":
+        return f"the graphics card ({torch.cuda.get_device_name(device)})"
+    if device.type == "mps":
+        return "Apple's graphics processor (MPS)"
+    return f"the processor (CPU, {torch.get_num_threads()} threads)"

@@ -1,0 +1,109 @@
+"""The main job without a window: prompts on some planes, propagation to the others, one mask per segment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..errors import PromptError
+from ..inference.predictor import PlaneMask, PlanePredictor
+from ..inference.prompts import PlanePrompts
+from .plane_prompts import prompted_planes
+from .plane_source import VolumePlanes
+from .prompts import SegmentPrompts
+from .propagation import Direction, PlaneRange, Propagation, PropagationPolicy, PropagationStep, StopReason
+from .provenance import PlaneOrigin, PlaneRecord
+from .sampling import mask_to_voxels
+
+
+@dataclass(frozen=True)
+class PlaneDone:
+    """One plane of one segment is finished, or one walk over its planes has ended (then `stop` says why).
+
+    done and total count planes over all segments; `total` is an upper bound, since walks may stop early.
+    """
+
+    segment: str
+    index: int
+    confidence: float
+    done: int
+    total: int
+    stop: StopReason | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(eq=False)
+class SegmentResult:
+    """What is finished of one segment: its voxels, its planes and the prompts that each prompted plane was given."""
+
+    prompts: SegmentPrompts
+    mask_kji: np.ndarray
+    planes: dict[int, PlaneRecord] = field(default_factory=dict)
+    plane_prompts: Mapping[int, PlanePrompts] = field(default_factory=dict)
+
+
+@dataclass(eq=False)
+class SegmentationJob:
+    """Segments one volume from prompts. `results` holds what is finished at any time, so a job may be left early."""
+
+    planes: VolumePlanes
+    predictor: PlanePredictor
+    direction: Direction = Direction.BOTH
+    within: PlaneRange | None = None
+    policy: PropagationPolicy = field(default_factory=PropagationPolicy)
+    results: dict[str, SegmentResult] = field(default_factory=dict)
+
+    def run(self, segments: Sequence[SegmentPrompts]) -> Iterator[PlaneDone]:
+        """Work plane by plane. Raises PromptError, before any work, for prompts that cannot be used."""
+        if not segments:
+            raise PromptError("There are no prompts. Give at least one file with points or boxes.")
+        stack, geometry = self.planes.stack, self.planes.volume.geometry
+        prompted = {}
+        for segment in segments:
+            prompted[segment.segment] = on_planes = prompted_planes(segment, stack)
+            if not on_planes:
+                raise PromptError(f"The segment '{segment.segment}' has no prompt inside the volume.")
+            self.results[segment.segment] = SegmentResult(
+                segment, np.zeros(geometry.shape_kji, dtype=bool), plane_prompts=on_planes
+            )
+        total = sum(self._planes_to_visit(on_planes) for on_planes in prompted.values())
+        done = 0
+        for name, on_planes in prompted.items():
+            answers: dict[int, PlaneMask] = {}
+            for index, prompts in on_planes.items():
+                answer = self.predictor.predict(self.planes.image(index), prompts)
+                answers[index] = answer
+                trust = self._keep(name, index, answer, 1.0 if answer.mask.any() else 0.0, PlaneOrigin.PROMPTED)
+                done += 1
+                yield PlaneDone(name, index, trust, done, total, notes=answer.notes)
+            found = {index: answer for index, answer in answers.items() if answer.mask.any()}
+            walk = Propagation(self.planes, self.predictor, self.policy)
+            for step in walk.from_planes(found, self.direction, self.within):
+                done += step.answer is not None
+                yield self._record(name, step, done, total)
+
+    def _record(self, name: str, step: PropagationStep, done: int, total: int) -> PlaneDone:
+        if step.answer is None:
+            return PlaneDone(name, step.index, step.confidence, done, total, step.stop)
+        trust = self._keep(name, step.index, step.answer, step.confidence, PlaneOrigin.PROPAGATED)
+        return PlaneDone(name, step.index, trust, done, total)
+
+    def _keep(self, name: str, index: int, answer: PlaneMask, trust: float, origin: PlaneOrigin) -> float:
+        """Write the plane's voxels and its record; the confidence of a prompted plane is the network's own quality."""
+        if origin is PlaneOrigin.PROMPTED and answer.quality is not None:
+            trust = min(trust, answer.quality)
+        result = self.results[name]
+        block = mask_to_voxels(answer.logits, self.planes.stack[index], self.planes.volume.geometry)
+        block.write_into(result.mask_kji)
+        result.planes[index] = PlaneRecord(index, trust, origin)
+        return trust
+
+    def _planes_to_visit(self, on_planes: Mapping[int, PlanePrompts]) -> int:
+        if self.direction is Direction.NONE:
+            return len(on_planes)
+        reach = self.within or PlaneRange(0, len(self.planes) - 1)
+        first = min(on_planes) if self.direction is Direction.UP else reach.first
+        last = max(on_planes) if self.direction is Direction.DOWN else reach.last
+        return len(set(range(first, last + 1)) | set(on_planes))

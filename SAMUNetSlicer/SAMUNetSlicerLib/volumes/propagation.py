@@ -1,0 +1,184 @@
+"""From one segmented plane to its neighbours, plane by plane, until the object ends.
+
+A generator: each step costs one encode and one decode, so that any host can pace it, show it and stop it, and what
+was yielded is finished work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from itertools import zip_longest
+from typing import Protocol
+
+import numpy as np
+from scipy.ndimage import distance_transform_edt
+
+from ..inference.agreement import Appearance, confidence, intersection_over_union
+from ..inference.predictor import PlaneImage, PlaneMask, PlanePredictor
+from ..inference.prompts import PlanePrompts, Sign, bounding_box_xyxy
+from ..networks.base import PromptKind
+
+
+class Direction(Enum):
+    """Which way to go from the prompted plane; up is towards higher plane numbers."""
+
+    BOTH = "both"
+    UP = "up"
+    DOWN = "down"
+    NONE = "none"
+
+
+class StopReason(Enum):
+    """Why a walk ended."""
+
+    VANISHED = "the object vanished"
+    DRIFTED = "the mask no longer agrees with its neighbour"
+    END = "the end of the range was reached"
+
+
+class NeighbourRule(Enum):
+    """How the mask of a plane becomes the prompts of the next."""
+
+    BOX = "bounding box"
+    BOX_AND_POINT = "bounding box and the point deepest inside"
+    BOX_AND_MASK = "bounding box and the mask itself"
+
+
+class PlaneSource(Protocol):
+    """Numbered planes of one stack."""
+
+    def __len__(self) -> int: ...
+
+    def image(self, index: int) -> PlaneImage: ...
+
+
+@dataclass(frozen=True)
+class PropagationPolicy:
+    """When to stop, and how prompts pass on.
+
+    rule: None chooses by what the model was trained for.
+    margin: share of the box's longer side by which the neighbour's box is widened on every side (at least 1 pixel).
+    smallest_area: fewer pixels count as vanished.
+    lowest_iou, lowest_confidence: below either the walk has drifted and ends before that plane.
+    """
+
+    rule: NeighbourRule | None = None
+    margin: float = 0.03
+    smallest_area: int = 12
+    lowest_iou: float = 0.3
+    lowest_confidence: float = 0.25
+
+
+@dataclass(frozen=True, eq=False)
+class PropagationStep:
+    """One finished plane, or the end of one walk (then `answer` is None and `stop` says why)."""
+
+    index: int
+    direction: Direction
+    answer: PlaneMask | None
+    confidence: float
+    stop: StopReason | None = None
+
+
+@dataclass(frozen=True)
+class PlaneRange:
+    """Plane numbers first .. last, both included."""
+
+    first: int
+    last: int
+
+    def __contains__(self, index: int) -> bool:
+        return self.first <= index <= self.last
+
+
+@dataclass
+class Propagation:
+    """Walks over the planes of one stack with one predictor."""
+
+    planes: PlaneSource
+    predictor: PlanePredictor
+    policy: PropagationPolicy = field(default_factory=PropagationPolicy)
+
+    def from_plane(
+        self, start: int, answer: PlaneMask, direction: Direction = Direction.BOTH, within: PlaneRange | None = None
+    ) -> Iterator[PropagationStep]:
+        """Walk from the answered plane `start`, nearest planes first, both ways in turn for BOTH."""
+        within = within or PlaneRange(0, len(self.planes) - 1)
+        ways = {Direction.BOTH: (Direction.UP, Direction.DOWN), Direction.NONE: ()}.get(direction, (direction,))
+        walks = [self._walk(start, answer, way, within) for way in ways]
+        for steps in zip_longest(*walks):
+            yield from (step for step in steps if step is not None)
+
+    def from_planes(
+        self, answers: Mapping[int, PlaneMask], direction: Direction = Direction.BOTH, within: PlaneRange | None = None
+    ) -> Iterator[PropagationStep]:
+        """Walk from several answered planes; between two of them each goes half-way."""
+        within = within or PlaneRange(0, len(self.planes) - 1)
+        starts = sorted(answers)
+        for number, start in enumerate(starts):
+            low, high = within.first, within.last
+            if number > 0:
+                low = max(low, (starts[number - 1] + start) // 2 + 1)
+            if number + 1 < len(starts):
+                high = min(high, (start + starts[number + 1]) // 2)
+            yield from self.from_plane(start, answers[start], direction, PlaneRange(low, high))
+
+    def _walk(
+        self, start: int, answer: PlaneMask, direction: Direction, within: PlaneRange
+    ) -> Iterator[PropagationStep]:
+        step = 1 if direction is Direction.UP else -1
+        if not answer.mask.any():
+            yield PropagationStep(start, direction, None, 0.0, StopReason.VANISHED)
+            return
+        reference = Appearance.under(self.planes.image(start).rgb, answer.mask)
+        index = start + step
+        while index in within:
+            image = self.planes.image(index)
+            found = self.predictor.predict(image, self.next_prompts(answer), answer.crop)
+            trust, stop = self._judge(image, found, answer, reference)
+            if stop is not None:
+                yield PropagationStep(index, direction, None, trust, stop)
+                return
+            yield PropagationStep(index, direction, found, trust)
+            answer = found
+            index += step
+        yield PropagationStep(index - step, direction, None, 1.0, StopReason.END)
+
+    def next_prompts(self, answer: PlaneMask) -> PlanePrompts:
+        """The prompts that a plane's non-empty mask gives for the plane beside it."""
+        height, width = answer.mask.shape
+        x0, y0, x1, y1 = bounding_box_xyxy(answer.mask)
+        margin = max(1.0, self.policy.margin * max(x1 - x0, y1 - y0))
+        box = (max(0.0, x0 - margin), max(0.0, y0 - margin), min(width, x1 + margin), min(height, y1 + margin))
+        rule = self.policy.rule or default_rule(self.predictor.trained_prompts)
+        if rule is NeighbourRule.BOX_AND_MASK:
+            return PlanePrompts(box_xyxy=box, mask=answer.logits)
+        if rule is NeighbourRule.BOX_AND_POINT:
+            return PlanePrompts(points_xy=(deepest_point_xy(answer.mask),), signs=(Sign.POSITIVE,), box_xyxy=box)
+        return PlanePrompts(box_xyxy=box)
+
+    def _judge(
+        self, image: PlaneImage, found: PlaneMask, neighbour: PlaneMask, reference: Appearance
+    ) -> tuple[float, StopReason | None]:
+        mask = found.mask
+        if np.count_nonzero(mask) < self.policy.smallest_area:
+            return 0.0, StopReason.VANISHED
+        overlap = intersection_over_union(mask, neighbour.mask)
+        trust = confidence(found, overlap, reference.likeness(Appearance.under(image.rgb, mask)))
+        if overlap < self.policy.lowest_iou or trust < self.policy.lowest_confidence:
+            return trust, StopReason.DRIFTED
+        return trust, None
+
+
+def default_rule(trained: PromptKind) -> NeighbourRule:
+    """The most informative rule that the model was trained for."""
+    return NeighbourRule.BOX_AND_MASK if PromptKind.MASK in trained else NeighbourRule.BOX
+
+
+def deepest_point_xy(mask_yx: np.ndarray) -> tuple[float, float]:
+    """The pixel farthest from the border of a non-empty mask (the picture's own border counts as border)."""
+    depth = distance_transform_edt(np.pad(mask_yx, 1))[1:-1, 1:-1]
+    row, column = np.unravel_index(int(depth.argmax()), depth.shape)
+    return float(column), float(row)

@@ -1,0 +1,33 @@
+"""From a finished (or stopped) job to segments with their provenance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from .job import SegmentationJob, SegmentResult
+from .planes import PlaneStack
+from .provenance import Provenance
+from .segments import Segment, named_segments
+from .windows import Window
+
+
+def result_segments(results: Mapping[str, SegmentResult]) -> list[Segment]:
+    """One segment per name, with the default colour and terminology of its name."""
+    return named_segments({name: result.mask_kji for name, result in results.items()})
+
+
+def result_provenance(job: SegmentationJob, model_family: str, model_sha256: str) -> dict[str, Provenance]:
+    """By segment name: model, window, orientation, prompts, planes and their confidences."""
+    stack = job.planes.stack
+    orientation = stack.orientation.value if isinstance(stack, PlaneStack) else "oblique"
+    shared = Provenance(model_family, model_sha256, describe_window(job.planes.window), orientation)
+    return {
+        name: replace(shared.of(result.prompts), planes=tuple(result.planes[i] for i in sorted(result.planes)))
+        for name, result in job.results.items()
+    }
+
+
+def describe_window(window: Window | None) -> str:
+    """For example "abdomen -160:240"; "colour" for RGB."""
+    return "colour" if window is None else f"{window.name} {window.lower:g}:{window.upper:g}"
