@@ -42,6 +42,13 @@ class Normalisation(Enum):
     UNIT = "x / 255"
 
 
+class CoordinateScale(Enum):
+    """How plane coordinates become network coordinates."""
+
+    PER_AXIS = "by the resized size over the plane's size, each axis by itself"
+    UNIFORM = "by the input size over the plane's longest side, both axes alike"
+
+
 @dataclass(frozen=True)
 class Preprocessing:
     """What must happen to an 8-bit RGB plane before `PromptedNetwork.encode`.
@@ -54,6 +61,7 @@ class Preprocessing:
     resize: Resize
     normalisation: Normalisation
     normalise_first: bool = False
+    coordinates: CoordinateScale = CoordinateScale.PER_AXIS
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from .base import (
+    CoordinateScale,
     Decoded,
     Embedding,
     NetworkPrompts,
@@ -30,7 +31,9 @@ class LiteMedSam(PromptedNetwork):
 
     spec = NetworkSpec(
         family="lite_medsam",
-        preprocessing=Preprocessing(INPUT_SIZE, Resize.AREA_LONGEST, Normalisation.MIN_MAX),
+        preprocessing=Preprocessing(
+            INPUT_SIZE, Resize.AREA_LONGEST, Normalisation.MIN_MAX, coordinates=CoordinateScale.UNIFORM
+        ),
         mask_prompt_size=INPUT_SIZE,
         trained_prompts=PromptKind.BOX,
         description="LiteMedSAM: boxes only",

@@ -115,7 +115,7 @@ class SamUnetTiny(PromptedNetwork):
 
     spec = NetworkSpec(
         family="sam_unet_tiny",
-        preprocessing=Preprocessing(INPUT_SIZE, Resize.AREA_LONGEST, Normalisation.MIN_MAX),
+        preprocessing=Preprocessing(INPUT_SIZE, Resize.BILINEAR_LONGEST, Normalisation.MIN_MAX),
         mask_prompt_size=MASK_SIZE,
         trained_prompts=PromptKind.BOX | PromptKind.POINTS | PromptKind.MASK,
         description="SAM-UNet on TinyViT: points, boxes and masks",
