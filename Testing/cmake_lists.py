@@ -47,7 +47,10 @@ def with_lists(cmake_text: str, module_folder: Path) -> str:
         listed(cmake_text, kind)
         lines = "".join(f"  {name}\n" for name in names)
         cmake_text = re.sub(
-            rf"(# begin of the {kind}\n).*?(  # end of the {kind}\n)", rf"\g<1>{lines}\g<2>", cmake_text, flags=re.DOTALL
+            rf"(# begin of the {kind}\n).*?(  # end of the {kind}\n)",
+            rf"\g<1>{lines}\g<2>",
+            cmake_text,
+            flags=re.DOTALL,
         )
     return cmake_text
 

@@ -1,0 +1,199 @@
+"""What is installed is what is in the tree: in Slicer by CMake's lists, elsewhere as a wheel."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+import cmake_lists
+import repository
+from repository import LIBRARY, MODULE_FOLDER, ROOT
+from requirements_guard import need
+from SAMUNetSlicerLib import project
+
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+SLICERS_OWN = {"numpy", "scipy", "simpleitk", "requests", "pillow", "pydicom", "packaging"}
+# Only where there is no Slicer: the command line, its pictures and progress, training, evaluation.
+NOT_IN_SLICER = {"cli", "demo", "learning", "evaluation"}
+INDEX_LIMIT_BYTES = 100e6
+PROVIDERS = packages_distributions()
+
+
+def requirements(lines) -> dict[str, Requirement]:
+    parsed = [Requirement(line) for line in lines if line.strip() and not line.startswith("#")]
+    return {canonicalize_name(r.name): r for r in parsed}
+
+
+CORE = requirements(PYPROJECT["dependencies"])
+EXTRAS = {extra: requirements(lines) for extra, lines in PYPROJECT["optional-dependencies"].items()}
+IN_SLICER = requirements((MODULE_FOLDER / "Resources" / "requirements.txt").read_text(encoding="utf-8").splitlines())
+
+
+def distributions_imported(module: str, path: Path, when) -> set[str]:
+    """The distributions whose modules a file imports, by canonical name."""
+    names = repository.third_party(when(path)) - {"slicer", "vtk", "qt", "ctk"}
+    unknown = names - set(PROVIDERS)
+    assert not unknown, f"{module} imports {unknown}, which nothing installed provides"
+    return {canonicalize_name(PROVIDERS[name][0]) for name in names}
+
+
+# -- Slicer
+
+
+def test_slicer_packages_exactly_what_the_folder_holds():
+    text = (MODULE_FOLDER / "CMakeLists.txt").read_text(encoding="utf-8")
+    wanted = {"scripts": cmake_lists.scripts_in(MODULE_FOLDER), "resources": cmake_lists.resources_in(MODULE_FOLDER)}
+    for kind, names in wanted.items():
+        listed = cmake_lists.listed(text, kind)
+        assert not set(names) ^ set(listed), "run: python Testing/cmake_lists.py --write"
+        assert listed == names, "sorted and without repetition"
+
+
+def test_every_file_that_slicer_packages_exists():
+    """CMake stops the build at a listed file that does not."""
+    text = (MODULE_FOLDER / "CMakeLists.txt").read_text(encoding="utf-8")
+    names = cmake_lists.listed(text, "scripts") + cmake_lists.listed(text, "resources")
+    assert not [name for name in names if not (MODULE_FOLDER / name).is_file()]
+
+
+def test_a_new_file_comes_into_the_lists_and_a_deleted_one_leaves(tmp_path):
+    library = tmp_path / "SAMUNetSlicerLib" / "room"
+    library.mkdir(parents=True)
+    (tmp_path / "Resources" / "UI").mkdir(parents=True)
+    (tmp_path / "Resources" / "UI" / "panel.ui").touch()
+    (tmp_path / "Resources" / ".hidden").touch()
+    (library / "__pycache__").mkdir()
+    (library / "__pycache__" / "new.pyc").touch()
+    (library / "new.py").touch()
+    (library / "terms.json").touch()
+    marks = "# begin of the {0}\n  gone.{0}\n  # end of the {0}\n"
+    empty = marks.format("scripts") + marks.format("resources")
+    text = cmake_lists.with_lists(empty, tmp_path)
+    assert cmake_lists.listed(text, "scripts") == ["SAMUNetSlicer.py", "SAMUNetSlicerLib/room/new.py"]
+    assert cmake_lists.listed(text, "resources") == ["Resources/UI/panel.ui", "SAMUNetSlicerLib/room/terms.json"]
+    assert cmake_lists.with_lists(text, tmp_path) == text
+
+
+def test_the_repository_is_small_enough_for_the_extensions_index():
+    assert sum(p.stat().st_size for p in repository.tracked_files()) < 0.9 * INDEX_LIMIT_BYTES
+
+
+def test_slicer_is_told_of_every_package_that_it_does_not_bring():
+    wanted = set()
+    for module, path in repository.library_modules().items():
+        if module.partition(".")[0] not in NOT_IN_SLICER:
+            wanted |= distributions_imported(module, path, repository.imports_on_import)
+    assert wanted - SLICERS_OWN - {"torch"} <= set(IN_SLICER)
+
+
+def test_slicers_packages_are_among_the_librarys_and_leave_torch_alone():
+    assert not {"torch", "torchvision"} & set(IN_SLICER)
+    declared = CORE | EXTRAS["headless"]
+    assert {n: r.specifier for n, r in IN_SLICER.items()} == {n: declared[n].specifier for n in IN_SLICER}
+
+
+# -- pip
+
+
+def test_every_package_that_the_library_imports_is_declared():
+    for module, path in repository.library_modules().items():
+        optional = EXTRAS["train"] if module.startswith("learning") else {}
+        at_import = distributions_imported(module, path, repository.imports_on_import)
+        assert at_import <= set(CORE | optional), f"{module}: declare it in pyproject.toml"
+        anywhere = distributions_imported(module, path, repository.imports)
+        assert anywhere <= {n for part in (CORE, *EXTRAS.values()) for n in part}, f"{module}: declare it as an extra"
+
+
+def test_nothing_asks_for_torchvision():
+    declared = {n for part in (CORE, *EXTRAS.values()) for n in part}
+    assert "torchvision" not in declared
+    assert "torchvision" not in (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    importers = [
+        m
+        for m, p in repository.library_modules().items()
+        if "torchvision" in repository.third_party(repository.imports(p))
+    ]
+    assert not importers
+
+
+def test_the_pinned_versions_are_versions_that_are_asked_for():
+    pins = requirements((ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines())
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    pins |= requirements(re.findall(r"^TORCH \?= (\S+)$", makefile, re.MULTILINE))
+    assert "torch" in pins
+    for name, wanted in [item for part in (CORE, *EXTRAS.values()) for item in part.items()]:
+        assert name in pins, f"{name} is not pinned in constraints.txt"
+        (pin,) = pins[name].specifier
+        assert pin.operator == "=="
+        assert wanted.specifier.contains(Version(pin.version)), f"{pins[name]} is not {wanted}"
+
+
+def test_the_command_has_its_function():
+    module, _, function = PYPROJECT["scripts"]["samunet"].partition(":")
+    path = repository.library_modules()[module.removeprefix("SAMUNetSlicerLib.")]
+    body = repository.syntax_tree(path).body
+    defined = {node.name for node in body if isinstance(node, ast.FunctionDef)}
+    imported = {a.asname or a.name for node in body if isinstance(node, ast.ImportFrom) for a in node.names}
+    assert function in defined | imported
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    """The wheel of this tree, built without the network."""
+    need("hatchling")
+    folder = tmp_path_factory.mktemp("wheel")
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+    build = [*pip, "wheel", "--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", str(folder), str(ROOT)]
+    done = subprocess.run(build, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def test_the_wheel_holds_the_library_and_the_resources(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        names = {n for n in archive.namelist() if ".dist-info/" not in n}
+    library = cmake_lists.scripts_in(MODULE_FOLDER)[1:]
+    files = cmake_lists.resources_in(MODULE_FOLDER)
+    resources = [f"{LIBRARY.name}/{f}" if f.startswith("Resources/") else f for f in files]
+    assert names == {*library, *resources}, "with nothing beside the one package"
+    assert any(re.search(r"/Resources/Weights/.+\.safetensors$", n) for n in names)
+    assert wheel.name.startswith(f"samunetslicer-{project.VERSION}-py3-none-any")
+
+
+def test_an_installed_wheel_finds_its_own_weights(wheel, tmp_path):
+    target = tmp_path / "site"
+    with zipfile.ZipFile(wheel) as archive:  # what installing a wheel of pure Python does
+        archive.extractall(target)
+    script = (
+        "import json, SAMUNetSlicerLib\n"
+        "from SAMUNetSlicerLib.checkpoints.places import weights_folder\n"
+        "folder = weights_folder()\n"
+        "print(json.dumps([SAMUNetSlicerLib.__version__, str(folder), sorted(p.name for p in folder.iterdir())]))\n"
+    )
+    # -P and a clean PYTHONPATH keep this checkout out of sight.
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", f"import sys; sys.path.insert(0, {str(target)!r})\n{script}"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    version, folder, names = json.loads(done.stdout)
+    assert version == project.VERSION
+    assert Path(folder) == (target / "SAMUNetSlicerLib" / "Resources" / "Weights").resolve()
+    shipped = {p.name for p in (MODULE_FOLDER / "Resources" / "Weights").iterdir() if not p.name.startswith(".")}
+    assert shipped == set(names)
