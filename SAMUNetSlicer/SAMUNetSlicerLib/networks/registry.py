@@ -13,24 +13,37 @@ from ..errors import ModelError
 from .base import PromptedNetwork
 from .resnet import Backbone
 
+_SAM_UNET_TOKEN = "mask_decoder.med_token.weight"
+
 
 @dataclass(frozen=True)
 class FamilyEntry:
-    """Where a family's class stands (its module is imported when first built), and its arguments."""
+    """Where a family's class stands (its module is imported when first built), its arguments and how it is known.
+
+    markers: names of tensors which, all present, tell that a checkpoint is of this family; none where it shares its
+    layout with an earlier family, so that only a hash or the user can tell.
+    """
 
     module: str
     name: str
+    markers: tuple[str, ...]
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
     def build(self) -> PromptedNetwork:
+        """A new network on torch's default device."""
         return getattr(import_module(f".{self.module}", __package__), self.name)(**self.arguments)
 
 
+# Checkpoints are compared with the markers in this order: the special ones first, plain SAM last.
 FAMILIES: dict[str, FamilyEntry] = {
-    "sam_unet_res34": FamilyEntry("sam_unet", "SamUnet", {"backbone": Backbone.RESNET34}),
-    "sam_unet_res50": FamilyEntry("sam_unet", "SamUnet", {"backbone": Backbone.RESNET50}),
-    "sam_unet_tiny": FamilyEntry("sam_unet_tiny", "SamUnetTiny"),
-    "lite_medsam": FamilyEntry("lite_medsam", "LiteMedSam"),
+    "sam_unet_res50": FamilyEntry(
+        "sam_unet", "SamUnet", ("resnet.stage1.0.conv3.weight", _SAM_UNET_TOKEN), {"backbone": Backbone.RESNET50}
+    ),
+    "sam_unet_res34": FamilyEntry(
+        "sam_unet", "SamUnet", ("resnet.stage1.0.conv2.weight", _SAM_UNET_TOKEN), {"backbone": Backbone.RESNET34}
+    ),
+    "sam_unet_tiny": FamilyEntry("sam_unet_tiny", "SamUnetTiny", ("mask_decoder.quality_token.weight",)),
+    "lite_medsam": FamilyEntry("lite_medsam", "LiteMedSam", ("image_encoder.patch_embed.seq.0.c.weight",)),
 }
 
 

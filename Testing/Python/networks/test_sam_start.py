@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+
 from parity import PARITY_FOLDER, manifest_of, parity_state
 from SAMUNetSlicerLib.errors import ModelError
 from SAMUNetSlicerLib.networks.registry import build
@@ -40,7 +41,9 @@ def test_resized_positions_agree(start, name):
     assert list(tensor.shape) == expected["shape"]
     np.testing.assert_allclose(flat[:8], expected["first8"], atol=1e-6)
     np.testing.assert_allclose(flat[-8:], expected["last8"], atol=1e-6)
-    np.testing.assert_allclose([flat.mean(dtype=float), flat.std(ddof=1)], [expected["mean"], expected["std"]], atol=1e-6)
+    np.testing.assert_allclose(
+        [flat.mean(dtype=float), flat.std(ddof=1)], [expected["mean"], expected["std"]], atol=1e-6
+    )
 
 
 def test_network_takes_the_start_and_keeps_its_own_parts(start):

@@ -4,6 +4,7 @@ import zlib
 
 import pytest
 import torch
+
 from parity import Probe, cases_of, distance, manifest_of, parity_network, parity_state
 from SAMUNetSlicerLib.networks.base import Embedding, NetworkPrompts
 

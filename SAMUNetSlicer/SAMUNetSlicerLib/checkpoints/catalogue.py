@@ -1,0 +1,58 @@
+"""The list of models that the program knows by name: Resources/Models/catalogue.json (with its schema beside it)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from .places import resources_folder
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """One file of a model. size in bytes; url is None where it can only be installed from a file."""
+
+    name: str
+    size: int
+    sha256: str
+    url: str | None = None
+    shipped: bool = False
+
+
+@dataclass(frozen=True)
+class CatalogueEntry:
+    """One model. input_size in pixels; source: publication and origin of the weights."""
+
+    name: str
+    title: str
+    family: str
+    input_size: int
+    trained_prompts: tuple[str, ...]
+    licence: str
+    source: str
+    file: ModelFile
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """All known models."""
+
+    models: tuple[CatalogueEntry, ...]
+
+    def get(self, name: str) -> CatalogueEntry | None:
+        """The model of that name, or None."""
+        return next((entry for entry in self.models if entry.name == name), None)
+
+    def by_sha256(self, digest: str) -> CatalogueEntry | None:
+        """The model whose file has that hash, or None."""
+        return next((entry for entry in self.models if entry.file.sha256 == digest), None)
+
+
+def read_catalogue() -> Catalogue:
+    """The catalogue that ships with the program."""
+    content = json.loads((resources_folder() / "Models" / "catalogue.json").read_text(encoding="utf-8"))
+    return Catalogue(tuple(_entry(**model) for model in content["models"]))
+
+
+def _entry(file: dict, trained_prompts: list[str], **fields) -> CatalogueEntry:
+    return CatalogueEntry(**fields, trained_prompts=tuple(trained_prompts), file=ModelFile(**file))

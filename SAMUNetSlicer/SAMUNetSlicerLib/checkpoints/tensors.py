@@ -1,0 +1,104 @@
+"""The tensors of a checkpoint file, whichever of the usual forms it has. Nothing in a file is ever executed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from ..errors import ModelError
+from .torch_archive import TorchArchive
+
+_WRAPPERS = ("model", "state_dict", "net", "model_state_dict")
+METADATA_KEY = "samunetslicer"  # in the header of safetensors files that this program wrote
+_PARALLEL_PREFIX = "module."  # of torch's DistributedDataParallel
+
+
+def read_tensors(path: str | Path) -> dict[str, Tensor]:
+    """Names and tensors of a `.safetensors`, `.pth` or `.pt` file, memory-mapped from it.
+
+    The form is told by the content, not by the name. Of a `.pth` only tensors are taken: wrappers (`model`,
+    `state_dict`, `net`) and the prefix `module.` are removed, an optimizer beside the weights is left out.
+    Raises ModelError for a file that is missing, damaged, of another kind, or unsafe.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(9)
+    except OSError as error:
+        raise ModelError(f"The checkpoint {path} cannot be opened: {error.strerror}.") from error
+    if head.startswith(b"PK"):
+        tensors = _unwrap(TorchArchive(path).load())
+    elif head[8:] == b"{":
+        tensors = _read_safetensors(path)
+    elif head.startswith(b"\x80"):
+        raise ModelError(
+            f"{path.name} has the form that torch wrote before version 1.6, which is not read here. "
+            "Load it with torch and save it again."
+        )
+    else:
+        raise ModelError(f"{path.name} is neither a safetensors file nor a torch checkpoint, or it is damaged.")
+    if not tensors:
+        raise ModelError(f"{path.name} holds no weights by name. A whole pickled model object is not accepted.")
+    return _strip_prefix(tensors)
+
+
+def read_metadata(path: str | Path) -> dict[str, str]:
+    """What this program wrote about the weights' origin (family, licence, hash of the source); empty for other files.
+
+    Raises ModelError for a damaged safetensors file.
+    """
+    path = Path(path)
+    with path.open("rb") as stream:
+        if stream.read(9)[8:] != b"{":
+            return {}
+    try:
+        with safe_open(path, framework="pt") as opened:
+            text = (opened.metadata() or {}).get(METADATA_KEY, "{}")
+        entries = json.loads(text)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise _damaged(path) from error
+    return {key: value for key, value in entries.items() if isinstance(value, str)} if isinstance(entries, dict) else {}
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        with safe_open(path, framework="pt") as opened:
+            return {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 not a mapping
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        raise _damaged(path) from error
+
+
+def _damaged(path: Path) -> ModelError:
+    return ModelError(f"{path.name} is damaged or incomplete. Download it again.")
+
+
+def _unwrap(content: Any) -> dict[str, Tensor]:
+    for _ in range(3):  # wrappers inside wrappers have an end
+        if not isinstance(content, Mapping):
+            return {}
+        inner = next((content[key] for key in _WRAPPERS if _holds_tensors(content.get(key))), None)
+        if inner is None:
+            break
+        content = inner
+    return {name: value for name, value in content.items() if isinstance(name, str) and isinstance(value, Tensor)}
+
+
+def _holds_tensors(value: Any) -> bool:
+    return isinstance(value, Mapping) and any(isinstance(v, Tensor | Mapping) for v in value.values())
+
+
+def _strip_prefix(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    while all(name.startswith(_PARALLEL_PREFIX) for name in tensors):
+        tensors = {name.removeprefix(_PARALLEL_PREFIX): tensor for name, tensor in tensors.items()}
+    return tensors
+
+
+def to_float32(tensor: Tensor) -> Tensor:
+    """Half or double precision to the float32 in which the networks compute; other tensors as they are."""
+    return tensor.to(torch.float32) if tensor.is_floating_point() else tensor

@@ -1,0 +1,52 @@
+"""Weights as safetensors files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from enum import Enum
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ..atomic_file import written_whole
+from ..errors import OutputError
+from .tensors import METADATA_KEY
+
+_ALWAYS_FLOAT32_BELOW = 4096  # elements
+
+
+class Precision(Enum):
+    """How many bits a weight keeps on the disk. In memory it is float32 again."""
+
+    AS_IS = "as in the source"
+    HALF = "float16 for large tensors; small ones (norms, biases, tokens, the positional code) stay float32"
+
+
+def _at(precision: Precision, tensor: Tensor) -> Tensor:
+    if precision is Precision.HALF and tensor.is_floating_point():
+        # Small tensors weigh nothing, and running variances or position frequencies would suffer.
+        dtype = torch.float16 if tensor.numel() >= _ALWAYS_FLOAT32_BELOW else torch.float32
+        tensor = tensor.to(dtype)
+    return tensor.contiguous()
+
+
+def write_safetensors(
+    tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str], precision: Precision = Precision.AS_IS
+) -> None:
+    """Write named tensors with text entries about their origin; the file appears whole or not at all.
+
+    Raises OutputError when it cannot be written.
+    """
+    ready = {name: _at(precision, tensor) for name, tensor in sorted(tensors.items())}
+    # One entry, since the library writes several in random order: equal weights shall give equal files.
+    header = {METADATA_KEY: json.dumps(dict(metadata), sort_keys=True)}
+    with written_whole(path) as stream:
+        try:
+            # By name rather than through the stream: the library then writes without a copy of everything in memory.
+            save_file(ready, stream.name, header)
+        except SafetensorError as error:
+            raise OutputError(f"{path} could not be written: {error}.") from error

@@ -1,0 +1,119 @@
+"""A file or a name becomes a ready network, or a reason why not."""
+
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from SAMUNetSlicerLib.checkpoints.catalogue import read_catalogue
+from SAMUNetSlicerLib.checkpoints.loading import load_network, sha256_of
+from SAMUNetSlicerLib.checkpoints.places import MODELS_FOLDER_VARIABLE, user_models_folder, weights_folder
+from SAMUNetSlicerLib.checkpoints.recognise import check_fit, recognise
+from SAMUNetSlicerLib.checkpoints.tensors import read_tensors
+from SAMUNetSlicerLib.checkpoints.writing import Precision, write_safetensors
+from SAMUNetSlicerLib.errors import ModelError
+from SAMUNetSlicerLib.networks.registry import FAMILIES, build
+
+SHIPPED = weights_folder() / "lite_medsam.safetensors"
+
+
+@pytest.fixture(autouse=True)
+def _own_models_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv(MODELS_FOLDER_VARIABLE, str(tmp_path / "models"))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_each_family_is_known_by_its_own_tensors(family):
+    if FAMILIES[family].markers:
+        assert recognise(build(family).state_dict()) == family
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_family_built_on_the_meta_device_holds_shapes_only(family):
+    network = build(family)
+    assert all(tensor.is_meta for tensor in network.state_dict().values())
+    assert network.spec.family == family
+    # what a checkpoint does not bring must be there already
+    loose = set(dict(network.named_buffers())) - set(network.state_dict())
+    assert not [name for name in loose if network.get_buffer(name).is_meta]
+
+
+def test_an_unknown_family_is_refused_with_the_known_ones():
+    with pytest.raises(ModelError, match="sam_unet_res34"):
+        build("sam_unet_res18")
+
+
+def test_the_shipped_model_loads_by_name():
+    model = load_network("lite_medsam")
+    assert (model.family, model.name, model.licence) == ("lite_medsam", "lite_medsam", "Apache-2.0")
+    assert model.sha256 == sha256_of(SHIPPED) == read_catalogue().get("lite_medsam").file.sha256
+    assert not model.network.training
+    assert {p.dtype for p in model.network.parameters()} == {torch.float32}
+    assert all(p.device.type == "cpu" for p in model.network.parameters())
+
+
+def test_the_same_file_elsewhere_is_known_by_its_hash(tmp_path):
+    shutil.copy(SHIPPED, tmp_path / "renamed.bin")
+    assert load_network(tmp_path / "renamed.bin").name == "lite_medsam"
+
+
+def test_a_trained_network_loads_again_from_the_file_that_was_written(tmp_path):
+    torch.manual_seed(0)
+    network = build("sam_unet_tiny", "cpu")
+    write_safetensors(network.state_dict(), tmp_path / "mine.safetensors", {"family": "sam_unet_tiny"})
+    model = load_network(tmp_path / "mine.safetensors")
+    assert (model.family, model.name, model.licence) == ("sam_unet_tiny", "mine.safetensors", "unknown")
+    expected = network.state_dict()
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in model.network.state_dict().items())
+    frozen = {name for name, parameter in network.named_parameters() if not parameter.requires_grad}
+    assert frozen == {name for name, p in model.network.named_parameters() if not p.requires_grad}
+
+
+def test_equal_weights_give_equal_files(tmp_path):
+    tensors = read_tensors(SHIPPED)
+    for name in ("a", "b"):
+        write_safetensors(tensors, tmp_path / name, {"x": "1", "y": "2", "z": "3"}, Precision.HALF)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_half_precision_spares_the_small_tensors(tmp_path):
+    tensors = {"large": torch.full((64, 64), 1 / 3), "small": torch.full((64,), 1e-7), "count": torch.tensor(3)}
+    write_safetensors(tensors, tmp_path / "a", {}, Precision.HALF)
+    read = read_tensors(tmp_path / "a")
+    assert (read["large"].dtype, read["small"].dtype, read["count"].dtype) == (torch.half, torch.float32, torch.long)
+
+
+def test_misfits_are_named():
+    network = build("lite_medsam")
+    tensors = read_tensors(SHIPPED)
+    tensors["stranger"] = tensors.pop("mask_decoder.iou_token.weight")
+    tensors["image_encoder.neck.0.weight"] = torch.zeros(2, 3)
+    with pytest.raises(ModelError) as caught:
+        check_fit(network, tensors, "lite_medsam")
+    for part in ("1 missing (mask_decoder.iou_token.weight)", "1 unexpected (stranger)", "(2, 3) instead of (256, 320"):
+        assert part in str(caught.value)
+
+
+def test_a_wrong_family_is_refused():
+    with pytest.raises(ModelError, match="does not fit the network sam_unet_res34"):
+        load_network("lite_medsam", family="sam_unet_res34")
+
+
+def test_an_unknown_layout_is_shown(tmp_path):
+    save_file(
+        {"encoder.layer1.weight": torch.ones(2), "encoder.layer1.bias": torch.ones(2)}, tmp_path / "a.safetensors"
+    )
+    with pytest.raises(ModelError, match=r"encoder\.layer1 \(2\)"):
+        load_network(tmp_path / "a.safetensors")
+
+
+def test_neither_file_nor_model_is_said_so():
+    with pytest.raises(ModelError, match=r"neither a file nor a model.*lite_medsam"):
+        load_network("no_such_model")
+
+
+def test_the_users_models_stand_where_the_variable_says(tmp_path, monkeypatch):
+    assert user_models_folder() == tmp_path / "models"
+    monkeypatch.delenv(MODELS_FOLDER_VARIABLE)
+    assert user_models_folder().parts[-2:] == ("SAMUNetSlicer", "models")
