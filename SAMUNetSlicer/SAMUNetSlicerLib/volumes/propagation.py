@@ -13,9 +13,9 @@ from itertools import zip_longest
 from typing import Protocol
 
 import numpy as np
-from scipy.ndimage import distance_transform_edt
 
 from ..inference.agreement import Appearance, confidence, intersection_over_union
+from ..inference.mask_geometry import deepest_point_xy
 from ..inference.predictor import PlaneImage, PlaneMask, PlanePredictor
 from ..inference.prompts import PlanePrompts, Sign, bounding_box_xyxy
 from ..networks.base import PromptKind
@@ -175,10 +175,3 @@ class Propagation:
 def default_rule(trained: PromptKind) -> NeighbourRule:
     """The most informative rule that the model was trained for."""
     return NeighbourRule.BOX_AND_MASK if PromptKind.MASK in trained else NeighbourRule.BOX
-
-
-def deepest_point_xy(mask_yx: np.ndarray) -> tuple[float, float]:
-    """The pixel farthest from the border of a non-empty mask (the picture's own border counts as border)."""
-    depth = distance_transform_edt(np.pad(mask_yx, 1))[1:-1, 1:-1]
-    row, column = np.unravel_index(int(depth.argmax()), depth.shape)
-    return float(column), float(row)
