@@ -50,7 +50,7 @@ $(READY_CORE): $(READY_TORCH) pyproject.toml constraints.txt
 	@touch $@
 
 $(READY_TEST): $(READY_CORE)
-	$(PIP) install --constraint constraints.txt --editable ".[headless,train,fast,test]"
+	$(PIP) install --constraint constraints.txt --editable ".[headless,train,evaluate,fast,test]"
 	@touch $@
 
 venv: $(READY_TEST)

@@ -11,7 +11,7 @@ import repository
 from repository import LIBRARY, MODULE_FOLDER, PACKAGE, ROOT
 
 # In the order in which data passes them; a room imports itself and earlier ones only.
-ROOMS = ["networks", "checkpoints", "inference", "volumes", "evaluation", "learning", "scene", "widgets"]
+ROOMS = ["networks", "checkpoints", "inference", "volumes", "learning", "evaluation", "scene", "widgets"]
 COMMON = {"project", "errors", "atomic_file"}  # of no room: they import nothing but each other
 ENTRIES = {"cli", "demo"}  # above all rooms
 

@@ -38,12 +38,13 @@ def requirements(lines) -> dict[str, Requirement]:
 
 CORE = requirements(PYPROJECT["dependencies"])
 EXTRAS = {extra: requirements(lines) for extra, lines in PYPROJECT["optional-dependencies"].items()}
+DECLARED = {name for part in (CORE, *EXTRAS.values()) for name in part}
 IN_SLICER = requirements((MODULE_FOLDER / "Resources" / "requirements.txt").read_text(encoding="utf-8").splitlines())
 
 
 def distributions_imported(module: str, path: Path, when) -> set[str]:
     """The distributions whose modules a file imports, by canonical name."""
-    names = repository.third_party(when(path)) - {"slicer", "vtk", "qt", "ctk"}
+    names = repository.third_party(set(when(path))) - {"slicer", "vtk", "qt", "ctk"}
     unknown = names - set(PROVIDERS)
     assert not unknown, f"{module} imports {unknown}, which nothing installed provides"
     return {canonicalize_name(PROVIDERS[name][0]) for name in names}
@@ -108,17 +109,24 @@ def test_slicers_packages_are_among_the_librarys_and_leave_torch_alone():
 
 
 def test_every_package_that_the_library_imports_is_declared():
+    optional = {"learning": EXTRAS["train"], "evaluation": EXTRAS["evaluate"]}
     for module, path in repository.library_modules().items():
-        optional = EXTRAS["train"] if module.startswith("learning") else {}
         at_import = distributions_imported(module, path, repository.imports_on_import)
-        assert at_import <= set(CORE | optional), f"{module}: declare it in pyproject.toml"
+        expected = CORE | optional.get(module.partition(".")[0], {})
+        assert at_import <= set(expected), f"{module}: declare it in pyproject.toml"
         anywhere = distributions_imported(module, path, repository.imports)
-        assert anywhere <= {n for part in (CORE, *EXTRAS.values()) for n in part}, f"{module}: declare it as an extra"
+        assert anywhere <= DECLARED, f"{module}: declare it as an extra"
+
+
+def test_the_command_and_the_demo_start_without_any_extra():
+    for module, path in repository.library_modules().items():
+        if module.partition(".")[0] in ("cli", "demo"):
+            loaded = distributions_imported(module, path, repository.third_party_on_import)
+            assert loaded <= set(CORE), f"{module}: import it where it is used, with a word on the extra"
 
 
 def test_nothing_asks_for_torchvision():
-    declared = {n for part in (CORE, *EXTRAS.values()) for n in part}
-    assert "torchvision" not in declared
+    assert "torchvision" not in DECLARED
     assert "torchvision" not in (ROOT / "constraints.txt").read_text(encoding="utf-8")
     importers = [
         m
@@ -173,27 +181,26 @@ def test_the_wheel_holds_the_library_and_the_resources(wheel):
     assert wheel.name.startswith(f"samunetslicer-{project.VERSION}-py3-none-any")
 
 
-def test_an_installed_wheel_finds_its_own_weights(wheel, tmp_path):
+def test_an_installed_wheel_finds_its_own_models(wheel, tmp_path):
     target = tmp_path / "site"
     with zipfile.ZipFile(wheel) as archive:  # what installing a wheel of pure Python does
         archive.extractall(target)
     script = (
-        "import json, SAMUNetSlicerLib\n"
+        "import json, sys\n"
+        f"sys.path.insert(0, {str(target)!r})\n"
+        "import SAMUNetSlicerLib\n"
+        "from SAMUNetSlicerLib.checkpoints.catalogue import read_catalogue\n"
         "from SAMUNetSlicerLib.checkpoints.places import weights_folder\n"
-        "folder = weights_folder()\n"
-        "print(json.dumps([SAMUNetSlicerLib.__version__, str(folder), sorted(p.name for p in folder.iterdir())]))\n"
+        "shipped = [m.file.name for m in read_catalogue().models if m.file.shipped]\n"
+        "print(json.dumps([SAMUNetSlicerLib.__version__, str(weights_folder()), shipped]))\n"
     )
-    # -P and a clean PYTHONPATH keep this checkout out of sight.
+    # -P and the folder keep this checkout out of sight, so that only the wheel can be found.
     done = subprocess.run(
-        [sys.executable, "-P", "-c", f"import sys; sys.path.insert(0, {str(target)!r})\n{script}"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
+        [sys.executable, "-P", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    version, folder, names = json.loads(done.stdout)
+    version, folder, shipped = json.loads(done.stdout)
     assert version == project.VERSION
     assert Path(folder) == (target / "SAMUNetSlicerLib" / "Resources" / "Weights").resolve()
-    shipped = {p.name for p in (MODULE_FOLDER / "Resources" / "Weights").iterdir() if not p.name.startswith(".")}
-    assert shipped == set(names)
+    assert shipped
+    assert not [name for name in shipped if not (Path(folder) / name).is_file()]
