@@ -17,6 +17,21 @@ def transform_points(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
     return points @ matrix[:3, :3].T + matrix[:3, 3]
 
 
+def checked_affine(matrix: np.ndarray, what: str) -> np.ndarray:
+    """A read-only float copy of an invertible 4 x 4 affine matrix; ValueError naming `what` for anything else.
+
+    The test is free of scale: voxels may be nanometres or metres wide.
+    """
+    affine = np.array(matrix, dtype=float)
+    lengths = np.linalg.norm(affine[:3, :3], axis=0) if affine.shape == (4, 4) else np.zeros(3)
+    if not np.isfinite(affine).all() or not (lengths > 0).all():
+        raise ValueError(f"The {what} matrix must be an invertible 4 x 4 matrix of finite numbers.")
+    if abs(np.linalg.det(affine[:3, :3] / lengths)) < 1e-6 or not np.array_equal(affine[3], (0, 0, 0, 1)):
+        raise ValueError(f"The {what} matrix must be an invertible 4 x 4 affine matrix.")
+    affine.setflags(write=False)
+    return affine
+
+
 @dataclass(frozen=True)
 class GridGeometry:
     """A voxel grid: its shape (K, J, I), as numpy arrays of volumes are ordered, and its 4 x 4 IJK-to-RAS matrix.
@@ -29,13 +44,9 @@ class GridGeometry:
     ijk_to_ras: np.ndarray
 
     def __post_init__(self) -> None:
-        matrix = np.array(self.ijk_to_ras, dtype=float)
-        if matrix.shape != (4, 4) or not np.isfinite(matrix).all() or abs(np.linalg.det(matrix)) < 1e-12:
-            raise ValueError("The IJK-to-RAS matrix must be an invertible 4 x 4 matrix of finite numbers.")
         if len(self.shape_kji) != 3 or min(self.shape_kji) < 1:
             raise ValueError(f"A grid needs three positive sizes, got {self.shape_kji}.")
-        matrix.setflags(write=False)
-        object.__setattr__(self, "ijk_to_ras", matrix)
+        object.__setattr__(self, "ijk_to_ras", checked_affine(self.ijk_to_ras, "IJK-to-RAS"))
         object.__setattr__(self, "shape_kji", tuple(int(n) for n in self.shape_kji))
 
     @property

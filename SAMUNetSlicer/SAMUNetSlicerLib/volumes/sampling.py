@@ -1,0 +1,314 @@
+"""Between the voxels of a volume and the pixels of a plane, both ways.
+
+Grid planes (and any plane whose pixel rows run along the voxel rows) are cut out of the array and resampled only
+along axes where pixels and voxels differ in size; oblique planes are interpolated trilinearly. Going back, a voxel
+belongs to a plane if its centre is within half a slice step of it, and reads the plane at the foot of the
+perpendicular from its centre. On grid planes voxels -> mask -> voxels gives the same voxels back, whatever the
+spacing and direction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import map_coordinates
+
+from .geometry import GridGeometry
+from .planes import Plane, nearest_plane
+from .volume import Volume
+
+# Two rows are the same row where they differ by less than this many voxels.
+_TOLERANCE_VOXELS = 1e-3
+# Oblique planes are interpolated in bands of about this many pixels, to bound the memory of their coordinates.
+_BAND_PIXELS = 1 << 20
+
+
+@dataclass(frozen=True, eq=False)
+class PlaneVoxels:
+    """The voxels that belong to a plane.
+
+    slices_kji: the block of the grid around them. inside: bool, of the block's shape; True for voxels that belong
+    to the plane and lie under one of its pixels. Blocks are empty where no voxel does.
+    """
+
+    slices_kji: tuple[slice, slice, slice]
+    inside: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class ResultBlock(PlaneVoxels):
+    """A mask brought back to voxels. mask: bool, of the block's shape; the object, never outside `inside`."""
+
+    mask: np.ndarray
+
+    def write_into(self, mask_kji: np.ndarray) -> None:
+        """Replace the plane's voxels, and no others, in a (K, J, I) array of the volume's shape."""
+        np.copyto(mask_kji[self.slices_kji], self.mask, where=self.inside, casting="unsafe")
+
+
+def sample_plane(volume: Volume, plane: Plane) -> np.ndarray:
+    """The volume on a plane: (H, W) float32 intensities, or (H, W, 3) uint8 for RGB; linear interpolation.
+
+    The outermost half voxel repeats the outermost centre; farther out pixels have the volume's minimum (black in
+    RGB). A pixel next to a NaN voxel is NaN.
+    """
+    alignment = _align(plane, volume.geometry)
+    channels = [volume.voxels[..., c] for c in range(3)] if volume.is_rgb else [volume.voxels]
+    padding = 0.0 if volume.is_rgb else volume.intensity_range[0]
+    if alignment is None:
+        images = [_interpolate_oblique(channel, plane, volume.geometry, padding) for channel in channels]
+    else:
+        images = [_interpolate_aligned(channel, plane, alignment, padding) for channel in channels]
+    if not volume.is_rgb:
+        return images[0]
+    return np.clip(np.stack(images, axis=-1) + 0.5, 0, 255).astype(np.uint8)
+
+
+def voxels_of_plane(plane: Plane, geometry: GridGeometry) -> PlaneVoxels:
+    """The voxels that belong to the plane: for a grid plane its slice, for an oblique one those within half a slice
+    step (for planes made by `oblique_plane`: those that the plane cuts).
+    """
+    result = mask_to_voxels(np.zeros(plane.shape_yx, dtype=bool), plane, geometry)
+    return PlaneVoxels(result.slices_kji, result.inside)
+
+
+def mask_to_voxels(mask_yx: np.ndarray, plane: Plane, geometry: GridGeometry) -> ResultBlock:
+    """Bring a mask back from a plane's pixels to voxels.
+
+    mask_yx: (H, W) bool or integers (object where not 0; a voxel takes the nearest pixel), or floating-point scores
+    (object where the score, interpolated at the voxel's centre, is above 0). Raises ValueError for another shape.
+    """
+    mask = np.asarray(mask_yx)
+    if mask.shape != plane.shape_yx:
+        raise ValueError(f"A mask of shape {mask.shape} does not fit a plane of {plane.shape_yx} pixels (H, W).")
+    mask = mask.astype(np.float32, copy=False) if mask.dtype.kind == "f" else mask != 0
+    alignment = _align(plane, geometry)
+    if alignment is None:
+        return _spread_oblique(mask, plane, geometry)
+    return _spread_aligned(mask, alignment, geometry)
+
+
+def voxels_to_mask(mask_kji: np.ndarray, plane: Plane, geometry: GridGeometry) -> np.ndarray:
+    """Cut a plane through a mask: (K, J, I) to (H, W) bool, each pixel taking its nearest voxel, False outside.
+    Raises ValueError for a mask of another shape than the grid's.
+    """
+    mask = np.asarray(mask_kji)
+    if mask.shape != geometry.shape_kji:
+        raise ValueError(f"A mask of shape {mask.shape} does not fit a grid of {geometry.shape_kji}.")
+    to_ijk = _plane_to_ijk(plane, geometry)
+    width, height = plane.size_xy
+    image = np.zeros(plane.shape_yx, dtype=bool)
+    alignment = _align(plane, geometry)
+    if alignment is not None:
+        (ax, xs), (ay, ys), (az, zs) = [
+            (row.axis, row.voxels_of(count)) for row, count in zip(alignment, (width, height, 1), strict=True)
+        ]
+        sizes = geometry.size_ijk
+        in_x, in_y = _within(xs, sizes[ax]), _within(ys, sizes[ay])
+        if _within(zs, sizes[az]).all():
+            slice_yx = _slice_yx(mask, alignment, int(zs[0]))
+            image[np.ix_(in_y, in_x)] = slice_yx[np.ix_(ys[in_y], xs[in_x])] != 0
+        return image
+    for rows in _bands(height, width):
+        ijk = _round(_pixels_ijk(to_ijk, rows, width))
+        inside = np.logical_and.reduce([_within(ijk[a], geometry.size_ijk[a]) for a in range(3)])
+        i, j, k = (np.where(inside, index, 0) for index in ijk)
+        image[rows] = inside & (mask[k, j, i] != 0)
+    return image
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One pixel axis laid on a grid axis: voxel coordinate = start + step * pixel coordinate."""
+
+    axis: int
+    start: float
+    step: float
+
+    def coordinates(self, count: int) -> np.ndarray:
+        """Voxel coordinates of the first `count` pixels."""
+        return self.start + self.step * np.arange(count)
+
+    def voxels_of(self, count: int) -> np.ndarray:
+        """Nearest voxel of each of the first `count` pixels."""
+        return _round(self.coordinates(count))
+
+    def pixels_of(self, count: int) -> np.ndarray:
+        """Pixel coordinates of the first `count` voxels."""
+        return (np.arange(count) - self.start) / self.step
+
+
+def _plane_to_ijk(plane: Plane, geometry: GridGeometry) -> np.ndarray:
+    return geometry.ras_to_ijk @ plane.pixel_to_ras
+
+
+def _align(plane: Plane, geometry: GridGeometry) -> tuple[_Row, _Row, _Row] | None:
+    """Which grid axes pixel x, pixel y and the normal run along; None for oblique planes."""
+    matrix = _plane_to_ijk(plane, geometry)
+    directions = matrix[:3, :3]
+    axes = np.abs(directions).argmax(axis=0)
+    if len(set(axes.tolist())) < 3:
+        return None
+    drift = np.abs(directions)
+    drift[axes, range(3)] = 0
+    if (drift * [*plane.size_xy, 1]).max() > _TOLERANCE_VOXELS:
+        return None
+
+    def row(column: int) -> _Row:
+        axis = int(axes[column])
+        start, step = matrix[axis, 3], directions[axis, column]
+        # Whole numbers lose their floating-point noise, so that rows which need no interpolation are recognised.
+        if abs(start - round(start)) < _TOLERANCE_VOXELS:
+            start = round(start)
+        if abs(abs(step) - 1) * geometry.size_ijk[axis] < _TOLERANCE_VOXELS:
+            step = np.sign(step)
+        return _Row(axis, float(start), float(step))
+
+    return row(0), row(1), row(2)
+
+
+def _slice_yx(array_kji: np.ndarray, alignment: tuple[_Row, _Row, _Row], index: int) -> np.ndarray:
+    """View of one voxel slice, ordered (pixel y, pixel x), indices still counting voxels."""
+    x, y, z = alignment
+    return np.take(array_kji.transpose([2 - y.axis, 2 - x.axis, 2 - z.axis]), index, axis=2)
+
+
+def _interpolate_aligned(
+    array_kji: np.ndarray, plane: Plane, alignment: tuple[_Row, _Row, _Row], padding: float
+) -> np.ndarray:
+    x, y, z = alignment
+    width, height = plane.size_xy
+    count_z = array_kji.shape[2 - z.axis]
+    if not -0.5 <= z.start <= count_z - 0.5:
+        return np.full(plane.shape_yx, padding, dtype=np.float32)
+    depth = min(max(z.start, 0.0), count_z - 1.0)
+    lower = int(depth)
+    image = _slice_yx(array_kji, alignment, lower).astype(np.float32)
+    if depth > lower:
+        image += np.float32(depth - lower) * (_slice_yx(array_kji, alignment, lower + 1) - image)
+    ys, xs = y.coordinates(height), x.coordinates(width)
+    outside_y, outside_x = (
+        (coordinates < -0.5 - 1e-6) | (coordinates > count - 0.5 + 1e-6)
+        for coordinates, count in zip((ys, xs), image.shape, strict=True)
+    )
+    image = np.ascontiguousarray(_resample(_resample(image, ys, axis=0), xs, axis=1))
+    image[outside_y] = padding
+    image[:, outside_x] = padding
+    return image
+
+
+def _resample(image: np.ndarray, coordinates: np.ndarray, axis: int) -> np.ndarray:
+    """Linear interpolation along one axis at the given coordinates, clamped to the array; exact at whole numbers."""
+    clamped = np.clip(coordinates, 0, image.shape[axis] - 1)
+    lower = np.floor(clamped).astype(int)
+    weight = (clamped - lower).astype(np.float32)
+    low = np.take(image, lower, axis=axis)
+    between = weight > 0
+    if not between.any():
+        return low
+    high = np.take(image, np.minimum(lower + 1, image.shape[axis] - 1), axis=axis)
+    weight = np.expand_dims(weight, 1 - axis)
+    # `where` keeps a NaN beside a whole coordinate from spreading to it.
+    return np.where(np.expand_dims(between, 1 - axis), low * (1 - weight) + high * weight, low)
+
+
+def _interpolate_oblique(array_kji: np.ndarray, plane: Plane, geometry: GridGeometry, padding: float) -> np.ndarray:
+    width, height = plane.size_xy
+    to_ijk = _plane_to_ijk(plane, geometry)
+    image = np.empty((height, width), dtype=np.float32)
+    for rows in _bands(height, width):
+        ijk = _pixels_ijk(to_ijk, rows, width)
+        map_coordinates(array_kji, ijk[::-1], output=image[rows], order=1, mode="nearest")
+        size = geometry.size_ijk[:, None, None]
+        image[rows][((ijk < -0.5 - 1e-6) | (ijk > size - 0.5 + 1e-6)).any(axis=0)] = padding
+    return image
+
+
+def _spread_aligned(mask: np.ndarray, alignment: tuple[_Row, _Row, _Row], geometry: GridGeometry) -> ResultBlock:
+    x, y, z = alignment
+    size = geometry.size_ijk
+    voxels_z = np.flatnonzero(nearest_plane(z.pixels_of(size[z.axis])) == 0)
+    ranges, block_yx = {z.axis: voxels_z}, mask
+    for image_axis, row in ((0, y), (1, x)):
+        pixels, count = row.pixels_of(size[row.axis]), mask.shape[image_axis]
+        ranges[row.axis] = np.flatnonzero((pixels > -0.5 - 1e-6) & (pixels < count - 0.5 + 1e-6))
+        pixels = pixels[ranges[row.axis]]
+        if mask.dtype.kind == "f":
+            block_yx = _resample(block_yx, pixels, axis=image_axis)
+        else:
+            block_yx = np.take(block_yx, np.clip(_round(pixels), 0, count - 1), axis=image_axis)
+    if mask.dtype.kind == "f":
+        block_yx = block_yx > 0
+    block_yxz = np.repeat(block_yx[..., None], len(voxels_z), axis=2)
+    order = [(y.axis, x.axis, z.axis).index(axis) for axis in (2, 1, 0)]
+    block_kji = np.ascontiguousarray(block_yxz.transpose(order))
+    slices = tuple(_span(ranges[axis]) for axis in (2, 1, 0))
+    return ResultBlock(slices, np.ones(block_kji.shape, dtype=bool), block_kji)
+
+
+def _spread_oblique(mask: np.ndarray, plane: Plane, geometry: GridGeometry) -> ResultBlock:
+    ijk = _voxels_near(plane, geometry)
+    pixels = plane.to_pixels(geometry.to_ras(ijk))[:, :2]
+    height, width = mask.shape
+    under = ((pixels > -0.5 - 1e-6) & (pixels < np.array([width, height]) - 0.5 + 1e-6)).all(axis=1)
+    ijk, pixels = ijk[under], pixels[under]
+    if mask.dtype.kind == "f":
+        chosen = map_coordinates(mask, pixels.T[::-1], order=1, mode="nearest", output=np.float32) > 0
+    else:
+        x, y = np.clip(_round(pixels), 0, [width - 1, height - 1]).T
+        chosen = mask[y, x]
+    kji = ijk[:, ::-1]
+    slices = tuple(_span(kji[:, axis]) for axis in range(3))
+    inside = np.zeros([s.stop - s.start for s in slices], dtype=bool)
+    object_mask = inside.copy()
+    local = tuple((kji - [s.start for s in slices]).T)
+    inside[local] = True
+    object_mask[local] = chosen
+    return ResultBlock(slices, inside, object_mask)
+
+
+def _voxels_near(plane: Plane, geometry: GridGeometry) -> np.ndarray:
+    """(n, 3) IJK of the voxels within half a slice step of the plane.
+
+    The distance is linear in IJK, so along the grid axis on which it changes fastest each line of voxels holds a few
+    neighbours at most: only these are looked at, not the whole volume.
+    """
+    to_pixels = np.linalg.inv(_plane_to_ijk(plane, geometry))
+    slope, offset = to_pixels[2, :3], to_pixels[2, 3]
+    fast = int(np.abs(slope).argmax())
+    a, b = (axis for axis in range(3) if axis != fast)
+    size = geometry.size_ijk
+    along_a, along_b = np.meshgrid(np.arange(size[a]), np.arange(size[b]), indexing="ij")
+    crossing = -(offset + slope[a] * along_a + slope[b] * along_b) / slope[fast]
+    reach = int(np.ceil(0.5 / abs(slope[fast]))) + 1
+    candidates = _round(crossing)[..., None] + np.arange(-reach, reach + 1)
+    steps = slope[fast] * candidates + (slope[a] * along_a + slope[b] * along_b)[..., None] + offset
+    near = (nearest_plane(steps) == 0) & _within(candidates, size[fast])
+    ijk = np.empty((np.count_nonzero(near), 3), dtype=int)
+    index_a, index_b, _ = np.nonzero(near)
+    ijk[:, a], ijk[:, b], ijk[:, fast] = index_a, index_b, candidates[near]
+    return ijk
+
+
+def _round(values: np.ndarray) -> np.ndarray:
+    return np.floor(values + 0.5).astype(int)
+
+
+def _within(indices: np.ndarray, size: int) -> np.ndarray:
+    return (indices >= 0) & (indices < size)
+
+
+def _span(indices: np.ndarray) -> slice:
+    return slice(int(indices.min()), int(indices.max()) + 1) if len(indices) else slice(0, 0)
+
+
+def _bands(height: int, width: int) -> list[slice]:
+    rows = max(1, _BAND_PIXELS // width)
+    return [slice(top, min(top + rows, height)) for top in range(0, height, rows)]
+
+
+def _pixels_ijk(to_ijk: np.ndarray, rows: slice, width: int) -> np.ndarray:
+    """(3, h, W) voxel coordinates (I, J, K) of a band of pixel rows."""
+    y, x = np.mgrid[rows, 0:width]
+    return np.stack([row[0] * x + row[1] * y + row[3] for row in to_ijk[:3]])

@@ -1,0 +1,373 @@
+"""Voxels to pixels and back: exact on grid planes, a partition on oblique stacks, nothing mirrored."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from example_grids import affine, centres_ras, grid_geometries, ramp, random_direction, random_geometry, sphere
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from SAMUNetSlicerLib.volumes.geometry import GridGeometry
+from SAMUNetSlicerLib.volumes.planes import ObliqueStack, Orientation, Plane, PlaneStack, oblique_plane
+from SAMUNetSlicerLib.volumes.sampling import mask_to_voxels, sample_plane, voxels_of_plane, voxels_to_mask
+from SAMUNetSlicerLib.volumes.volume import Volume
+
+SPACINGS = [(1.0, 1.0, 1.0), (0.7, 0.7, 3.0), (2.5, 0.8, 1.1)]
+
+
+def upright(shape_kji, spacing=(1, 1, 1)) -> GridGeometry:
+    return GridGeometry(shape_kji, affine(np.eye(3), spacing, (0, 0, 0)))
+
+
+def sphere_in(geometry: GridGeometry) -> tuple[Volume, np.ndarray]:
+    """A sphere well off the volume's centre in every direction, so that any mirroring moves it."""
+    extent = geometry.size_ijk * geometry.spacing_ijk
+    radius = 0.2 * extent.min()
+    centre = geometry.to_ras((np.array([0.36, 0.66, 0.38]) * extent) / geometry.spacing_ijk)
+    return sphere(geometry, centre, radius), centre
+
+
+def recovered(volume: Volume, planes, shown=lambda image: image) -> np.ndarray:
+    """Threshold each plane's image as it is shown and write it back."""
+    mask = np.zeros(volume.geometry.shape_kji, dtype=bool)
+    for plane in planes:
+        mask_to_voxels(shown(sample_plane(volume, plane)) > 0, plane, volume.geometry).write_into(mask)
+    return mask
+
+
+def centroid_error_voxels(mask: np.ndarray, geometry: GridGeometry, centre_ras: np.ndarray) -> float:
+    found = centres_ras(geometry)[mask].mean(axis=0)
+    direction = geometry.ijk_to_ras[:3, :3] / geometry.spacing_ijk
+    return float(np.abs(direction.T @ (found - centre_ras) / geometry.spacing_ijk).max())
+
+
+def dice(mask: np.ndarray, truth: np.ndarray) -> float:
+    return 2 * np.count_nonzero(mask & truth) / (np.count_nonzero(mask) + np.count_nonzero(truth))
+
+
+@pytest.mark.parametrize("orientation", Orientation)
+@pytest.mark.parametrize("spacing", SPACINGS)
+@pytest.mark.parametrize("seed", range(4))
+def test_a_sphere_is_found_where_it_is_in_every_orientation(seed, spacing, orientation):
+    geometry = random_geometry(seed, (34, 37, 41), spacing)
+    volume, centre = sphere_in(geometry)
+    mask = recovered(volume, PlaneStack(geometry, orientation))
+    assert centroid_error_voxels(mask, geometry, centre) < 0.5
+    assert dice(mask, volume.voxels > 0) > 0.88
+
+
+@pytest.mark.parametrize("spacing", SPACINGS)
+@pytest.mark.parametrize("seed", range(4))
+def test_a_sphere_is_found_on_oblique_planes(seed, spacing):
+    geometry = random_geometry(seed, (34, 37, 41), spacing)
+    volume, centre = sphere_in(geometry)
+    stack = ObliqueStack(affine(random_direction(seed + 50), (1, 1, 1), centre), geometry)
+    mask = recovered(volume, stack)
+    assert centroid_error_voxels(mask, geometry, centre) < 0.5
+
+    assert dice(mask, volume.voxels > 0) > 0.88
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_sphere_is_found_under_a_shearing_transform(seed):
+    """A tilted gantry, or a linear transform of the scene."""
+    shear = np.eye(4)
+    shear[0, 1], shear[1, 2] = 0.2, -0.3
+    geometry = random_geometry(seed, (34, 37, 41), SPACINGS[1]).transformed(shear)
+    volume, centre = sphere_in(geometry)
+    for planes in [
+        *(PlaneStack(geometry, orientation) for orientation in Orientation),
+        ObliqueStack(affine(random_direction(seed), (1, 1, 1), centre), geometry),
+    ]:
+        mask = recovered(volume, planes)
+        error_ijk = geometry.to_ijk(centres_ras(geometry)[mask].mean(axis=0)) - geometry.to_ijk(centre)
+        assert np.abs(error_ijk).max() < 0.5
+
+
+@pytest.mark.parametrize("orientation", Orientation)
+@pytest.mark.parametrize("seed", range(4))
+def test_the_sphere_lies_at_its_own_ras_position_on_the_planes(seed, orientation):
+    """What the planes show and where they say it is, without going back to voxels."""
+    geometry = random_geometry(seed, (34, 37, 41), (0.7, 1.3, 2.0))
+    volume, centre = sphere_in(geometry)
+    positions = []
+    for plane in PlaneStack(geometry, orientation):
+        y, x = np.nonzero(sample_plane(volume, plane) > 0)
+        positions.append(plane.to_ras(np.stack([x, y], axis=-1)))
+    found = np.concatenate(positions).mean(axis=0)
+    assert np.abs(found - centre).max() < 0.5 * geometry.spacing_ijk.min()
+
+
+@pytest.mark.parametrize("mirror", [np.fliplr, np.flipud], ids=["left-right", "up-down"])
+@pytest.mark.parametrize("orientation", Orientation)
+def test_a_mirror_applied_to_every_plane_would_be_noticed(orientation, mirror):
+    geometry = random_geometry(2, (34, 37, 41), SPACINGS[1])
+    volume, centre = sphere_in(geometry)
+    mask = recovered(volume, PlaneStack(geometry, orientation), shown=mirror)
+    assert centroid_error_voxels(mask, geometry, centre) > 2
+
+
+masks = st.integers(0, 2**32 - 1).map(np.random.default_rng)
+
+
+@settings(max_examples=150, deadline=None)
+@given(grid_geometries(), st.sampled_from(Orientation), masks, st.sampled_from([bool, np.uint8, np.float32]))
+def test_voxels_to_plane_to_voxels_is_exact_on_grid_planes(geometry, orientation, chance, kind):
+    mask = chance.random(geometry.shape_kji) < 0.5
+    back = np.zeros_like(mask)
+    for plane in PlaneStack(geometry, orientation):
+        image = voxels_to_mask(mask, plane, geometry)
+        assert image.shape == plane.shape_yx
+        shown = np.where(image, 1.0, -1.0).astype(kind) if kind is np.float32 else image.astype(kind)
+        block = mask_to_voxels(shown, plane, geometry)
+        assert block.inside.all()
+        block.write_into(back)
+    assert np.array_equal(back, mask)
+
+
+def test_a_round_trip_is_exact_on_planes_of_limited_size():
+    geometry = upright((700, 2, 3), (0.05, 1, 5))
+    mask = np.random.default_rng(0).random(geometry.shape_kji) < 0.5
+    back = np.zeros_like(mask)
+    for plane in PlaneStack(geometry, Orientation.CORONAL):
+        assert plane.size_xy[1] == 4096
+        mask_to_voxels(voxels_to_mask(mask, plane, geometry), plane, geometry).write_into(back)
+    assert np.array_equal(back, mask)
+
+
+@settings(max_examples=60, deadline=None)
+@given(grid_geometries(), st.sampled_from(Orientation))
+def test_the_voxels_of_a_grid_plane_are_its_slice(geometry, orientation):
+    stack = PlaneStack(geometry, orientation)
+    for plane in stack:
+        voxels = voxels_of_plane(plane, geometry)
+        expected = [slice(0, n) for n in geometry.shape_kji]
+        expected[2 - stack.axis] = slice(plane.index, plane.index + 1)
+        assert voxels.slices_kji == tuple(expected)
+        assert voxels.inside.all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(grid_geometries(), st.integers(0, 10_000), st.tuples(*[st.floats(0, 1)] * 3))
+def test_parallel_oblique_planes_hold_every_voxel_exactly_once(geometry, seed, place):
+    point = geometry.to_ras(np.array(place) * (geometry.size_ijk - 1))
+    slice_to_ras = affine(random_direction(seed), (1, 1, 1), point)
+    step_mm = oblique_plane(slice_to_ras, geometry).thickness_mm
+    stack = ObliqueStack(slice_to_ras, geometry)
+
+    def moved(steps: int) -> Plane:
+        matrix = slice_to_ras.copy()
+        matrix[:3, 3] += steps * step_mm * matrix[:3, 2]
+        return oblique_plane(matrix, geometry)
+
+    each_covering_its_own_cut = [moved(steps) for steps in range(-stack.home, len(stack) - stack.home)]
+    for planes in (stack, each_covering_its_own_cut):
+        counts = np.zeros(geometry.shape_kji, dtype=int)
+        for plane in planes:
+            voxels = voxels_of_plane(plane, geometry)
+            counts[voxels.slices_kji] += voxels.inside
+        assert (counts == 1).all()
+
+
+@pytest.mark.parametrize("angle_degrees", [0, 45, 90, 135])
+def test_voxels_exactly_between_two_planes_belong_to_one(angle_degrees):
+    """Diagonal planes through voxel centres put whole sheets of voxels half-way between planes."""
+    geometry = upright((12, 12, 12))
+    angle = np.deg2rad(angle_degrees)
+    turn = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
+    counts = np.zeros(geometry.shape_kji, dtype=int)
+    for plane in ObliqueStack(affine(turn, (1, 1, 1), (6, 6, 6)), geometry):
+        voxels = voxels_of_plane(plane, geometry)
+        counts[voxels.slices_kji] += voxels.inside
+    assert (counts == 1).all()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_voxels_of_an_oblique_plane_are_those_that_it_cuts(seed):
+    geometry = random_geometry(seed, (9, 10, 11))
+    plane = oblique_plane(affine(random_direction(seed + 7), (1, 1, 1), geometry.to_ras([4.3, 5.1, 3.2])), geometry)
+    corners = np.array([[i, j, k] for i in (-0.5, 0.5) for j in (-0.5, 0.5) for k in (-0.5, 0.5)])
+    offsets = corners @ geometry.ijk_to_ras[:3, :3].T
+    depths = plane.to_pixels(centres_ras(geometry)[..., None, :] + offsets)[..., 2]
+    cut = (depths.min(axis=-1) < 0) & (depths.max(axis=-1) > 0)
+    found = np.zeros(geometry.shape_kji, dtype=bool)
+    voxels = voxels_of_plane(plane, geometry)
+    found[voxels.slices_kji] = voxels.inside
+    assert np.array_equal(found, cut)
+
+
+@pytest.mark.parametrize("orientation", Orientation)
+@pytest.mark.parametrize("seed", range(3))
+def test_grid_planes_interpolate_linearly_between_voxel_centres(seed, orientation):
+    geometry = random_geometry(seed, (7, 8, 9), (0.8, 1.1, 2.7))
+    volume = ramp(geometry, (0.3, -0.5, 0.7), 11)
+    for plane in PlaneStack(geometry, orientation):
+        y, x = np.indices(plane.shape_yx)
+        points = plane.to_ras(np.stack([x, y], axis=-1))
+        between = (geometry.to_ijk(points) <= geometry.size_ijk - 1 + 1e-6).all(axis=-1)
+        between &= (geometry.to_ijk(points) >= -1e-6).all(axis=-1)
+        assert between.mean() > 0.8
+        expected = points @ [0.3, -0.5, 0.7] + 11
+        np.testing.assert_allclose(sample_plane(volume, plane)[between], expected[between], atol=1e-3)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_oblique_planes_interpolate_linearly_between_voxel_centres(seed):
+    geometry = random_geometry(seed, (17, 18, 19))
+    volume = ramp(geometry, (0.3, -0.5, 0.7), 11)
+    plane = oblique_plane(affine(random_direction(seed + 9), (1, 1, 1), geometry.to_ras([9, 9, 9])), geometry)
+    y, x = np.indices(plane.shape_yx)
+    points = plane.to_ras(np.stack([x, y], axis=-1))
+    ijk = geometry.to_ijk(points)
+    between = ((ijk >= 0) & (ijk <= geometry.size_ijk - 1)).all(axis=-1)
+    outside = ((ijk < -0.51) | (ijk > geometry.size_ijk - 0.49)).any(axis=-1)
+    image = sample_plane(volume, plane)
+    assert between.sum() > 100
+    np.testing.assert_allclose(image[between], (points @ [0.3, -0.5, 0.7] + 11)[between], atol=1e-3)
+    assert outside.any()
+    np.testing.assert_allclose(image[outside], volume.intensity_range[0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.int32, np.float32, np.float64, np.int64])
+def test_an_isotropic_grid_plane_is_the_slice_itself(dtype):
+    geometry = GridGeometry((4, 5, 6), affine(np.diag([-1, -1, 1]), (1, 1, 1), (0, 0, 0)))
+    voxels = np.arange(120).reshape(4, 5, 6).astype(dtype)
+    image = sample_plane(Volume(voxels, geometry), PlaneStack(geometry, Orientation.AXIAL)[2])
+    assert image.dtype == np.float32
+    assert np.array_equal(image, voxels[2])
+    oblique = oblique_plane(affine(np.diag([-1, 1, 1]), (1, 1, 1), (0, 0, 2)), geometry)
+    np.testing.assert_allclose(sample_plane(Volume(voxels, geometry), oblique), voxels[2])
+
+
+def test_rgb_planes_keep_their_colours():
+    geometry = GridGeometry((1, 5, 6), affine(np.diag([-1, -1, 1]), (1, 1, 1), (0, 0, 0)))
+    voxels = np.random.default_rng(0).integers(0, 256, (1, 5, 6, 3), dtype=np.uint8)
+    image = sample_plane(Volume(voxels, geometry), PlaneStack(geometry, Orientation.AXIAL)[0])
+    assert image.dtype == np.uint8
+    assert np.array_equal(image, voxels[0])
+    turned = affine(random_direction(1), (1, 1, 1), (-2, -2, 0))
+    assert sample_plane(Volume(voxels, geometry), oblique_plane(turned, geometry)).shape[2] == 3
+
+
+@pytest.mark.parametrize("turned", [False, True], ids=["grid", "oblique"])
+def test_a_nan_voxel_stays_in_its_neighbourhood(turned):
+    geometry = upright((9, 9, 9))
+    voxels = np.ones((9, 9, 9), dtype=np.float32)
+    voxels[4, 4, 4] = np.nan
+    slice_to_ras = affine(random_direction(3) if turned else np.diag([-1, 1, 1]), (1, 1, 1), (4, 4, 4))
+    plane = oblique_plane(slice_to_ras, geometry)
+    image = sample_plane(Volume(voxels, geometry), plane)
+    y, x = np.indices(plane.shape_yx)
+    distance = np.linalg.norm(plane.to_ras(np.stack([x, y], axis=-1)) - [4, 4, 4], axis=-1)
+    assert 1 <= np.isnan(image).sum() <= 9
+    assert not np.isnan(image[distance > np.sqrt(3)]).any()
+
+
+def test_the_outer_half_voxel_repeats_the_border_and_beyond_is_the_minimum():
+    geometry = upright((3, 3, 3))
+    volume = Volume(np.full((3, 3, 3), 7, np.int16) - 10 * (np.indices((3, 3, 3)).sum(0) == 6), geometry)
+    for y_axis in ((0, 1, 0), (0, np.cos(1), np.sin(1))):
+        up = np.array(y_axis)
+        matrix = np.eye(4)
+        matrix[:3, :3] = np.stack([[1, 0, 0], -up, np.cross([1, 0, 0], up)], axis=1)
+        matrix[:3, 3] = (0, 0, 0)
+        plane = Plane((1, 1), matrix)
+        assert sample_plane(volume, plane)[0, 0] == 7
+        for x, expected in ((-0.4, 7), (-0.6, -3)):
+            beside = matrix.copy()
+            beside[0, 3] = x
+            assert sample_plane(volume, Plane((1, 1), beside))[0, 0] == expected
+
+
+def test_a_plane_between_two_slices_mixes_them_and_owns_the_nearer():
+    geometry = upright((4, 3, 3), (1, 1, 2))
+    volume = Volume(np.repeat([0, 10, 20, 30], 9).reshape(4, 3, 3).astype(np.int16), geometry)
+    plane = oblique_plane(affine(np.diag([-1, 1, 1]), (1, 1, 1), (0, 0, 2.6)), geometry)
+    np.testing.assert_allclose(sample_plane(volume, plane), 13)
+    block = mask_to_voxels(np.ones(plane.shape_yx, bool), plane, geometry)
+    assert block.slices_kji == (slice(1, 2), slice(0, 3), slice(0, 3))
+    assert block.mask.all()
+
+
+def test_scores_are_interpolated_at_the_voxels_own_centre():
+    geometry = upright((2, 1, 3), (1, 1, 2.5))
+    plane = PlaneStack(geometry, Orientation.CORONAL)[0]
+    assert plane.size_xy == (3, 4)
+    below = plane.to_pixels(geometry.to_ras([0, 0, 0]))[1]
+    assert below == pytest.approx(2.5)
+    scores = np.full(plane.shape_yx, -1.0)
+    scores[3] = 1.1
+    assert mask_to_voxels(scores, plane, geometry).mask[0].all()
+    scores[3] = 0.9
+    assert not mask_to_voxels(scores, plane, geometry).mask.any()
+
+
+def test_scores_that_are_not_numbers_are_not_object():
+    geometry = upright((3, 4, 5))
+    for plane in (
+        PlaneStack(geometry, Orientation.AXIAL)[1],
+        oblique_plane(affine(random_direction(3), (1, 1, 1), (2, 2, 1)), geometry),
+    ):
+        assert not mask_to_voxels(np.full(plane.shape_yx, np.nan), plane, geometry).mask.any()
+
+
+def test_only_voxels_under_the_plane_are_written():
+    """A plane that shows a part of its slice must not erase the rest of it."""
+    geometry = upright((4, 6, 6))
+    whole = PlaneStack(geometry, Orientation.AXIAL)[2]
+    part = Plane((3, 2), whole.pixel_to_ras)
+    turned = oblique_plane(affine(random_direction(3), (1, 1, 1), (2, 2, 2)), geometry)
+    smaller = Plane((max(turned.size_xy[0] - 3, 1), turned.size_xy[1]), turned.pixel_to_ras)
+    for plane, complete in ((part, whole), (smaller, turned)):
+        target = np.ones(geometry.shape_kji, dtype=np.uint8)
+        mask_to_voxels(np.zeros(plane.shape_yx, bool), plane, geometry).write_into(target)
+        erased = target == 0
+        pixels = plane.to_pixels(centres_ras(geometry)[erased])[:, :2]
+        assert (pixels < np.array(plane.size_xy) - 0.5 + 1e-6).all()
+        assert 0 < erased.sum() < voxels_of_plane(complete, geometry).inside.sum()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_mask_cut_by_an_oblique_plane_is_that_of_the_nearest_voxels(seed):
+    geometry = random_geometry(seed, (9, 10, 11))
+    mask = np.random.default_rng(seed).random(geometry.shape_kji) < 0.5
+    plane = oblique_plane(affine(random_direction(seed), (1, 1, 1), geometry.to_ras([5, 5, 5])), geometry)
+    image = voxels_to_mask(mask, plane, geometry)
+    for x, y in np.random.default_rng(1).integers(0, plane.size_xy, (200, 2)):
+        i, j, k = np.rint(geometry.to_ijk(plane.to_ras([x, y]))).astype(int)
+        inside = 0 <= i < 11 and 0 <= j < 10 and 0 <= k < 9
+        assert image[y, x] == (inside and mask[k, j, i])
+
+
+def test_a_plane_beside_the_grid_shows_and_owns_nothing():
+    geometry = upright((3, 3, 3))
+    mask = np.ones(geometry.shape_kji, bool)
+    for direction in (np.eye(3), random_direction(2)):
+        plane = Plane((4, 4), affine(direction, (1, 1, 1), (100, 100, 100)))
+        assert not voxels_to_mask(mask, plane, geometry).any()
+        block = mask_to_voxels(np.ones((4, 4), bool), plane, geometry)
+        assert block.mask.size == 0
+        block.write_into(mask)
+        assert mask.all()
+        assert (sample_plane(Volume(mask, geometry), plane) == 1).all()
+
+
+def test_masks_of_another_shape_are_refused():
+    geometry = upright((3, 4, 5))
+    plane = PlaneStack(geometry, Orientation.AXIAL)[0]
+    with pytest.raises(ValueError, match="does not fit a plane"):
+        mask_to_voxels(np.zeros((5, 4), bool), plane, geometry)
+    with pytest.raises(ValueError, match="does not fit a grid"):
+        voxels_to_mask(np.zeros((5, 4, 3), bool), plane, geometry)
+
+
+def test_sampling_leaves_the_volume_as_it_was():
+    geometry = random_geometry(1, (8, 9, 10))
+    voxels = np.random.default_rng(0).normal(size=(8, 9, 10))
+    before = voxels.copy()
+    volume = Volume(voxels, geometry)
+    sample_plane(volume, oblique_plane(affine(np.eye(3), (1, 1, 1), geometry.to_ras([5, 5, 4])), geometry))
+    for orientation in Orientation:
+        sample_plane(volume, PlaneStack(geometry, orientation)[3])
+    assert np.array_equal(voxels, before)
