@@ -12,6 +12,17 @@ from typing import BinaryIO
 from .errors import OutputError
 
 
+def check_destination(path: str | os.PathLike) -> None:
+    """Raise OutputError where no file can be written at `path`: to be called before long work, not only after it."""
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise OutputError(f"The folder of {path} does not exist. Create it or choose another place.")
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder. Give the name of a file in it.")
+    if not os.access(path.parent, os.W_OK):
+        raise OutputError(f"The folder of {path} may not be written. Choose another place.")
+
+
 @contextlib.contextmanager
 def written_whole(path: str | os.PathLike) -> Iterator[BinaryIO]:
     """Open a temporary neighbour of `path` for writing bytes; it takes the place of `path` once all is on the disk.
@@ -19,11 +30,8 @@ def written_whole(path: str | os.PathLike) -> Iterator[BinaryIO]:
     After any error, also an interruption, the neighbour is gone and a file that stood at `path` is untouched.
     Raises OutputError where the folder is missing, may not be written or is full.
     """
+    check_destination(path)
     path = Path(path)
-    if not path.parent.is_dir():
-        raise OutputError(f"The folder of {path} does not exist. Create it or choose another place.")
-    if path.is_dir():
-        raise OutputError(f"{path} is a folder. Give the name of a file in it.")
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         with temporary.open("xb") as stream:

@@ -239,9 +239,12 @@ def _numbers(values: Any, count: int, what: str) -> np.ndarray:
     if not isinstance(values, list) or len(values) != count:
         raise PromptError(f"{what} is missing. Place it again.")
     try:
-        return np.array([float(value) for value in values])
+        numbers = np.array([float(value) for value in values])
     except (TypeError, ValueError) as error:
         raise PromptError(f"{what} is not made of numbers. Place it again.") from error
+    if not np.isfinite(numbers).all():
+        raise PromptError(f"{what} is not finite. Place it again.")
+    return numbers
 
 
 def _point(position: Any, to_ras: np.ndarray, label: str, description: str, name: str, number: int) -> MarkupsPrompt:

@@ -34,6 +34,8 @@ def write_markups(
     """Write a point list per segment and an ROI per box, in Slicer's markups schema 1.0.3.
 
     Each description states segment, sign and planes, so that the file's name and Slicer's own do not matter.
+    coordinate_system: of the point lists. ROIs are written in LPS always: Slicer (5.13) takes an ROI's orientation
+    as LPS whatever the file states.
     Raises ValueError for a segment's name that a description cannot state; OutputError where the file cannot be
     written.
     """
@@ -43,19 +45,23 @@ def write_markups(
         name = of_segment.segment
         if not name or name != name.strip() or ";" in name or "\n" in name:
             raise ValueError(f"A segment's name holds no ';', line break or outer blanks, got {name!r}.")
-        common = {"name": name, "coordinateSystem": coordinate_system.value, "coordinateUnits": "mm"}
         if of_segment.points:
             control_points = [
                 _control_point(number, _label(point, name, number), _text(point, name), point.position_ras, from_ras)
                 for number, point in enumerate(of_segment.points, start=1)
             ]
             state = _state("%N-%d", len(control_points))
-            markups.append({"type": "Fiducial", **common, **state, "controlPoints": control_points})
+            kind = _kind("Fiducial", name, coordinate_system)
+            markups.append({**kind, **state, "controlPoints": control_points})
         for box in of_segment.boxes:
-            markups.append({"type": "ROI", **common, **_roi(name, box, from_ras)})
+            markups.append({**_kind("ROI", name, CoordinateSystem.LPS), **_roi(name, box)})
     content = json.dumps({"@schema": _SCHEMA, "markups": markups}, indent=1)
     with written_whole(path) as stream:
         stream.write(content.encode())
+
+
+def _kind(kind: str, name: str, coordinate_system: CoordinateSystem) -> dict:
+    return {"type": kind, "name": name, "coordinateSystem": coordinate_system.value, "coordinateUnits": "mm"}
 
 
 def _state(label_format: str, last_number: int) -> dict:
@@ -77,19 +83,19 @@ def _text(point: PointPrompt, segment: str) -> str:
     return f"segment={segment}; sign={'negative' if point.sign is Sign.NEGATIVE else 'positive'}"
 
 
-def _roi(segment: str, box: BoxPrompt, from_ras: np.ndarray) -> dict:
+def _roi(segment: str, box: BoxPrompt) -> dict:
     planes = "all" if box.extent is BoxExtent.ALL_PLANES else "centre"
     # Slicer states the box's axes as columns, row by row.
-    axes_file = from_ras[:3, :3] @ np.array(box.axes_ras).T
+    axes_lps = LPS_TO_RAS[:3, :3] @ np.array(box.axes_ras).T
     text = f"segment={segment}; planes={planes}"
     return {
         **_state("%N", 1),
         "roiType": "Box",
-        "center": transform_points(from_ras, box.centre_ras).tolist(),
-        "orientation": axes_file.ravel().tolist(),
+        "center": transform_points(LPS_TO_RAS, box.centre_ras).tolist(),
+        "orientation": axes_lps.ravel().tolist(),
         "size": list(box.size_mm),
         "insideOut": False,
-        "controlPoints": [_control_point(1, box.label or segment, text, box.centre_ras, from_ras)],
+        "controlPoints": [_control_point(1, box.label or segment, text, box.centre_ras, LPS_TO_RAS)],
     }
 
 

@@ -76,7 +76,8 @@ def prompted_planes(prompts: SegmentPrompts, stack: PlaneStack | ObliqueStack) -
 
 
 def _nearest(stack: PlaneStack | ObliqueStack, point_ras: Sequence[float]) -> int:
-    return int(np.clip(np.floor(stack.index_of(point_ras) + 0.5), 0, len(stack) - 1))
+    """A point halfway between two planes goes to the upper one, whatever the rounding of its coordinates."""
+    return int(np.clip(np.floor(stack.index_of(point_ras) + 0.5 + _TOLERANCE), 0, len(stack) - 1))
 
 
 def _rectangles(box: BoxPrompt, stack: PlaneStack | ObliqueStack, segment: str) -> dict[int, Rectangle]:

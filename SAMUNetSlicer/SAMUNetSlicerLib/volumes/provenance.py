@@ -11,6 +11,7 @@ Only what is named below is stored: no patient data, no file paths, and no label
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from urllib.parse import quote, unquote
 
-from ..errors import InputError
+from ..errors import InputError, PromptError
 from ..project import NAME, VERSION
 from .prompts import BoxExtent, BoxPrompt, PointPrompt, SegmentPrompts, Sign
 from .segmentation_header import read_segment_headers
@@ -43,9 +44,9 @@ class PlaneOrigin(Enum):
 
 @dataclass(frozen=True)
 class PlaneRecord:
-    """One plane of the result: its index in the stack and the confidence of its mask (0-1), kept to four decimals.
+    """One plane of the result: its index in the stack and the confidence of its mask, kept to four decimals.
 
-    Raises ValueError for a confidence out of range.
+    Networks estimate a quality that may leave 0-1 by a little; it is cut there. Raises ValueError for NaN.
     """
 
     index: int
@@ -53,10 +54,11 @@ class PlaneRecord:
     origin: PlaneOrigin = PlaneOrigin.PROMPTED
 
     def __post_init__(self) -> None:
-        if not 0 <= self.confidence <= 1:
-            raise ValueError(f"A confidence lies in 0-1, got {self.confidence}.")
+        confidence = min(max(float(self.confidence), 0.0), 1.0)
+        if math.isnan(self.confidence):
+            raise ValueError(f"The confidence of plane {self.index} is not a number.")
         object.__setattr__(self, "index", int(self.index))
-        object.__setattr__(self, "confidence", round(float(self.confidence), _CONFIDENCE_DECIMALS))
+        object.__setattr__(self, "confidence", round(confidence, _CONFIDENCE_DECIMALS))
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,7 @@ class Provenance:
                 planes=tuple(PlaneRecord(index, c, PlaneOrigin(origin)) for index, c, origin in fields["planes"]),
                 software=fields["software"],
             )
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError, PromptError) as error:
             raise InputError("The provenance in this file is damaged.") from error
 
 

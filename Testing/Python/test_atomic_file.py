@@ -1,0 +1,51 @@
+import pytest
+
+from SAMUNetSlicerLib.atomic_file import check_destination, written_whole
+from SAMUNetSlicerLib.errors import OutputError
+
+
+def test_the_file_appears_with_its_whole_content(tmp_path):
+    target = tmp_path / "result.bin"
+    with written_whole(target) as stream:
+        stream.write(b"first ")
+        assert not target.exists()
+        stream.write(b"second")
+    assert target.read_bytes() == b"first second"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("interruption", [RuntimeError, KeyboardInterrupt])
+def test_an_interruption_keeps_the_earlier_file_and_leaves_nothing_behind(tmp_path, interruption):
+    target = tmp_path / "result.bin"
+    target.write_bytes(b"earlier")
+    with pytest.raises(interruption), written_whole(target) as stream:
+        stream.write(b"half of")
+        raise interruption
+    assert target.read_bytes() == b"earlier"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_full_disk_is_told_and_keeps_the_earlier_file(tmp_path):
+    resource = pytest.importorskip("resource", reason="a small disk is simulated by a limit that Windows lacks")
+    target = tmp_path / "result.bin"
+    target.write_bytes(b"earlier")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+        with pytest.raises(OutputError, match="could not be written"), written_whole(target) as stream:
+            stream.write(b"x" * 1001)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert target.read_bytes() == b"earlier"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_places_where_nothing_can_be_written_are_refused_beforehand(tmp_path, monkeypatch):
+    with pytest.raises(OutputError, match="does not exist"):
+        check_destination(tmp_path / "missing" / "a.bin")
+    with pytest.raises(OutputError, match="is a folder"):
+        check_destination(tmp_path)
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    with pytest.raises(OutputError, match="may not be written"), written_whole(tmp_path / "a.bin"):
+        pass
+    assert list(tmp_path.iterdir()) == []
