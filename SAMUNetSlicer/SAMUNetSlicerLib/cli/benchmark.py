@@ -9,8 +9,8 @@ import sys
 
 import torch
 
-from ..evaluation.benchmark import compare
 from ..errors import ExitCode
+from ..evaluation.benchmark import compare
 from ..inference.devices import choose_device, describe_device
 from ..networks.registry import FAMILIES, build
 

@@ -6,36 +6,36 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib import patches
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Rectangle
 
 from ..atomic_file import written_whole
-from ..inference.prompts import PlanePrompts, Sign
+from ..inference.prompts import PlanePrompts, Sign, bounding_box_xyxy
 from ..volumes.job import SegmentResult
 from ..volumes.plane_source import VolumePlanes
 from ..volumes.sampling import voxels_to_mask
 from ..volumes.segments import default_colours
 
+Rectangle = tuple[float, float, float, float]
+
 COLUMNS = 5
 MOST_PLANES = 20
 _INCHES = 2.6  # per picture
-_REFERENCE_COLOUR = "white"
+_MARGIN = 0.12  # shown around the segments, as a share of their extent
 
 
 def contact_sheet(
     path: Path,
     planes: VolumePlanes,
     results: Mapping[str, SegmentResult],
-    reference_kji: Mapping[str, np.ndarray] | None = None,
     title: str = "",
 ) -> None:
     """Write a PNG of the segmented planes (at most 20, the prompted ones always among them).
 
-    reference_kji: masks by segment name, drawn as dotted white contours. Raises OutputError where `path` cannot be
-    written.
+    Raises OutputError where `path` cannot be written.
     """
     chosen = choose_planes(results)
     columns = min(COLUMNS, max(1, len(chosen)))
@@ -43,13 +43,12 @@ def contact_sheet(
     figure = Figure(figsize=(columns * _INCHES, rows * _INCHES + 0.5), layout="constrained", facecolor="black")
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     colours = dict(zip(results, default_colours(list(results)), strict=True))
+    view = _view_around(planes, chosen, results)
     for axis in axes:
         axis.set_axis_off()
     for axis, index in zip(axes, chosen, strict=False):
-        _draw_plane(axis, planes, index, results, colours, reference_kji or {})
+        _draw_plane(axis, planes, index, results, colours, view)
     handles = [Line2D([], [], color=colour, label=name) for name, colour in colours.items()]
-    if reference_kji:
-        handles.append(Line2D([], [], color=_REFERENCE_COLOUR, linestyle=":", label="reference"))
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), labelcolor="white", frameon=False)
     if title:
         figure.suptitle(title, color="white", fontsize=10)
@@ -69,20 +68,39 @@ def choose_planes(results: Mapping[str, SegmentResult]) -> list[int]:
     return sorted({*prompted, *thinned})
 
 
+def _view_around(planes: VolumePlanes, chosen: Sequence[int], results: Mapping[str, SegmentResult]) -> Rectangle:
+    """The part of the planes that holds all segments and prompts, with a margin; the same for every picture."""
+    width, height = planes.stack[0].size_xy
+    extents = [p.extent_xyxy() for r in results.values() for p in r.plane_prompts.values()]
+    for index in chosen:
+        masks = [voxels_to_mask(r.mask_kji, planes.stack[index], planes.volume.geometry) for r in results.values()]
+        extents += [bounding_box_xyxy(mask) for mask in masks if mask.any()]
+    if not extents:
+        return -0.5, -0.5, width - 0.5, height - 0.5
+    x0, y0, x1, y1 = zip(*extents, strict=True)
+    margin = _MARGIN * max(max(x1) - min(x0), max(y1) - min(y0))
+    return (
+        max(min(x0) - margin, 0) - 0.5,
+        max(min(y0) - margin, 0) - 0.5,
+        min(max(x1) + margin, width) - 0.5,
+        min(max(y1) + margin, height) - 0.5,
+    )
+
+
 def _draw_plane(
     axis: Axes,
     planes: VolumePlanes,
     index: int,
     results: Mapping[str, SegmentResult],
     colours: Mapping[str, Sequence[float]],
-    reference_kji: Mapping[str, np.ndarray],
+    view_xyxy: Rectangle,
 ) -> None:
     plane, geometry = planes.stack[index], planes.volume.geometry
     axis.imshow(planes.image(index).rgb)
+    axis.set_xlim(view_xyxy[0], view_xyxy[2])
+    axis.set_ylim(view_xyxy[3], view_xyxy[1])
     for name, result in results.items():
-        if name in reference_kji:
-            _contour(axis, voxels_to_mask(reference_kji[name], plane, geometry), _REFERENCE_COLOUR, "dotted")
-        _contour(axis, voxels_to_mask(result.mask_kji, plane, geometry), colours[name], "solid")
+        _contour(axis, voxels_to_mask(result.mask_kji, plane, geometry), colours[name])
         if index in result.plane_prompts:
             _draw_prompts(axis, result.plane_prompts[index], colours[name])
     records = [result.planes[index] for result in results.values() if index in result.planes]
@@ -90,12 +108,12 @@ def _draw_plane(
     axis.set_title(f"plane {index}   confidence {trust:.2f}", color="white", fontsize=7, pad=2)
 
 
-def _contour(axis: Axes, mask_yx: np.ndarray, colour, style: str) -> None:
+def _contour(axis: Axes, mask_yx: np.ndarray, colour) -> None:
     # Padded, so that contours close at the picture's border.
     if mask_yx.any():
         grid = np.pad(mask_yx, 1).astype(float)
         xs, ys = np.arange(grid.shape[1]) - 1, np.arange(grid.shape[0]) - 1
-        axis.contour(xs, ys, grid, levels=[0.5], colors=[colour], linewidths=0.9, linestyles=style)
+        axis.contour(xs, ys, grid, levels=[0.5], colors=[colour], linewidths=0.9)
 
 
 def _draw_prompts(axis: Axes, prompts: PlanePrompts, colour) -> None:
@@ -103,7 +121,9 @@ def _draw_prompts(axis: Axes, prompts: PlanePrompts, colour) -> None:
         x0, y0, x1, y1 = prompts.box_xyxy
         # Pixel x covers x - .5 .. x + .5 of the picture.
         corner, width, height = (x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0
-        axis.add_patch(Rectangle(corner, width, height, fill=False, edgecolor=colour, linestyle="--", linewidth=0.9))
+        axis.add_patch(
+            patches.Rectangle(corner, width, height, fill=False, edgecolor=colour, linestyle="--", linewidth=0.9)
+        )
     for (x, y), sign in zip(prompts.points_xy, prompts.signs, strict=True):
         marker = "+" if sign is Sign.POSITIVE else "x"
         axis.plot(x, y, marker=marker, color="lime" if sign is Sign.POSITIVE else "red", markersize=6)

@@ -27,8 +27,14 @@ class Appearance:
         scale = max(self.deviation, other.deviation, SMALLEST_DEVIATION)
         return float(np.exp(-0.5 * ((self.mean - other.mean) / scale) ** 2))
 
+    def followed_by(self, other: Appearance) -> Appearance:
+        """What to expect next after seeing `other`: slow changes along a stack (bias fields) are followed."""
+        keep = 1 - _FOLLOW
+        return Appearance(keep * self.mean + _FOLLOW * other.mean, keep * self.deviation + _FOLLOW * other.deviation)
 
-SMALLEST_DEVIATION = 8.0  # grey values: flat regions still differ by noise from plane to plane
+
+SMALLEST_DEVIATION = 16.0  # grey values: flat regions still differ from plane to plane
+_FOLLOW = 0.3
 
 
 def intersection_over_union(a: np.ndarray, b: np.ndarray) -> float:

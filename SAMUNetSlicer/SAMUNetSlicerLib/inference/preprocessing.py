@@ -66,7 +66,7 @@ PROMPT_LOGIT = 8.0
 def input_frame(original_hw: tuple[int, int], preprocessing: Preprocessing) -> InputFrame:
     """Where a picture of this size comes to lie in the network's input."""
     side = preprocessing.input_size
-    if preprocessing.resize in (Resize.NEAREST_SQUASH, Resize.BILINEAR_SQUASH):
+    if preprocessing.resize in (Resize.NEAREST_SQUASH, Resize.BILINEAR_SQUASH, Resize.BICUBIC_SQUASH):
         return InputFrame(original_hw, (side, side), preprocessing)
     scale = side / max(original_hw)
     resized = tuple(max(1, int(n * scale + 0.5)) for n in original_hw)
@@ -96,7 +96,8 @@ def _resize(picture: np.ndarray, size_hw: tuple[int, int], resize: Resize) -> np
         return picture[rows[:, None], columns]
     # On 8-bit pictures, as the published predictors do: Pillow rounds to whole grey values.
     image = Image.fromarray(picture)
-    return np.asarray(image.resize(size_hw[::-1], Image.Resampling.BILINEAR))
+    kernel = Image.Resampling.BICUBIC if resize is Resize.BICUBIC_SQUASH else Image.Resampling.BILINEAR
+    return np.asarray(image.resize(size_hw[::-1], kernel))
 
 
 def _nearest_index(source: int, target: int) -> np.ndarray:

@@ -79,7 +79,8 @@ class ZoomPolicy:
             return False
         side = max(crop.size_hw)
         longest = max(extent[2] - extent[0], extent[3] - extent[1])
-        return self.mode is ZoomMode.WHOLE_PLANE or longest >= self.keep_smallest * side or side <= self.smallest_side
+        smallest = side <= _quantised_side(self.smallest_side)
+        return self.mode is ZoomMode.WHOLE_PLANE or smallest or longest >= self.keep_smallest * side
 
     def in_middle(self, crop: Crop, plane_hw: tuple[int, int], extent: Box) -> bool:
         """Whether `extent` lies inside the crop's middle part. The plane's own borders need no margin."""

@@ -132,16 +132,17 @@ class Propagation:
         if not answer.mask.any():
             yield PropagationStep(start, direction, None, 0.0, StopReason.VANISHED)
             return
-        reference = Appearance.under(self.planes.image(start).rgb, answer.mask)
+        expected = Appearance.under(self.planes.image(start).rgb, answer.mask)
         index = start + step
         while index in within:
             image = self.planes.image(index)
             found = self.predictor.predict(image, self.next_prompts(answer), answer.crop)
-            trust, stop = self._judge(image, found, answer, reference)
+            trust, stop = self._judge(image, found, answer, expected)
             if stop is not None:
                 yield PropagationStep(index, direction, None, trust, stop)
                 return
             yield PropagationStep(index, direction, found, trust)
+            expected = expected.followed_by(Appearance.under(image.rgb, found.mask))
             answer = found
             index += step
         yield PropagationStep(index - step, direction, None, 1.0, StopReason.END)
@@ -160,13 +161,13 @@ class Propagation:
         return PlanePrompts(box_xyxy=box)
 
     def _judge(
-        self, image: PlaneImage, found: PlaneMask, neighbour: PlaneMask, reference: Appearance
+        self, image: PlaneImage, found: PlaneMask, neighbour: PlaneMask, expected: Appearance
     ) -> tuple[float, StopReason | None]:
         mask = found.mask
         if np.count_nonzero(mask) < self.policy.smallest_area:
             return 0.0, StopReason.VANISHED
         overlap = intersection_over_union(mask, neighbour.mask)
-        trust = confidence(found, overlap, reference.likeness(Appearance.under(image.rgb, mask)))
+        trust = confidence(found, overlap, expected.likeness(Appearance.under(image.rgb, mask)))
         if overlap < self.policy.lowest_iou or trust < self.policy.lowest_confidence:
             return trust, StopReason.DRIFTED
         return trust, None

@@ -1,0 +1,72 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from SAMUNetSlicerLib.inference.zoom import Crop, ZoomMode, ZoomPolicy
+
+POLICY = ZoomPolicy()
+PLANE = (512, 400)
+
+
+@st.composite
+def extents(draw, plane_hw=PLANE):
+    height, width = plane_hw
+    x0 = draw(st.floats(0, width - 2))
+    y0 = draw(st.floats(0, height - 2))
+    return x0, y0, draw(st.floats(x0 + 1, width)), draw(st.floats(y0 + 1, height))
+
+
+@given(extents())
+def test_crop_lies_in_the_plane_and_holds_the_prompts(extent):
+    crop = POLICY.choose(PLANE, extent)
+    assert 0 <= crop.x0 < crop.x1 <= 400
+    assert 0 <= crop.y0 < crop.y1 <= 512
+    assert crop.x0 <= extent[0]
+    assert crop.y0 <= extent[1]
+    assert crop.x1 >= extent[2]
+    assert crop.y1 >= extent[3]
+
+
+@given(extents())
+def test_a_fresh_crop_would_be_kept_for_the_same_prompts(extent):
+    crop = POLICY.choose(PLANE, extent)
+    assert POLICY.keeps(crop, PLANE, extent) or crop == Crop(0, 0, 400, 512)
+
+
+@given(extents())
+def test_a_small_move_keeps_the_crop(extent):
+    crop = POLICY.choose(PLANE, extent)
+    shift = 0.02 * max(crop.size_hw)
+    moved = (extent[0] + shift, extent[1], min(extent[2] + shift, 400), extent[3])
+    if moved[2] - moved[0] >= 1 and POLICY.keeps(crop, PLANE, moved):
+        assert POLICY.choose(PLANE, moved, crop) is crop
+
+
+def test_prompts_near_the_crops_border_move_the_crop():
+    crop = POLICY.choose(PLANE, (180, 180, 220, 220))
+    outside = (crop.x1 - 30, 190, crop.x1 - 1, 220)
+    assert POLICY.choose(PLANE, outside, crop) != crop
+
+
+def test_an_object_that_became_small_gets_a_closer_crop():
+    crop = POLICY.choose(PLANE, (150, 150, 250, 250))
+    closer = POLICY.choose(PLANE, (195, 195, 205, 205), crop)
+    assert max(closer.size_hw) < max(crop.size_hw)
+
+
+def test_large_objects_are_seen_on_the_whole_plane():
+    assert POLICY.choose(PLANE, (10, 10, 390, 300)) == Crop(0, 0, 400, 512)
+
+
+def test_whole_plane_mode_never_crops():
+    policy = ZoomPolicy(ZoomMode.WHOLE_PLANE)
+    assert policy.choose(PLANE, (200, 200, 210, 210)) == Crop(0, 0, 400, 512)
+
+
+def test_no_crop_is_smaller_than_the_smallest_side():
+    crop = POLICY.choose(PLANE, (200, 200, 201, 201))
+    assert min(crop.size_hw) >= POLICY.smallest_side
+
+
+def test_crop_sides_are_few_so_that_encodings_are_shared():
+    sides = {max(POLICY.choose(PLANE, (100, 100, 100 + s, 100 + s)).size_hw) for s in range(30, 160)}
+    assert len(sides) <= 12
