@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Sequence
 from enum import Enum
 
@@ -74,9 +75,10 @@ def _state(label_format: str, last_number: int) -> dict:
 
 
 def _label(point: PointPrompt, segment: str, number: int) -> str:
+    """The point's label, without a leading sign that would contradict its own."""
+    label = point.label.strip() or f"{segment}-{number}"
     contradicting = "+" if point.sign is Sign.NEGATIVE else "-"
-    label = point.label.strip()
-    return (label.lstrip("+- ") if label.startswith(contradicting) else label) or f"{segment}-{number}"
+    return (re.sub(r"^[\s+-]+", "", label) if label.startswith(contradicting) else label) or str(number)
 
 
 def _text(point: PointPrompt, segment: str) -> str:

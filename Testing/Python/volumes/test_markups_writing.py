@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
@@ -33,6 +33,8 @@ def segment_prompts(draw):
     )
 
 
+@example(SegmentPrompts("+", (PointPrompt((0, 0, 0), Sign.NEGATIVE),)), CoordinateSystem.LPS)
+@example(SegmentPrompts("a", (PointPrompt((0, 0, 0), Sign.POSITIVE, "-"),)), CoordinateSystem.RAS)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(prompts=segment_prompts(), system=st.sampled_from(CoordinateSystem))
 def test_prompts_survive_a_written_file(tmp_path, prompts, system):
