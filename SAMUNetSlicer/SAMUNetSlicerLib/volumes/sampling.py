@@ -171,7 +171,8 @@ def _align(plane: Plane, geometry: GridGeometry) -> tuple[_Row, _Row, _Row] | No
 def _slice_yx(array_kji: np.ndarray, alignment: tuple[_Row, _Row, _Row], index: int) -> np.ndarray:
     """View of one voxel slice, ordered (pixel y, pixel x), indices still counting voxels."""
     x, y, z = alignment
-    return np.take(array_kji.transpose([2 - y.axis, 2 - x.axis, 2 - z.axis]), index, axis=2)
+    # Plain indexing: np.take would copy the whole transposed volume.
+    return array_kji.transpose([2 - y.axis, 2 - x.axis, 2 - z.axis])[:, :, index]
 
 
 def _interpolate_aligned(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from example_grids import affine, centres_ras, grid_geometries, ramp, random_direction, random_geometry, sphere
@@ -197,6 +199,20 @@ def test_the_voxels_of_an_oblique_plane_are_those_that_it_cuts(seed):
     assert np.array_equal(found, cut)
 
 
+@pytest.mark.parametrize("thickness_mm", [0.4, 2.0, 11.0])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_plane_of_any_thickness_owns_the_voxels_within_half_of_it(seed, thickness_mm):
+    """Planes need not come from the grid that a mask is brought back to."""
+    geometry = random_geometry(seed, (9, 10, 11))
+    matrix = affine(random_direction(seed + 7), (1, 1, thickness_mm), geometry.to_ras([5.3, 5.1, 4.2]))
+    matrix[:3, 3] -= 40 * (matrix[:3, 0] + matrix[:3, 1])
+    plane = Plane((80, 80), matrix)
+    found = np.zeros(geometry.shape_kji, dtype=bool)
+    voxels = voxels_of_plane(plane, geometry)
+    found[voxels.slices_kji] = voxels.inside
+    assert np.array_equal(found, np.abs(plane.to_pixels(centres_ras(geometry))[..., 2]) < 0.5)
+
+
 @pytest.mark.parametrize("orientation", Orientation)
 @pytest.mark.parametrize("seed", range(3))
 def test_grid_planes_interpolate_linearly_between_voxel_centres(seed, orientation):
@@ -360,6 +376,21 @@ def test_masks_of_another_shape_are_refused():
         mask_to_voxels(np.zeros((5, 4), bool), plane, geometry)
     with pytest.raises(ValueError, match="does not fit a grid"):
         voxels_to_mask(np.zeros((5, 4, 3), bool), plane, geometry)
+
+
+def test_a_volume_is_never_copied_for_a_plane():
+    geometry = upright((120, 150, 160), (1, 1, 2))
+    voxels = np.random.default_rng(0).integers(-1000, 1000, geometry.shape_kji, dtype=np.int16)
+    volume = Volume(voxels, geometry)
+    planes = [PlaneStack(geometry, orientation)[60] for orientation in Orientation]
+    planes.append(oblique_plane(affine(random_direction(2), (1, 1, 1), (80, 80, 120)), geometry))
+    for plane in planes:
+        tracemalloc.start()
+        sample_plane(volume, plane)
+        voxels_to_mask(voxels, plane, geometry)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 0.7 * voxels.nbytes
 
 
 def test_sampling_leaves_the_volume_as_it_was():
