@@ -7,19 +7,22 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
+
 from ..checkpoints.loading import LoadedModel, load_network
 from ..errors import ExitCode, UserError
 from ..inference.devices import choose_device, describe_device
 from ..inference.predictor import PlanePredictor
 from ..inference.zoom import ZoomMode, ZoomPolicy
+from ..volumes.geometry import GridGeometry
 from ..volumes.job import SegmentationJob
 from ..volumes.markups import collect_prompts
 from ..volumes.plane_source import VolumePlanes
-from ..volumes.planes import Orientation, PlaneStack, acquisition_orientation
+from ..volumes.planes import ObliqueStack, Orientation, PlaneStack, acquisition_orientation
 from ..volumes.prompts import BoxExtent
 from ..volumes.propagation import Direction, PlaneRange
 from ..volumes.reading import read_volume
-from ..volumes.results import result_provenance, result_segments
+from ..volumes.results import orientation_name, result_provenance, result_segments
 from ..volumes.segmentation_file import write_segmentation
 from ..volumes.windows import default_window, parse_window
 from .defaults import DEFAULT_MODEL
@@ -35,6 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--box", type=Path, nargs="+", action="extend", default=[], help="ROIs (boxes)")
     parser.add_argument("--segment", nargs="+", action="extend", metavar="NAME", help="names of the segments")
     parser.add_argument("--orientation", choices=["auto", *(o.value for o in Orientation)], default="auto")
+    parser.add_argument(
+        "--slice-to-ras",
+        type=float,
+        nargs=16,
+        metavar="M",
+        help="oblique planes instead: a slice view's SliceToRAS matrix, row by row",
+    )
     parser.add_argument(
         "--box-planes", choices=["centre", "all"], default="centre", help="planes that a box prompts (default: centre)"
     )
@@ -57,15 +67,11 @@ def run(arguments: argparse.Namespace) -> ExitCode:
     prompts = collect_prompts(arguments.points, arguments.box, arguments.segment, extent)
     volume = read_volume(arguments.volume, series_id=arguments.series)
     window = parse_window(arguments.window) or default_window(volume)
-    if arguments.orientation == "auto":
-        orientation = acquisition_orientation(volume.geometry)
-    else:
-        orientation = Orientation(arguments.orientation)
-    planes = VolumePlanes(volume, PlaneStack(volume.geometry, orientation), window)
+    planes = VolumePlanes(volume, _stack(arguments, volume.geometry), window)
     device = choose_device(arguments.device)
     model = load_network(arguments.model, family=arguments.family, device=device)
     predictor = PlanePredictor(model.network, device, ZoomPolicy(ZoomMode(arguments.zoom)))
-    print(f"{model.name} on {describe_device(device)}, {orientation.value} planes", file=sys.stderr)
+    print(f"{model.name} on {describe_device(device)}, {orientation_name(planes.stack)} planes", file=sys.stderr)
     job = SegmentationJob(planes, predictor, Direction(arguments.propagate), arguments.range)
     finished = _run_until_done_or_stopped(job, prompts)
     write_segmentation(
@@ -81,6 +87,17 @@ def run(arguments: argparse.Namespace) -> ExitCode:
         contact_sheet(arguments.picture, planes, job.results)
     _report(arguments, job, model, finished)
     return ExitCode.OK if finished else ExitCode.CANCELLED
+
+
+def _stack(arguments: argparse.Namespace, geometry: GridGeometry) -> PlaneStack | ObliqueStack:
+    if arguments.slice_to_ras is not None:
+        try:
+            return ObliqueStack(np.reshape(arguments.slice_to_ras, (4, 4)), geometry)
+        except ValueError as error:
+            raise UserError(f"--slice-to-ras: {error}") from error
+    if arguments.orientation == "auto":
+        return PlaneStack(geometry, acquisition_orientation(geometry))
+    return PlaneStack(geometry, Orientation(arguments.orientation))
 
 
 def _run_until_done_or_stopped(job: SegmentationJob, prompts) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from .job import SegmentationJob, SegmentResult
-from .planes import PlaneStack
+from .planes import ObliqueStack, PlaneStack
 from .provenance import Provenance
 from .segments import Segment, named_segments
 from .windows import Window
@@ -19,13 +19,17 @@ def result_segments(results: Mapping[str, SegmentResult]) -> list[Segment]:
 
 def result_provenance(job: SegmentationJob, model_family: str, model_sha256: str) -> dict[str, Provenance]:
     """By segment name: model, window, orientation, prompts, planes and their confidences."""
-    stack = job.planes.stack
-    orientation = stack.orientation.value if isinstance(stack, PlaneStack) else "oblique"
-    shared = Provenance(model_family, model_sha256, describe_window(job.planes.window), orientation)
+    window, orientation = describe_window(job.planes.window), orientation_name(job.planes.stack)
+    shared = Provenance(model_family, model_sha256, window, orientation)
     return {
         name: replace(shared.of(result.prompts), planes=tuple(result.planes[i] for i in sorted(result.planes)))
         for name, result in job.results.items()
     }
+
+
+def orientation_name(stack: PlaneStack | ObliqueStack) -> str:
+    """One of "axial", "coronal", "sagittal", "oblique"."""
+    return stack.orientation.value if isinstance(stack, PlaneStack) else "oblique"
 
 
 def describe_window(window: Window | None) -> str:

@@ -4,12 +4,15 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from example_grids import random_geometry, sphere
+from scipy.spatial.transform import Rotation
+
 from fakes import BrightRegionNetwork
 from SAMUNetSlicerLib.checkpoints.loading import LoadedModel
 from SAMUNetSlicerLib.cli import main, segment
 from SAMUNetSlicerLib.errors import ExitCode
 from SAMUNetSlicerLib.project import NOT_FOR_CLINICAL_USE
 from SAMUNetSlicerLib.volumes.geometry import LPS_TO_RAS
+from SAMUNetSlicerLib.volumes.markups import read_markups
 from SAMUNetSlicerLib.volumes.markups_writing import write_markups
 from SAMUNetSlicerLib.volumes.prompts import BoxPrompt, PointPrompt, SegmentPrompts
 from SAMUNetSlicerLib.volumes.provenance import read_provenance
@@ -62,6 +65,17 @@ def test_points_and_box_files_become_segments_in_a_seg_nrrd(case):
         assert stream.read(8) == b"\x89PNG\r\n\x1a\n"
 
 
+def test_oblique_planes_from_a_slice_views_matrix(case):
+    _, truth = case
+    oblique = np.eye(4)
+    oblique[:3, :3] = Rotation.from_euler("xyz", [25, -40, 15], degrees=True).as_matrix()
+    oblique[:3, 3] = read_markups("points.mrk.json")[0].prompt.position_ras
+    numbers = [f"{n:.9f}" for n in oblique.ravel()]
+    assert main([*BASIC, "--points", "points.mrk.json", "--slice-to-ras", *numbers]) == ExitCode.OK
+    assert dice(read_segmentation("out.seg.nrrd")[1][0].mask_kji, truth) > 0.88
+    assert read_provenance("out.seg.nrrd")["ball"].orientation == "oblique"
+
+
 def test_json_summary_is_the_only_thing_on_standard_output(case, capsys):
     assert main([*BASIC, "--points", "points.mrk.json", "--json"]) == ExitCode.OK
     summary = json.loads(capsys.readouterr().out)
@@ -93,6 +107,7 @@ def test_ctrl_c_writes_what_is_finished(case, monkeypatch):
         (["--points", "points.mrk.json", "--device", "abacus"], ExitCode.USAGE, "not known"),
         (["--points", "points.mrk.json", "-o", "out.nii"], ExitCode.USAGE, ".seg.nrrd"),
         (["--points", "points.mrk.json", "-o", "no/such/folder/out.seg.nrrd"], ExitCode.OUTPUT, "folder"),
+        (["--points", "points.mrk.json", "--slice-to-ras", *["0"] * 16], ExitCode.USAGE, "invertible"),
         ([], ExitCode.PROMPT, "no prompts"),
     ],
 )
