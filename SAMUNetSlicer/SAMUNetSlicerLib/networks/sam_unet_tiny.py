@@ -7,7 +7,10 @@ mask decoder fuses several scales for one learnt mask token. What differs, and w
   once, cached and trained on without its backward pass.
 - The decoder's transformer works on 32 x 32 tokens (LiteMedSAM's decoder weights are its start; its positional code
   is continuous, so the coarser grid needs no retraining of it).
-- The prompts are also drawn as maps, and a second small U-Net fuses them with both branches: corrections are local.
+- SAM's own mask (token against upscaled features) is kept as a first guess: with LiteMedSAM's weights it is
+  LiteMedSAM's answer before any training.
+- The prompts and the guess are also drawn as maps, and a second small U-Net fuses them with both branches into a
+  correction of the guess: corrections are local.
 - A quality head predicts the mask's IoU.
 """
 
@@ -30,13 +33,14 @@ from .base import (
     Resize,
 )
 from .conv_blocks import UNet, norm, pool, weighted_mean
-from .sam_parts import MLP, TwoWayTransformer, attend, build_prompt_encoder, encode_prompts, mask_logits
+from .sam_parts import MLP, LayerNorm2d, TwoWayTransformer, attend, build_prompt_encoder, encode_prompts, mask_logits
 from .tiny_vit import EMBEDDING_WIDTH, WIDTHS, TinyVit
 
 INPUT_SIZE = 256
 TOKEN_GRID = 32
 MASK_SIZE = 128  # side of the logits and of the mask prompt
 LEVELS = (32, 64, 96, 128)  # channels at 128, 64, 32 and 16 px
+_GUESS_SCALE = 4.0  # logits
 
 
 def _project(inputs: int, outputs: int) -> nn.Sequential:
@@ -71,30 +75,46 @@ class PromptedFusion(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.transformer = TwoWayTransformer(depth=2, embedding_dim=EMBEDDING_WIDTH, mlp_dim=2048, num_heads=8)
-        self.mask_token = nn.Embedding(1, EMBEDDING_WIDTH)
+        # Only the first makes a mask; without the others beside it LiteMedSAM's transformer is not itself.
+        self.mask_tokens = nn.Embedding(4, EMBEDDING_WIDTH)
         self.quality_token = nn.Embedding(1, EMBEDDING_WIDTH)
-        self.from_prompts = nn.Conv2d(prompt_maps.CHANNELS, LEVELS[0], 3, padding=1)
+        self.upscaling = nn.Sequential(
+            nn.ConvTranspose2d(EMBEDDING_WIDTH, 64, 2, stride=2),
+            LayerNorm2d(64),
+            nn.GELU(),
+            nn.ConvTranspose2d(64, LEVELS[0], 2, stride=2),
+            nn.GELU(),
+        )
+        self.guess_weights = MLP(EMBEDDING_WIDTH, EMBEDDING_WIDTH, LEVELS[0], 3)
+        self.from_prompts = nn.Conv2d(prompt_maps.CHANNELS + 1, LEVELS[0], 3, padding=1)
+        self.from_upscaled = _project(LEVELS[0], LEVELS[0])
         self.from_features = _project(EMBEDDING_WIDTH, LEVELS[2])
         self.unet = UNet(LEVELS)
-        self.mask_weights = MLP(EMBEDDING_WIDTH, EMBEDDING_WIDTH, LEVELS[0], 3)
-        self.plain_mask = nn.Conv2d(LEVELS[0], 1, 1)
+        self.correction_weights = MLP(EMBEDDING_WIDTH, EMBEDDING_WIDTH, LEVELS[0], 3)
+        self.plain_correction = nn.Conv2d(LEVELS[0], 1, 1)
+        for last in (self.correction_weights.layers[-1], self.plain_correction):
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
         self.quality = MLP(EMBEDDING_WIDTH + 2 * LEVELS[0] + 2, 128, 1, 3)
 
     def forward(self, planes: Embedding, maps: Tensor, image_pe: Tensor, sparse: Tensor, dense: Tensor) -> Decoded:
         """planes: features already gathered per prompt; maps: (B, 5, 128, 128) drawn prompts."""
         features = planes.features
-        output_tokens = torch.cat([self.quality_token.weight, self.mask_token.weight])
+        output_tokens = torch.cat([self.quality_token.weight, self.mask_tokens.weight])
         tokens, attended = attend(self.transformer, output_tokens, features["tokens"], image_pe, sparse, dense)
-        fused = self.unet(
+        upscaled = self.upscaling(attended)
+        guess = mask_logits(self.guess_weights(tokens[:, 1:2]), upscaled)
+        drawn = torch.cat([maps, torch.tanh(guess / _GUESS_SCALE)], dim=1)
+        finest = self.unet(
             [
-                F.relu(features["map128"] + self.from_prompts(maps)),
+                F.relu(features["map128"] + self.from_prompts(drawn) + self.from_upscaled(upscaled)),
                 features["map64"],
                 self.from_features(attended),
                 None,
             ]
-        )
-        finest = fused[0]
-        logits = mask_logits(self.mask_weights(tokens[:, 1:2]), finest) + self.plain_mask(finest)
+        )[0]
+        correction = mask_logits(self.correction_weights(tokens[:, 1:2]), finest) + self.plain_correction(finest)
+        logits = guess + correction
         return Decoded(logits, self._predict_quality(tokens[:, 0], finest, logits))
 
     def _predict_quality(self, token: Tensor, finest: Tensor, logits: Tensor) -> Tensor:

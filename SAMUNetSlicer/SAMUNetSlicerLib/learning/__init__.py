@@ -1,0 +1,1 @@
+"""Training: sources of images with masks, prompts simulated on them, and the loop that learns from them."""

@@ -1,0 +1,95 @@
+"""How good a network is on held-back cases: the figures by which choices are made."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from ..networks.base import Embedding, PromptedNetwork
+from ..networks.lite_medsam import LiteMedSam
+from ..networks.sam_unet_tiny import SamUnetTiny
+from .bank import Bank, Entry
+from .crops import SIZE, bounding_box, object_mask
+from .prompts import Prompt, coarse, correct, deepest_point, group, jittered
+
+_BATCH = 8
+_JITTER = 0.1
+Fuse = Callable[[list[Entry]], Embedding]
+
+
+def fuse_tiny(network: SamUnetTiny) -> Fuse:
+    def fuse(entries: list[Entry]) -> Embedding:
+        images, stage2, embedding = (
+            torch.stack([getattr(e, name) for e in entries]) for name in ("image", "stage2", "embedding")
+        )
+        return network.image_fusion(images, stage2, embedding)
+
+    return fuse
+
+
+def fuse_lite_medsam(network: LiteMedSam) -> Fuse:
+    del network
+    return lambda entries: Embedding({"image": torch.stack([e.embedding for e in entries])})
+
+
+def measure(network: PromptedNetwork, fuse: Fuse, bank: Bank, corrections: int = 2) -> dict[str, float]:
+    """Mean Dice over sources: {"box", "jittered", "point", and each followed by "+1", "+2" corrections}.
+
+    The target is the first object of each look; Dice is taken on its visible part at 256 px.
+    """
+    network.eval()
+    sums: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for start in range(0, len(bank), _BATCH):
+        entries = [bank[i] for i in range(start, min(start + _BATCH, len(bank)))]
+        masks = [object_mask(e.parts, e.objects[0]) for e in entries]
+        targets = [coarse(mask) for mask in masks]
+        with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+            embedding = fuse(entries)
+        for mode, prompts in _first_prompts(masks, start).items():
+            for number in range(corrections + 1 if mode != "jittered" else 1):
+                logits = _decode(network, embedding, prompts)
+                for entry, mask, answer in zip(entries, masks, logits, strict=True):
+                    name = mode if number == 0 else f"{mode}+{number}"
+                    sums[name][entry.source].append(_dice(answer, mask, entry.visible))
+                small = F.interpolate(logits[:, None], (128, 128), mode="area")[:, 0].numpy()
+                prompts = [correct(p, s, t) for p, s, t in zip(prompts, small, targets, strict=True)]
+    network.train()
+    return {name: float(np.mean([np.mean(v) for v in sources.values()])) for name, sources in sums.items()}
+
+
+def _first_prompts(masks: list[np.ndarray], start: int) -> dict[str, list[Prompt]]:
+    rng = np.random.default_rng(start)
+    boxes = [bounding_box(mask) for mask in masks]
+    points = [deepest_point(_not_empty(mask)) for mask in masks]
+    return {
+        "box": [Prompt(box=box) for box in boxes],
+        "jittered": [Prompt(box=jittered(box, _JITTER, rng)) for box in boxes],
+        "point": [Prompt(points=((x, y, 1),)) for x, y in points],
+    }
+
+
+def _not_empty(mask: np.ndarray) -> np.ndarray:
+    small = coarse(mask)
+    return small > 0.5 if (small > 0.5).any() else small > 0
+
+
+def _decode(network: PromptedNetwork, embedding: Embedding, prompts: list[Prompt]) -> torch.Tensor:
+    """(B, 256, 256) float32 logits."""
+    logits = torch.zeros(len(prompts), SIZE, SIZE)
+    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+        for indices, batch in group(prompts, list(range(len(prompts)))):
+            answer = network.decode(embedding, batch).logits[:, :1].float()
+            logits[indices] = F.interpolate(answer, (SIZE, SIZE), mode="bilinear", align_corners=False)[:, 0]
+    return logits
+
+
+def _dice(logits: torch.Tensor, mask: np.ndarray, visible: tuple[int, int]) -> float:
+    answer = logits.numpy() > 0
+    answer[visible[0] :] = False
+    answer[:, visible[1] :] = False
+    total = answer.sum() + mask.sum()
+    return float(2 * (answer & mask).sum() / total) if total else 1.0

@@ -1,0 +1,141 @@
+"""Filling a bank: which looks, in which order, from which generator state."""
+
+from __future__ import annotations
+
+import argparse
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError
+from . import synthetic
+from .augmentation import Augmentation
+from .bank import SHARD_LENGTH, shard_path, write_shard
+from .crops import Look, bounding_box, cut, finish, object_mask, random_frame, square_frame, turned
+from .encoding import build_encode, load_encoder
+from .sources import Pair, Picture, SourceSpec, Split, find_pairs, read_picture, split_pairs
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """What looks are drawn from. weights: one per list of pairs."""
+
+    pairs: tuple[tuple[Pair, ...], ...]
+    weights: tuple[float, ...]
+    synthetic_share: float
+
+
+def read_sources(config: Path) -> list[SourceSpec]:
+    """The sources of a TOML configuration. Raises InputError."""
+    try:
+        entries = tomllib.loads(config.read_text())["sources"]
+    except (OSError, KeyError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"{config} is not a configuration with [[sources]]: {error}.") from error
+    return [SourceSpec.from_mapping(entry) for entry in entries]
+
+
+def build_mixture(specs: list[SourceSpec], root: Path, synthetic_share: float) -> Mixture:
+    """The training side of all sources."""
+    sides = [(spec.weight, tuple(split_pairs(spec, find_pairs(spec, root), Split.TRAIN))) for spec in specs]
+    sides = [(weight, pairs) for weight, pairs in sides if pairs and weight > 0]
+    return Mixture(tuple(p for _, p in sides), tuple(w for w, _ in sides), synthetic_share)
+
+
+def draw_look(mixture: Mixture, rng: np.random.Generator, augmentation: Augmentation) -> Look:
+    """A random, augmented look with at least one object."""
+    shares = np.array(mixture.weights) / sum(mixture.weights)
+    while True:
+        if rng.random() < mixture.synthetic_share:
+            picture = synthetic.make_picture(rng)
+        else:
+            pairs = mixture.pairs[rng.choice(len(shares), p=shares)]
+            picture = read_picture(pairs[rng.integers(len(pairs))], rng)
+        if picture is None:
+            continue
+        picture = turned(picture, rng)
+        if not picture.objects:
+            continue
+        frame = random_frame(picture, rng)
+        image, parts = cut(picture, frame)
+        look = finish(augmentation(image, rng), parts, picture, frame)
+        if look is not None:
+            return look
+
+
+def development_looks(specs: list[SourceSpec], root: Path, per_source: int, zoom: float) -> Iterator[Look]:
+    """Looks at the largest object of held-back pictures, not augmented: side = its longer side x zoom."""
+    for spec in specs:
+        pairs = split_pairs(spec, find_pairs(spec, root), Split.DEVELOPMENT)
+        rng = np.random.default_rng(0)
+        for index in rng.permutation(len(pairs))[:per_source]:
+            picture = read_picture(pairs[index], rng)
+            look = None if picture is None else _centred_look(picture, zoom)
+            if look is not None:
+                yield look
+
+
+def _centred_look(picture: Picture, zoom: float) -> Look | None:
+    areas = [int(object_mask(picture.labels, members).sum()) for members in picture.objects]
+    largest = picture.objects[int(np.argmax(areas))]
+    x0, y0, x1, y1 = bounding_box(object_mask(picture.labels, largest))
+    side = round(max(x1 - x0, y1 - y0) * zoom)
+    frame = square_frame((x0 + x1) / 2, (y0 + y1) / 2, side, *picture.labels.shape)
+    image, parts = cut(picture, frame)
+    single = Picture(picture.image, picture.labels, (largest,), picture.source, picture.case)
+    return finish(image, parts, single, frame)
+
+
+def fill_bank(
+    folder: Path, looks: Callable[[int], list[Look]], shards: int, weights: Path, threads: int
+) -> Iterator[int]:
+    """Write the shards that are missing and yield the number of each. looks(index) gives a shard's looks."""
+    folder.mkdir(parents=True, exist_ok=True)
+    encode = build_encode(load_encoder(weights), batch=1, threads=threads)
+    for index in range(shards):
+        path = shard_path(folder, index)
+        if not path.exists():
+            write_shard(path, looks(index), encode)
+            yield index
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Command: fill a training bank and a development bank."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--sources", type=Path, required=True, help="TOML configuration with [[sources]]")
+    parser.add_argument("--data", type=Path, required=True, help="root of the data")
+    parser.add_argument("--weights", type=Path, required=True, help="checkpoint with the frozen encoder")
+    parser.add_argument("--bank", type=Path, required=True, help="folder to fill")
+    parser.add_argument("--split", type=Split, choices=list(Split), default=Split.TRAIN)
+    parser.add_argument("--looks", type=int, default=4800, help="of training")
+    parser.add_argument("--per-source", type=int, default=4, help="development looks per source")
+    parser.add_argument("--zoom", type=float, default=2.0, help="of development looks")
+    parser.add_argument("--synthetic", type=float, default=0.38, help="share of synthetic looks")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args(arguments)
+    specs = read_sources(options.sources)
+    if options.split is Split.TRAIN:
+        mixture = build_mixture(specs, options.data, options.synthetic)
+        augmentation = Augmentation()
+        shards = -(-options.looks // SHARD_LENGTH)
+
+        def looks(index: int) -> list[Look]:
+            rng = np.random.default_rng([options.seed, index])
+            return [draw_look(mixture, rng, augmentation) for _ in range(SHARD_LENGTH)]
+
+    else:
+        found = list(development_looks(specs, options.data, options.per_source, options.zoom))
+        shards = -(-len(found) // SHARD_LENGTH)
+
+        def looks(index: int) -> list[Look]:
+            return found[index * SHARD_LENGTH : (index + 1) * SHARD_LENGTH]
+
+    for _ in fill_bank(options.bank, looks, shards, options.weights, options.threads):
+        pass
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+"""Users simulated: a first prompt for an object, then corrections where the answer is wrong.
+
+All coordinates are pixels of the network's input; pixel centres are integers, boxes are half-open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import Enum
+
+import numpy as np
+import torch
+from scipy import ndimage
+
+from ..networks.base import NetworkPrompts
+from .crops import SIZE, bounding_box
+
+MASK_SIZE = 128  # side of the network's logits and mask prompts
+_STEP = SIZE // MASK_SIZE
+
+
+class FirstPrompt(Enum):
+    """How a simulated user begins."""
+
+    BOX = "box"
+    POINTS = "points"
+    BOX_AND_POINTS = "box and points"
+    MASK = "an earlier or neighbouring mask"
+    MASK_AND_BOX = "mask and box"
+
+
+@dataclass(frozen=True)
+class Habits:
+    """Shares of the first prompts, and how careless users are."""
+
+    shares: tuple[float, ...] = (0.42, 0.34, 0.06, 0.1, 0.08)  # in the order of FirstPrompt
+    exact_boxes: float = 0.35
+    jitter: float = 0.1  # of a box's side, for each edge
+    negative_points: float = 0.25  # of first prompts with points
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """points: (x, y, 1 inside or 0 outside); box: half-open xyxy; mask_logits: (128, 128) float32."""
+
+    points: tuple[tuple[float, float, int], ...] = ()
+    box: tuple[float, float, float, float] | None = None
+    mask_logits: np.ndarray | None = None
+
+
+def coarse(mask: np.ndarray) -> np.ndarray:
+    """(256, 256) bool to the share of each (128, 128) pixel that it covers, float32."""
+    return mask.reshape(MASK_SIZE, _STEP, MASK_SIZE, _STEP).mean(axis=(1, 3), dtype=np.float32)
+
+
+def first_prompt(mask: np.ndarray, habits: Habits, rng: np.random.Generator) -> Prompt:
+    """A first prompt for a (256, 256) bool mask that is not empty."""
+    kind = list(FirstPrompt)[rng.choice(len(habits.shares), p=habits.shares)]
+    prompt = Prompt()
+    if kind in (FirstPrompt.BOX, FirstPrompt.BOX_AND_POINTS, FirstPrompt.MASK_AND_BOX):
+        box = bounding_box(mask)
+        prompt = replace(prompt, box=box if rng.random() < habits.exact_boxes else jittered(box, habits.jitter, rng))
+    if kind in (FirstPrompt.POINTS, FirstPrompt.BOX_AND_POINTS):
+        prompt = replace(prompt, points=_first_points(mask, habits, rng))
+    if kind in (FirstPrompt.MASK, FirstPrompt.MASK_AND_BOX):
+        prompt = replace(prompt, mask_logits=neighbouring_mask(mask, rng))
+    return prompt
+
+
+def jittered(
+    box: tuple[float, float, float, float], jitter: float, rng: np.random.Generator
+) -> tuple[float, float, float, float]:
+    """Each edge moved by up to `jitter` of the box's side, kept inside the input and at least 2 px wide."""
+    x0, y0, x1, y1 = box
+    moves = rng.uniform(-jitter, jitter, 4) * np.array([x1 - x0, y1 - y0, x1 - x0, y1 - y0])
+    x0, y0, x1, y1 = np.clip(np.array([x0, y0, x1, y1]) + moves, 0, SIZE)
+    return float(x0), float(y0), float(max(x1, x0 + 2)), float(max(y1, y0 + 2))
+
+
+def deepest_point(mask: np.ndarray) -> tuple[float, float]:
+    """(x, y) in input pixels: the maximum of the distance transform of a (128, 128) bool mask, edges outside."""
+    depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+    row, column = np.unravel_index(depth.argmax(), depth.shape)
+    return _to_input(row, column)
+
+
+def correct(prompt: Prompt, logits: np.ndarray, target: np.ndarray) -> Prompt:
+    """Add a point in the middle of the largest error, and the answer itself as mask prompt.
+
+    logits, target: (128, 128) float32. Where the answer is perfect, only the mask is added.
+    """
+    answer, truth = logits > 0, target > 0.5
+    best_size, best = 0, None
+    for error, sign in ((truth & ~answer, 1), (answer & ~truth, 0)):
+        regions, count = ndimage.label(error)
+        if count:
+            sizes = np.bincount(regions.ravel())[1:]
+            if sizes.max() > best_size:
+                best_size, best = int(sizes.max()), (regions == sizes.argmax() + 1, sign)
+    points = prompt.points
+    if best is not None:
+        points = (*points, (*deepest_point(best[0]), best[1]))
+    return replace(prompt, points=points, mask_logits=logits)
+
+
+def neighbouring_mask(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(128, 128) logits of a mask as the next plane or a hasty user would have it: moved, grown, shrunk, bent."""
+    small = coarse(mask) > 0.5
+    if not small.any():
+        small = coarse(mask) > 0
+    size = np.sqrt(small.sum())
+    distance = ndimage.distance_transform_edt(small) - ndimage.distance_transform_edt(~small)
+    bend = ndimage.gaussian_filter(rng.standard_normal(small.shape), rng.uniform(3, 12))
+    distance = distance + rng.uniform(0, 0.12) * size * bend / bend.std() + rng.uniform(-0.12, 0.12) * size
+    distance = ndimage.shift(distance, rng.uniform(-0.1, 0.1, 2) * size, order=1, mode="nearest")
+    if not (distance > 0).any():
+        distance = distance - distance.max() + 1
+    limit = rng.uniform(3, 12)
+    return np.clip(distance * rng.uniform(0.7, 6), -limit, limit).astype(np.float32)
+
+
+def group(prompts: list[Prompt], planes: list[int]) -> Iterator[tuple[list[int], NetworkPrompts]]:
+    """Batches of prompts of the same kinds, with their positions in the list; planes: the image of each prompt."""
+    kinds: dict[tuple[bool, bool, bool], list[int]] = {}
+    for index, p in enumerate(prompts):
+        kinds.setdefault((bool(p.points), p.box is not None, p.mask_logits is not None), []).append(index)
+    for (with_points, with_box, with_mask), indices in kinds.items():
+        chosen = [prompts[i] for i in indices]
+        points = labels = None
+        if with_points:
+            longest = max(len(p.points) for p in chosen)
+            padded = np.array([[*p.points, *[(0.0, 0.0, -1)] * (longest - len(p.points))] for p in chosen])
+            points = torch.from_numpy(padded[..., :2]).float()
+            labels = torch.from_numpy(padded[..., 2]).long()
+        masks = None
+        if with_mask:
+            masks = torch.from_numpy(np.stack([p.mask_logits for p in chosen]))[:, None]
+        yield (
+            indices,
+            NetworkPrompts(
+                points_xy=points,
+                point_labels=labels,
+                boxes_xyxy=torch.tensor([p.box for p in chosen], dtype=torch.float32) if with_box else None,
+                mask_logits=masks,
+                plane_index=torch.tensor([planes[i] for i in indices]),
+            ),
+        )
+
+
+def _first_points(mask: np.ndarray, habits: Habits, rng: np.random.Generator) -> tuple[tuple[float, float, int], ...]:
+    small = coarse(mask) > 0.5
+    if not small.any():
+        small = coarse(mask) > 0
+    points = [(*_inner_point(small, rng), 1) for _ in range(int(rng.choice([1, 1, 1, 2, 3])))]
+    if rng.random() < habits.negative_points:
+        near = ndimage.binary_dilation(small, iterations=max(2, round(0.4 * np.sqrt(small.sum()))))
+        outside = np.argwhere(near & ~ndimage.binary_dilation(small, iterations=1))
+        if len(outside):
+            points.append((*_to_input(*outside[rng.integers(len(outside))]), 0))
+    return tuple(points)
+
+
+def _inner_point(small: np.ndarray, rng: np.random.Generator) -> tuple[float, float]:
+    if rng.random() < 0.4:
+        return deepest_point(small)
+    depth = ndimage.distance_transform_edt(np.pad(small, 1))[1:-1, 1:-1]
+    return _to_input(*np.unravel_index(rng.choice(depth.size, p=(depth / depth.sum()).ravel()), depth.shape))
+
+
+def _to_input(row: int, column: int) -> tuple[float, float]:
+    return float((column + 0.5) * _STEP - 0.5), float((row + 0.5) * _STEP - 0.5)

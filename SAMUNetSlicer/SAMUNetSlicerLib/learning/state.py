@@ -1,0 +1,92 @@
+"""Checkpoints of a training under way: one file of tensors, replaced atomically, from which it resumes exactly."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from ..atomic_file import written_whole
+from ..errors import ModelError
+
+_MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+
+
+@dataclass(frozen=True)
+class Named:
+    """Trained parameters with their names, in a fixed order."""
+
+    parameters: dict[str, nn.Parameter]
+
+    @staticmethod
+    def of(network: nn.Module) -> Named:
+        return Named({name: p for name, p in network.named_parameters() if p.requires_grad})
+
+
+class Average:
+    """Exponential moving average of trained parameters; young averages forget faster."""
+
+    def __init__(self, named: Named, decay: float) -> None:
+        self._decay = decay
+        self.values = {name: p.detach().clone().float() for name, p in named.parameters.items()}
+
+    def update(self, named: Named, step: int) -> None:
+        decay = min(self._decay, (1 + step) / (10 + step))
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self.values.values()), [p.float() for p in named.parameters.values()], 1 - decay)
+
+
+@contextmanager
+def averaged(named: Named, average: Average) -> Iterator[None]:
+    """The averaged weights stand in the network while the context lasts."""
+    kept = {name: p.detach().clone() for name, p in named.parameters.items()}
+    for name, parameter in named.parameters.items():
+        parameter.data.copy_(average.values[name])
+    try:
+        yield
+    finally:
+        for name, parameter in named.parameters.items():
+            parameter.data.copy_(kept[name])
+
+
+def save_state(
+    path: Path, named: Named, average: Average, optimizer: torch.optim.Optimizer, step: int, about: dict
+) -> None:
+    """Write parameters, their average and the optimizer's moments."""
+    tensors: dict[str, Tensor] = {}
+    for name, parameter in named.parameters.items():
+        tensors[f"model.{name}"] = parameter.detach()
+        tensors[f"average.{name}"] = average.values[name]
+        for moment, value in optimizer.state.get(parameter, {}).items():
+            if moment in _MOMENTS:
+                tensors[f"{moment}.{name}"] = value
+    write_tensors(path, tensors, {"step": str(step), "about": json.dumps(about)})
+
+
+def load_state(path: Path, named: Named, average: Average, optimizer: torch.optim.Optimizer) -> int:
+    """The inverse of `save_state`; the step to go on with. Raises ModelError."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            names = set(file.keys())
+            for name, parameter in named.parameters.items():
+                parameter.data.copy_(file.get_tensor(f"model.{name}"))
+                average.values[name].copy_(file.get_tensor(f"average.{name}"))
+                moments = {m: file.get_tensor(f"{m}.{name}") for m in _MOMENTS if f"{m}.{name}" in names}
+                if moments:
+                    optimizer.state[parameter] = moments
+            return int(file.metadata()["step"])
+    except (OSError, SafetensorError, RuntimeError, KeyError) as error:
+        raise ModelError(f"{path.name} is not a checkpoint of this training. Delete it to start afresh.") from error
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Safetensors; the file appears whole or not at all. Raises OutputError."""
+    with written_whole(path) as stream:
+        save_file({name: t.contiguous() for name, t in tensors.items()}, stream.name, metadata=metadata)

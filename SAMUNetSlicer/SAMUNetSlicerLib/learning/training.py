@@ -1,0 +1,237 @@
+"""The training loop of sam_unet_tiny on a bank of encodings.
+
+One step: a few looks, several objects on each, prompts simulated, answers corrected for some rounds. All of an image's
+prompts share one pass of the image fusion; every round is differentiated by itself, so memory does not grow with them.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import astuple, dataclass, field, fields
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+
+from ..networks.base import Embedding
+from ..networks.sam_unet_tiny import SamUnetTiny
+from .bank import Bank, Entry
+from .crops import object_mask
+from .losses import LossWeights, PromptLoss, intersection_over_union
+from .prompts import Habits, Prompt, coarse, correct, first_prompt, group
+from .start import PRETRAINED
+from .state import Average, Named, load_state, save_state
+
+_PAUSE_SECONDS = 2.0
+_REFRESH_EVERY = 10  # steps between looks for new shards of a growing bank
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """steps: in all. warm_up: steps of rising rate; cool_down: share of the steps at the end with a falling rate.
+
+    rounds: shares of 1, 2, 3 .. rounds of prompts. decay: of the weights' moving average.
+    """
+
+    steps: int = 2000
+    images: int = 6
+    objects: int = 3
+    rounds: tuple[float, ...] = (0.25, 0.5, 0.25)
+    rate: float = 1e-3
+    pretrained_rate: float = 1e-4
+    weight_decay: float = 0.02
+    warm_up: int = 60
+    cool_down: float = 0.3
+    clip: float = 1.0
+    decay: float = 0.99
+    seed: int = 0
+    checkpoint_every: int = 50
+    loss: LossWeights = field(default_factory=LossWeights)
+    habits: Habits = field(default_factory=Habits)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one step was like. dice: mean of the first and of the last round's answers."""
+
+    step: int
+    loss: float
+    first_dice: float
+    last_dice: float
+    rate: float
+    seconds: float
+
+
+def rate_factor(step: int, settings: TrainingSettings) -> float:
+    """Warm up, stay, and come down along a half cosine."""
+    if step < settings.warm_up:
+        return (step + 1) / settings.warm_up
+    start = settings.steps * (1 - settings.cool_down)
+    if step < start:
+        return 1.0
+    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, (step - start) / max(1.0, settings.steps - start))))
+
+
+def build_optimizer(network: SamUnetTiny, settings: TrainingSettings) -> torch.optim.AdamW:
+    """AdamW; a gentler rate where LiteMedSAM's weights are the start; no decay of norms, biases and tokens."""
+    groups: dict[tuple[float, float], list] = {}
+    for name, parameter in network.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        rate = settings.pretrained_rate if name.startswith(PRETRAINED) else settings.rate
+        decay = 0.0 if parameter.ndim < 2 or "token" in name or "embed" in name else settings.weight_decay
+        groups.setdefault((rate, decay), []).append(parameter)
+    return torch.optim.AdamW(
+        [{"params": p, "lr": rate, "weight_decay": decay, "peak": rate} for (rate, decay), p in groups.items()],
+        betas=(0.9, 0.98),
+    )
+
+
+class Trainer:
+    """Trains a network on a bank, step by step, alone or as one of several processes.
+
+    Each process learns from looks of its own; gradients are averaged by hand once a step, since a step has several
+    backward passes and not every prompt touches every parameter, which torch's DDP wrapper does not like.
+    """
+
+    def __init__(self, network: SamUnetTiny, bank: Bank, settings: TrainingSettings, fabric: Fabric) -> None:
+        self.network = network.to(fabric.device).train()
+        self.network.to(memory_format=torch.channels_last)
+        self.settings = settings
+        self.device = fabric.device
+        self.fabric = fabric
+        self.named = Named.of(network)
+        self.optimizer = build_optimizer(network, settings)
+        self.average = Average(self.named, settings.decay)
+        self.step = 0
+        self.bank = bank
+        self._loss = PromptLoss(settings.loss)
+
+    def resume(self, path: Path) -> None:
+        """Go on from a checkpoint, exactly as if there had been no pause. Raises ModelError."""
+        self.step = load_state(path, self.named, self.average, self.optimizer)
+
+    def save(self, path: Path) -> None:
+        save_state(path, self.named, self.average, self.optimizer, self.step, {"seed": self.settings.seed})
+
+    def run(self) -> Iterator[Report]:
+        """The steps that are left, one report after each."""
+        while self.step < self.settings.steps:
+            started = time.monotonic()
+            # The generator depends on the step alone, so a resumed training sees what it would have seen.
+            rng = np.random.default_rng([self.settings.seed, self.step, self.fabric.global_rank])
+            factor = rate_factor(self.step, self.settings)
+            for entry in self.optimizer.param_groups:
+                entry["lr"] = entry["peak"] * factor
+            loss, dices = self._learn(rng)
+            self._share_gradients()
+            torch.nn.utils.clip_grad_norm_(self.named.parameters.values(), self.settings.clip)
+            self.optimizer.step()
+            self.optimizer.zero_grad(set_to_none=True)
+            self.step += 1
+            self.average.update(self.named, self.step)
+            yield Report(self.step, loss, dices[0], dices[-1], factor, time.monotonic() - started)
+
+    def _learn(self, rng: np.random.Generator) -> tuple[float, list[float]]:
+        """Accumulate the gradients of one step."""
+        settings = self.settings
+        entries = [self.bank[int(i)] for i in rng.integers(len(self.bank), size=settings.images)]
+        masks, planes = draw_objects(entries, settings.objects, rng)
+        targets = np.stack([coarse(mask) for mask in masks])
+        prompts = [first_prompt(mask, settings.habits, rng) for mask in masks]
+        rounds = 1 + int(rng.choice(len(settings.rounds), p=settings.rounds))
+        fused = self._fuse(entries)
+        leaves = {name: t.detach().requires_grad_() for name, t in fused.features.items()}
+        total, dices = 0.0, []
+        for number in range(rounds):
+            logits, loss, dice = self._answer(Embedding(leaves), prompts, planes, targets, rounds)
+            total += loss
+            dices.append(dice)
+            if number + 1 < rounds:
+                prompts = [correct(p, logit, t) for p, logit, t in zip(prompts, logits, targets, strict=True)]
+        names = [name for name, leaf in leaves.items() if leaf.grad is not None]
+        torch.autograd.backward([fused.features[n] for n in names], [leaves[n].grad for n in names])
+        return total, dices
+
+    def _share_gradients(self) -> None:
+        """Average over the processes, all parameters in one message."""
+        if self.fabric.world_size == 1:
+            return
+        parameters = list(self.named.parameters.values())
+        flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).reshape(-1) for p in parameters])
+        flat = self.fabric.all_reduce(flat, reduce_op="mean")
+        for parameter, gradient in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
+            parameter.grad = gradient.view_as(parameter).contiguous()
+
+    def _fuse(self, entries: list[Entry]) -> Embedding:
+        images, stage2, embedding = (
+            torch.stack([getattr(e, name) for e in entries]).to(self.device, memory_format=torch.channels_last)
+            for name in ("image", "stage2", "embedding")
+        )
+        with torch.autocast(self.device.type, dtype=torch.bfloat16):
+            return self.network.image_fusion(images, stage2, embedding)
+
+    def _answer(
+        self, embedding: Embedding, prompts: list[Prompt], planes: list[int], targets: np.ndarray, rounds: int
+    ) -> tuple[np.ndarray, float, float]:
+        """Decode, differentiate; logits (B, 128, 128), mean loss share and mean Dice."""
+        logits = np.zeros(targets.shape, np.float32)
+        total, ious = 0.0, []
+        for indices, batch in group(prompts, planes):
+            truth = torch.from_numpy(targets[indices])[:, None].to(self.device)
+            with torch.autocast(self.device.type, dtype=torch.bfloat16):
+                decoded = self.network.decode(embedding, batch)
+            loss = self._loss(decoded, truth).sum() / (len(prompts) * rounds)
+            loss.backward()
+            total += float(loss.detach())
+            ious.append(intersection_over_union(decoded.logits, truth))
+            logits[indices] = decoded.logits.detach().float()[:, 0].cpu().numpy()
+        overlap = torch.cat(ious)
+        return logits, total, float((2 * overlap / (1 + overlap)).mean())
+
+
+def draw_objects(entries: list[Entry], count: int, rng: np.random.Generator) -> tuple[list[np.ndarray], list[int]]:
+    """Masks (256, 256) bool of `count` random objects of each look, and the look of each."""
+    masks, planes = [], []
+    for plane, entry in enumerate(entries):
+        choices = rng.permutation(len(entry.objects))
+        for index in np.resize(choices, count):
+            masks.append(object_mask(entry.parts, entry.objects[index]))
+            planes.append(plane)
+    return masks, planes
+
+
+def train(trainer: Trainer, folder: Path, pause_file: Path | None, after_step: Callable[[Trainer], None]) -> None:
+    """Run to the end with a CSV log and a checkpoint in `folder`; resumes from the checkpoint that is there.
+
+    While `pause_file` exists, training waits (a checkpoint is written first).
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    checkpoint = folder / "checkpoint.safetensors"
+    if checkpoint.exists():
+        trainer.resume(checkpoint)
+    for report in trainer.run():
+        is_pausing = pause_file is not None and pause_file.exists()
+        if trainer.fabric.is_global_zero:
+            _log(folder / "log.csv", report)
+            is_due = report.step % trainer.settings.checkpoint_every == 0 or report.step == trainer.settings.steps
+            if is_due or is_pausing:
+                trainer.save(checkpoint)
+        if report.step % _REFRESH_EVERY == 0:
+            trainer.bank.refresh()
+        after_step(trainer)
+        while pause_file is not None and pause_file.exists():
+            time.sleep(_PAUSE_SECONDS)
+
+
+def _log(path: Path, report: Report) -> None:
+    is_new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.writer(file)
+        if is_new:
+            writer.writerow([entry.name for entry in fields(Report)])
+        writer.writerow([v if isinstance(v, int) else round(v, 4) for v in astuple(report)])
