@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default=DEFAULT_MODEL, help=f"model name or checkpoint file ({DEFAULT_MODEL})")
     parser.add_argument("--family", help="network family of a checkpoint whose layout two families share")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
-    parser.add_argument("--window", default="auto", help="auto, a CT preset, or LOWER:UPPER")
+    parser.add_argument("--window", default="auto", help="auto, a CT preset, or two numbers as --window=LOWER:UPPER")
     parser.add_argument("--zoom", choices=[z.value for z in ZoomMode], default=ZoomMode.ADAPTIVE.value)
     parser.add_argument("--picture", type=Path, help="write a contact sheet (PNG) of the result")
     parser.add_argument("--json", action="store_true", help="print a summary as JSON on standard output")

@@ -13,7 +13,7 @@ from ..inference.prompts import PlanePrompts
 from .plane_prompts import prompted_planes
 from .plane_source import VolumePlanes
 from .prompts import SegmentPrompts
-from .propagation import Direction, PlaneRange, Propagation, PropagationPolicy, PropagationStep, StopReason
+from .propagation import Direction, PlaneRange, Propagation, PropagationPolicy, StopReason
 from .provenance import PlaneOrigin, PlaneRecord
 from .sampling import mask_to_voxels
 
@@ -69,26 +69,23 @@ class SegmentationJob:
                 segment, np.zeros(geometry.shape_kji, dtype=bool), plane_prompts=on_planes
             )
         total = sum(self._planes_to_visit(on_planes) for on_planes in prompted.values())
-        done = 0
         for name, on_planes in prompted.items():
             answers: dict[int, PlaneMask] = {}
             for index, prompts in on_planes.items():
                 answer = self.predictor.predict(self.planes.image(index), prompts)
                 answers[index] = answer
                 trust = self._keep(name, index, answer, 1.0 if answer.mask.any() else 0.0, PlaneOrigin.PROMPTED)
-                done += 1
-                yield PlaneDone(name, index, trust, done, total, notes=answer.notes)
+                yield PlaneDone(name, index, trust, self._done(), total, notes=answer.notes)
             found = {index: answer for index, answer in answers.items() if answer.mask.any()}
             walk = Propagation(self.planes, self.predictor, self.policy)
             for step in walk.from_planes(found, self.direction, self.within):
-                done += step.answer is not None
-                yield self._record(name, step, done, total)
+                trust = step.confidence
+                if step.answer is not None:
+                    trust = self._keep(name, step.index, step.answer, trust, PlaneOrigin.PROPAGATED)
+                yield PlaneDone(name, step.index, trust, self._done(), total, step.stop)
 
-    def _record(self, name: str, step: PropagationStep, done: int, total: int) -> PlaneDone:
-        if step.answer is None:
-            return PlaneDone(name, step.index, step.confidence, done, total, step.stop)
-        trust = self._keep(name, step.index, step.answer, step.confidence, PlaneOrigin.PROPAGATED)
-        return PlaneDone(name, step.index, trust, done, total)
+    def _done(self) -> int:
+        return sum(len(result.planes) for result in self.results.values())
 
     def _keep(self, name: str, index: int, answer: PlaneMask, trust: float, origin: PlaneOrigin) -> float:
         """Write the plane's voxels and its record; the confidence of a prompted plane is the network's own quality."""

@@ -6,10 +6,10 @@ was yielded is finished work.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 from typing import Protocol
 
 import numpy as np
@@ -17,7 +17,9 @@ import numpy as np
 from ..inference.agreement import Appearance, confidence, intersection_over_union
 from ..inference.mask_geometry import deepest_point_xy
 from ..inference.predictor import PlaneImage, PlaneMask, PlanePredictor
+from ..inference.preprocessing import PROMPT_LOGIT
 from ..inference.prompts import PlanePrompts, Sign, bounding_box_xyxy
+from ..inference.zoom import Crop
 from ..networks.base import PromptKind
 
 
@@ -105,29 +107,62 @@ class Propagation:
         self, start: int, answer: PlaneMask, direction: Direction = Direction.BOTH, within: PlaneRange | None = None
     ) -> Iterator[PropagationStep]:
         """Walk from the answered plane `start`, nearest planes first, both ways in turn for BOTH."""
-        within = within or PlaneRange(0, len(self.planes) - 1)
-        ways = {Direction.BOTH: (Direction.UP, Direction.DOWN), Direction.NONE: ()}.get(direction, (direction,))
-        walks = [self._walk(start, answer, way, within) for way in ways]
-        for steps in zip_longest(*walks):
-            yield from (step for step in steps if step is not None)
+        yield from self.from_planes({start: answer}, direction, within)
 
     def from_planes(
         self, answers: Mapping[int, PlaneMask], direction: Direction = Direction.BOTH, within: PlaneRange | None = None
     ) -> Iterator[PropagationStep]:
-        """Walk from several answered planes; between two of them each goes half-way."""
+        """Walk from several answered planes (the key planes), which themselves are never answered anew.
+
+        Beyond the outermost key planes it walks outwards, nearest planes first. A plane between two key planes is
+        reached from both sides: first from below, and once more from above, reconciled with the first answer; the
+        later step counts. With one direction only, each key plane's walk ends before the next key plane.
+        """
         within = within or PlaneRange(0, len(self.planes) - 1)
         starts = sorted(answers)
-        for number, start in enumerate(starts):
-            low, high = within.first, within.last
-            if number > 0:
-                low = max(low, (starts[number - 1] + start) // 2 + 1)
-            if number + 1 < len(starts):
-                high = min(high, (start + starts[number + 1]) // 2)
-            yield from self.from_plane(start, answers[start], direction, PlaneRange(low, high))
+        if not starts or direction is Direction.NONE:
+            return
+        outwards = []
+        if direction is not Direction.DOWN:
+            outwards.append(self._walk(starts[-1], answers[starts[-1]], Direction.UP, within))
+        if direction is not Direction.UP:
+            outwards.append(self._walk(starts[0], answers[starts[0]], Direction.DOWN, within))
+        yield from _in_turn(outwards)
+        for low, high in pairwise(starts):
+            between = PlaneRange(max(within.first, low + 1), min(within.last, high - 1))
+            if direction is Direction.BOTH:
+                yield from self._bridge(low, high, answers, between)
+            elif direction is Direction.UP:
+                yield from self._walk(low, answers[low], direction, between)
+            else:
+                yield from self._walk(high, answers[high], direction, between)
+
+    def _bridge(
+        self, low: int, high: int, answers: Mapping[int, PlaneMask], between: PlaneRange
+    ) -> Iterator[PropagationStep]:
+        """Both walks between two key planes; where they meet, the nearer key plane weighs more."""
+        from_below: dict[int, PropagationStep] = {}
+        for step in self._walk(low, answers[low], Direction.UP, between):
+            if step.answer is not None:
+                from_below[step.index] = step
+            yield step
+        crops = {index: step.answer.crop for index, step in from_below.items()}
+        for step in self._walk(high, answers[high], Direction.DOWN, between, crops):
+            if step.answer is not None and step.index in from_below:
+                weight = (high - step.index) / (high - low)
+                yield reconcile(from_below[step.index], step, weight)
+            else:
+                yield step
 
     def _walk(
-        self, start: int, answer: PlaneMask, direction: Direction, within: PlaneRange
+        self,
+        start: int,
+        answer: PlaneMask,
+        direction: Direction,
+        within: PlaneRange,
+        crops: Mapping[int, Crop] | None = None,
     ) -> Iterator[PropagationStep]:
+        """crops: those that planes were already encoded from, kept where they serve."""
         step = 1 if direction is Direction.UP else -1
         if not answer.mask.any():
             yield PropagationStep(start, direction, None, 0.0, StopReason.VANISHED)
@@ -136,7 +171,8 @@ class Propagation:
         index = start + step
         while index in within:
             image = self.planes.image(index)
-            found = self.predictor.predict(image, self.next_prompts(answer), answer.crop)
+            crop = (crops or {}).get(index, answer.crop)
+            found = self.predictor.predict(image, self.next_prompts(answer), crop)
             trust, stop = self._judge(image, found, answer, expected)
             if stop is not None:
                 yield PropagationStep(index, direction, None, trust, stop)
@@ -171,6 +207,27 @@ class Propagation:
         if overlap < self.policy.lowest_iou or trust < self.policy.lowest_confidence:
             return trust, StopReason.DRIFTED
         return trust, None
+
+
+def _in_turn(walks: Iterable[Iterator[PropagationStep]]) -> Iterator[PropagationStep]:
+    for steps in zip_longest(*walks):
+        yield from (step for step in steps if step is not None)
+
+
+def reconcile(one: PropagationStep, other: PropagationStep, weight_of_one: float) -> PropagationStep:
+    """Two answers for one plane as one: mean logits; the confidence falls with their disagreement."""
+    a, b = one.answer, other.answer
+    # Bounded, so that a plane's never-shown outskirts do not outvote the answer that did look there.
+    logits = weight_of_one * bounded(a.logits) + (1 - weight_of_one) * bounded(b.logits)
+    quality = None if a.quality is None or b.quality is None else min(a.quality, b.quality)
+    agreement = intersection_over_union(a.mask, b.mask)
+    merged = replace(b, logits=logits.astype(np.float32), quality=quality)
+    return replace(other, answer=merged, confidence=max(one.confidence, other.confidence) * float(np.sqrt(agreement)))
+
+
+def bounded(logits: np.ndarray) -> np.ndarray:
+    """Logits as sure as a network's answers usually are, at most."""
+    return np.clip(logits, -PROMPT_LOGIT, PROMPT_LOGIT)
 
 
 def default_rule(trained: PromptKind) -> NeighbourRule:

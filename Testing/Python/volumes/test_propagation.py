@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+
 from fakes import BrightRegionNetwork
-from SAMUNetSlicerLib.inference.predictor import PlaneImage, PlanePredictor
+from SAMUNetSlicerLib.inference.predictor import PlaneImage, PlaneMask, PlanePredictor
 from SAMUNetSlicerLib.inference.prompts import PlanePrompts, bounding_box_xyxy
+from SAMUNetSlicerLib.inference.zoom import Crop
 from SAMUNetSlicerLib.networks.base import PromptKind
 from SAMUNetSlicerLib.volumes.propagation import (
     Direction,
@@ -10,8 +12,10 @@ from SAMUNetSlicerLib.volumes.propagation import (
     PlaneRange,
     Propagation,
     PropagationPolicy,
+    PropagationStep,
     StopReason,
     default_rule,
+    reconcile,
 )
 
 PLANES = 21
@@ -95,13 +99,52 @@ def test_leaving_early_keeps_what_was_yielded_and_does_no_further_work(predictor
     assert predictor.network.encoded == encoded
 
 
-def test_between_two_prompted_planes_each_goes_half_way(predictor):
+def test_planes_between_two_key_planes_are_reached_from_both_and_key_planes_never(predictor):
     planes = Ball()
     answers = {7: answer_at(planes, predictor, 7), 12: answer_at(planes, predictor, 12)}
-    found = [s.index for s in Propagation(planes, predictor).from_planes(answers) if s.answer is not None]
-    assert len(found) == len(set(found)), "a plane was visited twice"
-    assert {8, 9, 10, 11} <= set(found)
-    assert not set(found) & set(answers)
+    steps = [s for s in Propagation(planes, predictor).from_planes(answers) if s.answer is not None]
+    visits = [s.index for s in steps]
+    assert not set(visits) & set(answers)
+    assert all(visits.count(index) == 2 for index in range(8, 12))
+    assert all(visits.count(index) == 1 for index in set(visits) - set(range(8, 12)))
+    final = {s.index: s.answer.mask for s in steps}
+    for index in range(8, 12):
+        assert dice(final[index], planes.mask(index)) > 0.93
+
+
+def test_the_second_visit_of_a_plane_costs_no_encoding(predictor):
+    planes = Ball()
+    answers = {7: answer_at(planes, predictor, 7), 12: answer_at(planes, predictor, 12)}
+    encoded = predictor.network.encoded
+    list(Propagation(planes, predictor).from_planes(answers, within=PlaneRange(7, 12)))
+    assert predictor.network.encoded - encoded <= 4 + 1, "four planes lie between; at most one needs another crop"
+
+
+def test_where_both_ways_disagree_the_nearer_key_plane_wins_and_confidence_falls():
+    shape = (60, 60)
+
+    def step(columns, trust):
+        logits = np.full(shape, -6.0, dtype=np.float32)
+        logits[20:40, columns] = 6.0
+        return PropagationStep(5, Direction.UP, PlaneMask(logits, None, Crop(0, 0, 60, 60)), trust)
+
+    left, right = step(slice(10, 30), 0.9), step(slice(20, 40), 0.9)
+    merged = reconcile(left, right, weight_of_one=0.8)
+    assert merged.answer.mask[30, 12]
+    assert not merged.answer.mask[30, 38]
+    assert merged.confidence == pytest.approx(0.9 * (1 / 3) ** 0.5)
+    assert reconcile(left, left, 0.5).confidence == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize("direction", [Direction.UP, Direction.DOWN])
+def test_with_one_direction_walks_end_before_the_next_key_plane(predictor, direction):
+    planes = Ball()
+    answers = {7: answer_at(planes, predictor, 7), 12: answer_at(planes, predictor, 12)}
+    steps = Propagation(planes, predictor).from_planes(answers, direction)
+    found = {s.index for s in steps if s.answer is not None}
+    assert {8, 9, 10, 11} <= found
+    assert found & {7, 12} == set()
+    assert min(found) >= 8 if direction is Direction.UP else max(found) <= 11
 
 
 def test_confidence_is_high_inside_and_falls_where_appearance_changes(predictor):
