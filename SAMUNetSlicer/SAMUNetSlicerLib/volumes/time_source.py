@@ -1,0 +1,49 @@
+"""One plane through time: the frames of a sequence, numbered as the planes of a volume are.
+
+`Propagation` walks over these as it does over the planes of a stack, so a mask follows its object from frame to frame.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ..inference.predictor import PlaneImage
+from .planes import Plane
+from .sampling import sample_plane
+from .volume import Volume
+from .windows import Window, to_uint8
+
+_KEPT_PICTURES = 16
+
+
+@dataclass
+class FramePlanes:
+    """Pictures of one plane in every frame.
+
+    frame: gives the volume of a frame's number when it is asked for, so that a long sequence need not be in memory.
+    window: the same for all frames, so that grey values mean the same in each; None for RGB.
+    """
+
+    frame: Callable[[int], Volume]
+    length: int
+    plane: Plane
+    window: Window | None
+    _recent: OrderedDict[int, PlaneImage] = field(default_factory=OrderedDict, repr=False)
+
+    def __len__(self) -> int:
+        return self.length
+
+    def image(self, index: int) -> PlaneImage:
+        """The 8-bit RGB picture of the plane in a frame. Raises IndexError outside the sequence."""
+        if not 0 <= index < self.length:
+            raise IndexError(f"There is no frame {index}; the sequence has {self.length}.")
+        if index not in self._recent:
+            volume = self.frame(index)
+            picture = to_uint8(sample_plane(volume, self.plane), self.window)
+            key = (volume.fingerprint(), self.plane.pixel_to_ras.tobytes(), self.plane.size_xy, self.window)
+            self._recent[index] = PlaneImage(picture, key)
+            while len(self._recent) > _KEPT_PICTURES:
+                self._recent.popitem(last=False)
+        return self._recent[index]
