@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from ..inference.predictor import PlaneImage
 from .planes import ObliqueStack, PlaneStack
+from .recent_pictures import RecentPictures
 from .sampling import sample_plane
 from .volume import Volume
 from .windows import Window, to_uint8
-
-_KEPT_PICTURES = 16
 
 
 @dataclass
@@ -21,7 +19,7 @@ class VolumePlanes:
     volume: Volume
     stack: PlaneStack | ObliqueStack
     window: Window | None
-    _recent: OrderedDict[int, PlaneImage] = field(default_factory=OrderedDict, repr=False)
+    _recent: RecentPictures = field(default_factory=RecentPictures, repr=False)
 
     def __post_init__(self) -> None:
         # Names the content of every picture, so that encodings can be kept for as long as it stays the same.
@@ -32,9 +30,8 @@ class VolumePlanes:
 
     def image(self, index: int) -> PlaneImage:
         """The 8-bit RGB picture of a plane. Raises IndexError outside the stack."""
-        if index not in self._recent:
-            picture = to_uint8(sample_plane(self.volume, self.stack[index]), self.window)
-            self._recent[index] = PlaneImage(picture, (*self._content_key, index))
-            while len(self._recent) > _KEPT_PICTURES:
-                self._recent.popitem(last=False)
-        return self._recent[index]
+        return self._recent.get(index, lambda: self._cut(index))
+
+    def _cut(self, index: int) -> PlaneImage:
+        picture = to_uint8(sample_plane(self.volume, self.stack[index]), self.window)
+        return PlaneImage(picture, (*self._content_key, index))

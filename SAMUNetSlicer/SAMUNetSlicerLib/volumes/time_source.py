@@ -5,17 +5,15 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ..inference.predictor import PlaneImage
 from .planes import Plane
+from .recent_pictures import RecentPictures
 from .sampling import sample_plane
 from .volume import Volume
 from .windows import Window, to_uint8
-
-_KEPT_PICTURES = 16
 
 
 @dataclass
@@ -30,7 +28,7 @@ class FramePlanes:
     length: int
     plane: Plane
     window: Window | None
-    _recent: OrderedDict[int, PlaneImage] = field(default_factory=OrderedDict, repr=False)
+    _recent: RecentPictures = field(default_factory=RecentPictures, repr=False)
 
     def __len__(self) -> int:
         return self.length
@@ -39,11 +37,9 @@ class FramePlanes:
         """The 8-bit RGB picture of the plane in a frame. Raises IndexError outside the sequence."""
         if not 0 <= index < self.length:
             raise IndexError(f"There is no frame {index}; the sequence has {self.length}.")
-        if index not in self._recent:
-            volume = self.frame(index)
-            picture = to_uint8(sample_plane(volume, self.plane), self.window)
-            key = (volume.fingerprint(), self.plane.pixel_to_ras.tobytes(), self.plane.size_xy, self.window)
-            self._recent[index] = PlaneImage(picture, key)
-            while len(self._recent) > _KEPT_PICTURES:
-                self._recent.popitem(last=False)
-        return self._recent[index]
+        return self._recent.get(index, lambda: self._cut(index))
+
+    def _cut(self, index: int) -> PlaneImage:
+        volume = self.frame(index)
+        picture = to_uint8(sample_plane(volume, self.plane), self.window)
+        return PlaneImage(picture, (volume.fingerprint(), self.plane.pixel_to_ras.tobytes(), self.window))
