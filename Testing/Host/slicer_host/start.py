@@ -1,0 +1,138 @@
+"""Starts the host, once in a process, and opens modules in it."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import tempfile
+import types
+from functools import cache
+from pathlib import Path
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
+
+
+@cache
+def start():
+    """The application (`slicer.app`). Makes qt, ctk, and what Slicer's own Python adds to slicer, importable."""
+    from PySide6 import QtCore, QtWidgets
+
+    from . import pythonqt
+
+    qapplication = QtWidgets.QApplication.instance() or QtWidgets.QApplication(["slicer-host"])
+    QtWidgets.QApplication.setStyle("Fusion")
+    QtCore.QCoreApplication.setOrganizationName("slicer-host")
+    QtCore.QCoreApplication.setApplicationName("slicer-host")
+    settings = tempfile.mkdtemp(prefix="slicer-host-settings-")
+    QtCore.QSettings.setDefaultFormat(QtCore.QSettings.IniFormat)
+    QtCore.QSettings.setPath(QtCore.QSettings.IniFormat, QtCore.QSettings.UserScope, settings)
+    sys.modules["qt"] = pythonqt.build_qt_module()
+
+    from . import ctk_widgets
+
+    sys.modules["ctk"] = ctk_widgets.build_ctk_module()
+    import slicer
+    import slicer.util
+
+    from mrml_host import the_host
+
+    host = the_host()
+    slicer.mrmlScene = host.scene
+    _add_to_slicer(slicer)
+    from . import application
+
+    slicer.app = application.Application(qapplication, host)
+    modules = {name: types.SimpleNamespace(logic=lambda logic=logic: logic) for name, logic in host.logics.items()}
+    slicer.modules = types.SimpleNamespace(**modules)
+    slicer.app.window.show()
+    return slicer.app
+
+
+def _add_to_slicer(slicer) -> None:
+    """Slicer's own Python modules, and the qMRML widgets."""
+    from . import mrml_widgets
+
+    for cls in mrml_widgets.CLASSES:
+        setattr(slicer, cls.__name__, cls)
+    from . import ctk_widgets, parameter_nodes, pythonqt, scripted_modules
+
+    i18n = types.ModuleType("slicer.i18n")
+    i18n.tr = lambda text: text
+    i18n.translate = lambda context, text: text
+    for name, module in (
+        ("i18n", i18n),
+        ("ScriptedLoadableModule", scripted_modules),
+        ("parameterNodeWrapper", parameter_nodes),
+    ):
+        sys.modules[f"slicer.{name}"] = module
+    slicer.i18n = i18n
+
+    import qt
+
+    classes = {c.__name__: c for c in (*ctk_widgets.CLASSES, *mrml_widgets.CLASSES)}
+
+    class QUiLoader(_ui_loader_base()):
+        """Makes the host's own classes; a class that the host lacks is an error."""
+
+        def createWidget(self, class_name, parent=None, name=""):
+            cls = classes.get(class_name) or getattr(qt, class_name, None)
+            if cls is None:
+                raise RuntimeError(f"the host has no widget class {class_name!r}")
+            widget = cls(parent) if parent is not None else cls()
+            widget.setObjectName(name)
+            return widget
+
+    qt.QUiLoader = QUiLoader
+    assert pythonqt.PythonQtObject
+
+
+def _ui_loader_base() -> type:
+    from PySide6 import QtUiTools
+
+    return QtUiTools.QUiLoader
+
+
+class OpenModule:
+    """A module in the main window, entered as when the user chooses it."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        import qt
+        import slicer
+        from PySide6 import QtWidgets
+
+        from .application import module_parent
+
+        if str(folder) not in sys.path:
+            sys.path.insert(0, str(folder))
+        path = str(folder / f"{name}.py")
+        self.python = importlib.import_module(name)
+        self.description = module_parent(path)
+        self.module = getattr(self.python, name)(self.description)
+        slicer.util.modulePath = lambda _module_name: path
+        slicer.modules.__dict__[name.lower()] = types.SimpleNamespace(path=path, widgetRepresentation=lambda: self)
+        self.name = name
+        self.parent = slicer.qMRMLWidget()
+        qt.QVBoxLayout(self.parent)
+        self.parent.setMRMLScene(slicer.mrmlScene)
+        self.widget = getattr(self.python, f"{name}Widget")(self.parent)
+        self.widget.setup()
+        self.area = slicer.app.window.panel_area
+        self.area.setWidget(self.parent)
+        self.widget.enter()
+        QtWidgets.QApplication.processEvents()
+
+    def self(self):
+        """As Slicer's widget representations: the Python object."""
+        return self.widget
+
+    def close(self) -> None:
+        """Leave and unload the module."""
+        import slicer
+
+        self.widget.exit()
+        slicer.app.moduleManager().moduleAboutToBeUnloaded.emit(self.name)
+        self.area.takeWidget()
+        self.parent.deleteLater()
+        slicer.app.processEvents()
