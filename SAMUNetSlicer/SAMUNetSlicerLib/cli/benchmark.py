@@ -12,6 +12,7 @@ import torch
 from ..errors import ExitCode
 from ..evaluation.benchmark import compare
 from ..inference.devices import choose_device, describe_device
+from ..inference.engines import EngineChoice
 from ..networks.registry import FAMILIES, build
 
 HELP = "Measure how long a plane takes, against the straightforward fp32 forward of the same network."
@@ -20,6 +21,7 @@ HELP = "Measure how long a plane takes, against the straightforward fp32 forward
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--family", choices=sorted(FAMILIES), default="sam_unet_res34")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
+    parser.add_argument("--engine", choices=[e.value for e in EngineChoice], default=EngineChoice.AUTO.value)
     parser.add_argument("--repetitions", type=int, default=7)
     parser.add_argument("--json", action="store_true", help="print JSON")
 
@@ -30,7 +32,7 @@ def run(arguments: argparse.Namespace) -> ExitCode:
     # Speed does not depend on the weights, so that no checkpoint is needed.
     network = build(arguments.family, device="cpu")
     print(f"{arguments.family} (random weights) on {describe_device(device)}", file=sys.stderr)
-    comparisons = compare(network, device, arguments.repetitions)
+    comparisons = compare(network, device, EngineChoice(arguments.engine), arguments.repetitions)
     if arguments.json:
         machine = {"python": platform.python_version(), "torch": torch.__version__, "device": describe_device(device)}
         rows = [

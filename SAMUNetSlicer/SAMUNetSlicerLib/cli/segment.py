@@ -12,6 +12,7 @@ import numpy as np
 from ..checkpoints.loading import LoadedModel, load_network
 from ..errors import ExitCode, UserError
 from ..inference.devices import choose_device, describe_device
+from ..inference.engines import EngineChoice, build_encode, kept_conversions_folder
 from ..inference.predictor import PlanePredictor
 from ..inference.zoom import ZoomMode, ZoomPolicy
 from ..volumes.geometry import GridGeometry
@@ -53,6 +54,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default=DEFAULT_MODEL, help=f"model name or checkpoint file ({DEFAULT_MODEL})")
     parser.add_argument("--family", help="network family of a checkpoint whose layout two families share")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
+    parser.add_argument(
+        "--engine", choices=[e.value for e in EngineChoice], default=EngineChoice.AUTO.value, help="what encodes planes"
+    )
     parser.add_argument("--window", default="auto", help="auto, a CT preset, or two numbers as --window=LOWER:UPPER")
     parser.add_argument("--zoom", choices=[z.value for z in ZoomMode], default=ZoomMode.ADAPTIVE.value)
     parser.add_argument("--picture", type=Path, help="write a contact sheet (PNG) of the result")
@@ -70,7 +74,9 @@ def run(arguments: argparse.Namespace) -> ExitCode:
     planes = VolumePlanes(volume, _stack(arguments, volume.geometry), window)
     device = choose_device(arguments.device)
     model = load_network(arguments.model, family=arguments.family, device=device)
-    predictor = PlanePredictor(model.network, device, ZoomPolicy(ZoomMode(arguments.zoom)))
+    kept_as = kept_conversions_folder() / model.sha256
+    encode = build_encode(model.network, device, EngineChoice(arguments.engine), kept_as)
+    predictor = PlanePredictor(model.network, device, ZoomPolicy(ZoomMode(arguments.zoom)), encode_planes=encode)
     print(f"{model.name} on {describe_device(device)}, {orientation_name(planes.stack)} planes", file=sys.stderr)
     job = SegmentationJob(planes, predictor, Direction(arguments.propagate), arguments.range)
     finished = _run_until_done_or_stopped(job, prompts)

@@ -15,6 +15,7 @@ from statistics import median
 import numpy as np
 import torch
 
+from ..inference.engines import EngineChoice, build_encode
 from ..inference.predictor import PlaneImage, PlanePredictor
 from ..inference.preprocessing import prepare
 from ..inference.prompts import PlanePrompts
@@ -50,9 +51,12 @@ def interleaved_medians(works: Mapping[str, Callable[[], object]], repetitions: 
     return {name: median(values) for name, values in seconds.items()}
 
 
-def compare(network: PromptedNetwork, device: torch.device, repetitions: int = 7) -> list[Comparison]:
+def compare(
+    network: PromptedNetwork, device: torch.device, engine: EngineChoice = EngineChoice.AUTO, repetitions: int = 7
+) -> list[Comparison]:
     """Encode, decode, both, and a corrective prompt on an encoded plane, for one network on one device."""
-    predictor = PlanePredictor(network, device, ZoomPolicy(ZoomMode.WHOLE_PLANE))
+    encode = build_encode(network, device, engine)
+    predictor = PlanePredictor(network, device, ZoomPolicy(ZoomMode.WHOLE_PLANE), encode_planes=encode)
     size = network.spec.preprocessing.input_size
     picture = np.random.default_rng(0).integers(0, 256, (_PLANE_SIDE, _PLANE_SIDE, 3), dtype=np.uint8)
     fixed = PlaneImage(picture, "fixed")

@@ -11,6 +11,7 @@ import torch
 from ..errors import PromptError
 from ..networks.base import Embedding, NetworkPrompts, PromptedNetwork, PromptKind
 from .cache import EmbeddingCache
+from .engines import Encode
 from .preprocessing import InputFrame, input_frame, prepare
 from .prompt_rules import admit
 from .prompts import PlanePrompts, bounding_box_xyxy
@@ -51,15 +52,21 @@ class PlaneMask:
 
 @dataclass
 class PlanePredictor:
-    """Answers prompts with one network on one device."""
+    """Answers prompts with one network on one device.
+
+    encode_planes: what encodes batches of prepared planes (see `engines.build_encode`); the network itself by default.
+    """
 
     network: PromptedNetwork
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     zoom: ZoomPolicy = field(default_factory=ZoomPolicy)
     cache: EmbeddingCache = field(default_factory=EmbeddingCache)
+    encode_planes: Encode | None = None
 
     def __post_init__(self) -> None:
         self.network.to(self.device).eval()
+        if self.encode_planes is None:
+            self.encode_planes = self.network.encode
 
     @property
     def trained_prompts(self) -> PromptKind:
@@ -118,7 +125,7 @@ class PlanePredictor:
         if missing:
             inputs = [prepare(image.rgb[crop.slices_yx], self.network.spec.preprocessing)[0] for _, crop in missing]
             with torch.inference_mode():
-                encoded = self.network.encode(torch.stack(inputs).to(self.device))
+                encoded = self.encode_planes(torch.stack(inputs).to(self.device))
             fresh = {key: encoded.select(slice(i, i + 1)) for i, key in enumerate(missing)}
             for key, embedding in fresh.items():
                 self.cache.put(key, embedding)

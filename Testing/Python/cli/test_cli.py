@@ -3,9 +3,9 @@ import json
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from example_grids import random_geometry, sphere
 from scipy.spatial.transform import Rotation
 
+from example_grids import random_geometry, sphere
 from fakes import BrightRegionNetwork
 from SAMUNetSlicerLib.checkpoints.loading import LoadedModel
 from SAMUNetSlicerLib.cli import main, segment
@@ -42,7 +42,7 @@ def case(tmp_path, monkeypatch):
     return geometry, voxels > 0
 
 
-BASIC = ["segment", "volume.nrrd", "--window=-1:1", "-o", "out.seg.nrrd"]
+BASIC = ["segment", "volume.nrrd", "--window=-1:1", "--engine=torch", "-o", "out.seg.nrrd"]
 
 
 def dice(a, b):

@@ -1,0 +1,84 @@
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from fakes import INPUT_SIZE, BrightRegionNetwork
+from requirements_guard import need
+from SAMUNetSlicerLib.errors import UserError
+from SAMUNetSlicerLib.inference.engines import EngineChoice, OpenVinoEncoder, build_encode
+from SAMUNetSlicerLib.inference.predictor import PlaneImage, PlanePredictor
+from SAMUNetSlicerLib.inference.prompts import PlanePrompts
+
+CPU = torch.device("cpu")
+BFLOAT16_STEP = 2**-8  # relative
+
+
+@pytest.fixture
+def without_openvino(monkeypatch):
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+
+
+def pictures(count: int) -> torch.Tensor:
+    return torch.rand(count, 3, INPUT_SIZE, INPUT_SIZE, generator=torch.Generator().manual_seed(count))
+
+
+def test_openvino_encodes_what_torch_encodes_for_any_batch_size():
+    need("openvino")
+    network = BrightRegionNetwork()
+    encode = OpenVinoEncoder(network)
+    for count in (1, 3, 2):
+        images = pictures(count)
+        expected, got = network.encode(images).features, encode(images).features
+        assert got.keys() == expected.keys()
+        for name in expected:
+            torch.testing.assert_close(got[name], expected[name], atol=BFLOAT16_STEP, rtol=2 * BFLOAT16_STEP)
+
+
+def test_an_embedding_is_not_changed_by_the_next_call():
+    need("openvino")
+    encode = OpenVinoEncoder(BrightRegionNetwork())
+    first = encode(pictures(1)).features["grey"]
+    before = first.clone()
+    encode(pictures(1).flip(2))
+    torch.testing.assert_close(first, before)
+
+
+def test_a_kept_conversion_serves_the_next_start(tmp_path):
+    need("openvino")
+    kept = tmp_path / "cache" / "hash"
+    first = OpenVinoEncoder(BrightRegionNetwork(), kept)(pictures(2)).features["grey"]
+    assert list(kept.glob("*.xml"))
+    assert not list(kept.parent.glob(".new-*"))
+    again = OpenVinoEncoder(None, kept)(pictures(2)).features["grey"]
+    torch.testing.assert_close(again, first)
+
+
+def test_masks_are_the_same_with_either_engine():
+    need("openvino")
+    rgb = np.zeros((90, 100, 3), dtype=np.uint8)
+    rgb[30:60, 20:70] = 200
+    image, prompts = PlaneImage(rgb, "key"), PlanePrompts(box_xyxy=(15, 25, 75, 65))
+    network = BrightRegionNetwork()
+    masks = [
+        PlanePredictor(network, encode_planes=build_encode(network, CPU, choice)).predict(image, prompts).mask
+        for choice in (EngineChoice.TORCH, EngineChoice.OPENVINO)
+    ]
+    np.testing.assert_array_equal(*masks)
+
+
+def test_without_openvino_torch_does_the_work(without_openvino):
+    network = BrightRegionNetwork()
+    assert build_encode(network, CPU, EngineChoice.AUTO) == network.encode
+
+
+def test_asking_for_openvino_where_it_is_missing_is_refused_in_plain_words(without_openvino):
+    with pytest.raises(UserError, match="Install"):
+        build_encode(BrightRegionNetwork(), CPU, EngineChoice.OPENVINO)
+
+
+def test_a_graphics_card_is_never_bypassed():
+    network = BrightRegionNetwork()
+    assert build_encode(network, torch.device("cuda"), EngineChoice.AUTO) == network.encode
