@@ -1,0 +1,109 @@
+"""Sets of cases: what a set's file names, found in a data folder."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from SAMUNetSlicerLib.errors import InputError, UserError
+from SAMUNetSlicerLib.evaluation.case_sets import SETS_FOLDER, read_case_set, spread
+from SAMUNetSlicerLib.learning.sources import Objects
+
+SET = """
+[[sources]]
+name = "lungs"
+folder = "xray"
+masks = ["*-mask.png"]
+case = '^\\d+'
+image = "{case}.png"
+objects = "binary"
+
+[[sources]]
+name = "elsewhere"
+folder = "not/here"
+masks = ["*.png"]
+image = "{case}.png"
+
+[groups]
+"easy ones" = ["lungs"]
+"""
+
+
+def picture(path, size=(20, 20)) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.zeros(size, np.uint8)).save(path)
+
+
+@pytest.fixture
+def own_set(tmp_path):
+    for number in (1, 2):
+        picture(tmp_path / "data" / "xray" / f"{number}.png")
+        picture(tmp_path / "data" / "xray" / f"{number}-mask.png")
+    path = tmp_path / "own.toml"
+    path.write_text(SET, encoding="utf-8")
+    return path
+
+
+def test_a_set_of_ones_own_finds_images_by_the_masks_names(own_set, tmp_path):
+    cases = read_case_set(own_set, tmp_path / "data")
+    (lungs,) = cases.sources
+    assert [(f.case, f.image.name, f.mask.name) for f in lungs.files] == [
+        ("1", "1.png", "1-mask.png"),
+        ("2", "2.png", "2-mask.png"),
+    ]
+    assert lungs.settings.objects is Objects.BINARY
+    assert cases.missing == ("elsewhere",)
+    assert cases.groups == {"easy ones": ("lungs",)}
+
+
+def test_development_is_what_training_holds_back(tmp_path):
+    for number in range(20):
+        folder = tmp_path / "images_more" / "us_hc18_fetalhead"
+        picture(folder / f"{number:03d}_HC_image.png")
+        picture(folder / f"{number:03d}_HC_mask.png")
+    for case in ("STS_001", "STS_017"):
+        folder = tmp_path / "volumes" / "ctmr_ibsi_sts"
+        folder.mkdir(parents=True, exist_ok=True)
+        for part in ("image", "mask"):
+            (folder / f"{case}_CT_{part}.nii.gz").touch()
+    cases = read_case_set("development", tmp_path)
+    found = {source.name: source for source in cases.sources}
+    assert set(found) == {"us_hc18_fetalhead", "ct_sarcoma"}
+    assert len(found["us_hc18_fetalhead"].files) == 2
+    assert [f.case for f in found["ct_sarcoma"].files] == ["STS_017"]
+    assert found["ct_sarcoma"].settings.window == "abdomen"
+    assert found["ct_sarcoma"].settings.volumes
+    assert "dermoscopy_validation" in cases.missing
+
+
+def test_the_shipped_sets_share_no_folder():
+    """A source in both would be trained on and called unseen."""
+    import tomllib
+
+    unseen = tomllib.loads((SETS_FOLDER / "unseen.toml").read_text(encoding="utf-8"))
+    development = tomllib.loads((SETS_FOLDER / "development.toml").read_text(encoding="utf-8"))
+    training = tomllib.loads((SETS_FOLDER / development["training"]).read_text(encoding="utf-8"))
+    assert not {s["folder"] for s in unseen["sources"]} & {s["folder"] for s in training["sources"]}
+    known = {s["name"] for s in unseen["sources"]} | {s["name"] for s in training["sources"]}
+    for content in (unseen, development):
+        named = {name for names in content["groups"].values() for name in names} | set(content.get("settings", {}))
+        assert named <= known
+
+
+def test_mistakes_are_named(own_set, tmp_path):
+    with pytest.raises(InputError, match="no set of cases 'nothing'"):
+        read_case_set("nothing", tmp_path)
+    with pytest.raises(InputError, match="holds nothing of the set 'own'"):
+        read_case_set(own_set, tmp_path / "empty")
+    for wrong, error in (("objects = 'binary'\nplane = 3", InputError), ("window = 'abdominal'", UserError)):
+        own_set.write_text(SET.replace('objects = "binary"', wrong), encoding="utf-8")
+        with pytest.raises(error, match=r"lungs|abdominal"):
+            read_case_set(own_set, tmp_path / "data")
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"), [(None, [0, 1, 2, 3, 4]), (9, [0, 1, 2, 3, 4]), (1, [2]), (2, [0, 4]), (3, [0, 2, 4])]
+)
+def test_a_limit_keeps_evenly_spaced_items(limit, expected):
+    assert spread(range(5), limit) == expected

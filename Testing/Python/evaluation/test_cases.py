@@ -1,0 +1,130 @@
+"""Targets read from pictures and volumes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from PIL import Image
+
+from SAMUNetSlicerLib.errors import InputError
+from SAMUNetSlicerLib.evaluation.case_sets import CaseFiles, CaseSource, SourceSettings
+from SAMUNetSlicerLib.evaluation.cases import INSTANCES_PER_PICTURE, plane_cases, volume_cases
+from SAMUNetSlicerLib.learning.sources import Objects
+
+
+@pytest.fixture
+def pictured(tmp_path):
+    def source(labels: np.ndarray, objects: Objects, suffix: str = "png") -> CaseSource:
+        image, mask = tmp_path / "1.png", tmp_path / f"1-mask.{suffix}"
+        Image.fromarray(np.zeros((*labels.shape, 3), np.uint8)).save(image)
+        Image.fromarray(labels).save(mask)
+        return CaseSource("pictures", (CaseFiles("1", image, mask),), SourceSettings(objects=objects))
+
+    return source
+
+
+def two_parts(value: int) -> np.ndarray:
+    labels = np.zeros((40, 40), np.uint8)
+    labels[2:12, 2:12] = labels[20:38, 20:38] = value
+    return labels
+
+
+def test_the_target_is_the_largest_component(pictured):
+    (case,) = plane_cases(pictured(two_parts(255), Objects.BINARY))
+    assert case.target.sum() == 18 * 18
+    assert case.pixel_mm is None
+    assert case.image.rgb.shape == (40, 40, 3)
+
+
+def test_grey_rims_of_a_jpeg_mask_do_not_count(pictured):
+    labels = two_parts(255)
+    labels[19, 20:38] = 90
+    (case,) = plane_cases(pictured(labels, Objects.BINARY))
+    assert case.target.sum() == 18 * 18
+
+
+def test_a_picture_of_two_colours_is_a_mask_too(pictured):
+    (case,) = plane_cases(pictured(two_parts(255) > 0, Objects.BINARY))
+    assert case.target.sum() == 18 * 18
+
+
+def test_each_label_is_a_target_unless_numbers_mean_something_else(pictured):
+    labels = two_parts(3)
+    labels[20:30, 20:38] = 5
+    assert [c.target.sum() for c in plane_cases(pictured(labels, Objects.COMPONENTS))] == [8 * 18, 10 * 18]
+    assert [c.target.sum() for c in plane_cases(pictured(labels, Objects.FOREGROUND))] == [18 * 18]
+
+
+def test_specks_are_no_targets(pictured):
+    labels = np.zeros((40, 40), np.uint8)
+    labels[3:6, 3:6] = 255
+    assert not list(plane_cases(pictured(labels, Objects.BINARY)))
+
+
+def test_of_many_cells_some_of_every_size_are_taken(pictured):
+    labels = np.zeros((100, 200), np.uint8)
+    for number in range(10):
+        labels[5 : 15 + 5 * number, number * 20 : number * 20 + 15] = number + 1
+    areas = [int(c.target.sum()) for c in plane_cases(pictured(labels, Objects.INSTANCES))]
+    assert len(areas) == INSTANCES_PER_PICTURE
+    assert areas[0] == 10 * 15
+    assert areas[-1] == 55 * 15
+
+
+def test_image_and_mask_of_different_sizes_are_refused(pictured, tmp_path):
+    source = pictured(two_parts(255), Objects.BINARY)
+    Image.fromarray(np.zeros((9, 9), np.uint8)).save(tmp_path / "1-mask.png")
+    with pytest.raises(InputError, match="different sizes"):
+        list(plane_cases(source))
+
+
+@pytest.fixture
+def volume_source(tmp_path):
+    """Label 1: a block of planes 3 to 14; label 2: one block of 10 planes and a smaller one beside it."""
+    labels = np.zeros((20, 30, 32), np.uint8)
+    labels[3:15, 4:14, 4:16] = 1
+    labels[5:15, 18:28, 4:16] = 2
+    labels[5:8, 18:28, 20:30] = 2
+    image = sitk.GetImageFromArray(np.random.default_rng(0).normal(100, 20, labels.shape).astype(np.float32))
+    mask = sitk.GetImageFromArray(labels)
+    for written in (image, mask):
+        written.SetSpacing((0.5, 0.5, 3.0))
+    # The mask lies on its own grid: flipped, as exported files may be.
+    mask = sitk.Flip(mask, (True, False, True))
+    files = CaseFiles("a", tmp_path / "a.nii.gz", tmp_path / "a_labels.nii.gz")
+    sitk.WriteImage(image, str(files.image))
+    sitk.WriteImage(mask, str(files.mask))
+    return CaseSource("volumes", (files,), SourceSettings(volumes=True))
+
+
+def test_planes_of_a_volume_stand_at_thirds_of_the_labelled_range(volume_source):
+    cases = list(plane_cases(volume_source))
+    assert [c.name for c in cases] == [
+        "a_labels label 1 plane 7",
+        "a_labels label 1 plane 11",
+        "a_labels label 2 plane 8",
+        "a_labels label 2 plane 11",
+    ]
+    assert all(c.target.sum() == 120 for c in cases)
+    assert cases[0].pixel_mm == pytest.approx(0.5)
+
+
+def test_volumes_have_the_largest_component_of_each_label_as_target(volume_source):
+    first, second = volume_cases(volume_source)
+    assert first.target_kji.sum() == 12 * 10 * 12
+    assert second.target_kji.sum() == 10 * 10 * 12
+    assert first.labelled_planes().tolist() == list(range(3, 15))
+    assert first.target_on(3).sum() == 120
+    assert first.target_on(15).sum() == 0
+
+
+def test_a_limit_is_shared_by_the_files(volume_source):
+    files = volume_source.files * 3
+    source = CaseSource("volumes", files, volume_source.settings)
+    assert len(list(plane_cases(source, 5))) == 5
+    assert len(list(volume_cases(source, 2))) == 2
+
+
+def test_sources_without_volumes_have_none(pictured):
+    assert not list(volume_cases(pictured(two_parts(255), Objects.BINARY)))

@@ -1,0 +1,52 @@
+"""Means count sources alike; intervals are repeatable and know which values belong together."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from SAMUNetSlicerLib.evaluation.statistics import mean_over_sources, source_estimate
+
+CHANCE = np.random.default_rng(1)
+VALUES = [(f"case {i}", float(v)) for i, v in enumerate(CHANCE.normal(0.8, 0.1, 40))]
+
+
+def test_each_source_counts_the_same():
+    estimate = mean_over_sources({"large": [(str(i), 1.0) for i in range(9)], "small": [("a", 0.0)]}, seed=0)
+    assert estimate.mean == 0.5
+    assert estimate.count == 10
+
+
+def test_the_same_seed_gives_the_same_interval_and_another_one_nearly_so():
+    first, second, other = (source_estimate("s", VALUES, seed) for seed in (0, 0, 1))
+    assert first == second
+    assert other != first
+    assert other.lower == pytest.approx(first.lower, abs=0.01)
+
+
+def test_the_interval_is_that_of_the_mean():
+    estimate = source_estimate("s", VALUES, 0)
+    values = np.array([v for _, v in VALUES])
+    half = 1.96 * values.std() / np.sqrt(len(values))
+    assert estimate.mean == pytest.approx(values.mean())
+    assert estimate.lower == pytest.approx(values.mean() - half, abs=0.01)
+    assert estimate.upper == pytest.approx(values.mean() + half, abs=0.01)
+
+
+def test_values_of_one_case_are_drawn_together():
+    repeated = [(case, value) for case, value in VALUES[:10] for _ in range(4)]
+    as_if_independent = [(str(i), value) for i, (_, value) in enumerate(repeated)]
+    together, apart = (source_estimate("s", v, 0) for v in (repeated, as_if_independent))
+    assert together.mean == pytest.approx(apart.mean)
+    assert together.upper - together.lower > 1.5 * (apart.upper - apart.lower)
+
+
+def test_a_source_of_one_case_still_has_an_interval():
+    estimate = source_estimate("s", [("only", 0.2), ("only", 0.8)], 0)
+    assert estimate.lower < estimate.mean < estimate.upper
+
+
+def test_more_sources_make_the_mean_surer():
+    one = mean_over_sources({"a": VALUES[:10]}, 0)
+    four = mean_over_sources({name: VALUES[i * 10 : i * 10 + 10] for i, name in enumerate("abcd")}, 0)
+    assert four.upper - four.lower < one.upper - one.lower
