@@ -9,9 +9,16 @@ from types import ModuleType
 
 from ..errors import ExitCode, UserError
 from ..project import NAME, NOT_FOR_CLINICAL_USE, VERSION
-from . import benchmark, info, models, segment
+from . import benchmark, evaluate, evaluate_propagation, info, models, segment
 
-_COMMANDS: dict[str, ModuleType] = {"segment": segment, "info": info, "models": models, "benchmark": benchmark}
+_COMMANDS: dict[str, ModuleType] = {
+    "segment": segment,
+    "info": info,
+    "models": models,
+    "benchmark": benchmark,
+    "evaluate": evaluate,
+    "evaluate-propagation": evaluate_propagation,
+}
 
 _EXIT_CODES = ", ".join(f"{code.value} {code.name.lower()}" for code in ExitCode)
 

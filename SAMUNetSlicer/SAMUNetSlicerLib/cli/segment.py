@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..atomic_file import check_destination
 from ..checkpoints.loading import LoadedModel, load_network
 from ..errors import ExitCode, UserError
 from ..inference.devices import choose_device, describe_device
@@ -67,6 +68,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> ExitCode:
     if not arguments.output.name.lower().endswith(".seg.nrrd"):
         raise UserError(f"The output must end in .seg.nrrd, not {arguments.output.name}.")
+    for path in filter(None, (arguments.output, arguments.picture)):
+        check_destination(path)  # before the work, not after it
     extent = BoxExtent.ALL_PLANES if arguments.box_planes == "all" else BoxExtent.CENTRE_PLANE
     prompts = collect_prompts(arguments.points, arguments.box, arguments.segment, extent)
     volume = read_volume(arguments.volume, series_id=arguments.series)

@@ -118,6 +118,14 @@ def test_errors_are_one_line_with_an_exit_code(case, capsys, change, code, words
     assert words in lines[0]
 
 
+def test_a_result_that_could_not_be_saved_is_refused_before_the_work(case, monkeypatch):
+    def unexpected(*_args, **_kwargs):
+        raise AssertionError("the work began")
+
+    monkeypatch.setattr(segment, "read_volume", unexpected)
+    assert main([*BASIC, "--points", "points.mrk.json", "--picture", "no/folder/a.png"]) == ExitCode.OUTPUT
+
+
 def test_a_broken_volume_is_an_input_error(case, capsys):
     with open("volume.nrrd", "wb") as stream:
         stream.write(b"NRRD0004\ntype: nothing\n")

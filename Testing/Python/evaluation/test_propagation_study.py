@@ -1,0 +1,52 @@
+import numpy as np
+import pytest
+
+from example_grids import random_geometry, sphere
+from fakes import BrightRegionNetwork
+from SAMUNetSlicerLib.evaluation.cases import VolumeCase
+from SAMUNetSlicerLib.evaluation.propagation_study import PlaneTrust, Walked, auc_of_bad_planes, dice, table, walk
+from SAMUNetSlicerLib.inference.predictor import PlanePredictor
+from SAMUNetSlicerLib.volumes.plane_source import VolumePlanes
+from SAMUNetSlicerLib.volumes.planes import Orientation, PlaneStack
+from SAMUNetSlicerLib.volumes.propagation import NeighbourRule
+from SAMUNetSlicerLib.volumes.windows import Window
+
+
+def trusts(*pairs):
+    return [PlaneTrust(confidence, found) for confidence, found in pairs]
+
+
+def test_auc_is_one_where_every_bad_plane_is_trusted_less():
+    assert auc_of_bad_planes(trusts((0.9, 0.95), (0.8, 0.81), (0.4, 0.7), (0.1, 0.0))) == 1
+
+
+def test_auc_counts_pairs_and_halves_ties():
+    # good: .9, .5; bad: .5, .1; pairs won: 2 (.9) + .5 (tie) + 1 = 3.5 of 4
+    assert auc_of_bad_planes(trusts((0.9, 0.9), (0.5, 0.9), (0.5, 0.1), (0.1, 0.1))) == pytest.approx(3.5 / 4)
+
+
+def test_auc_needs_both_kinds_of_planes():
+    assert auc_of_bad_planes(trusts((0.9, 0.9))) is None
+
+
+def test_a_ball_is_walked_and_scored_in_3d():
+    geometry = random_geometry(8)
+    volume = sphere(geometry, geometry.to_ras((geometry.size_ijk - 1) / 2), 11.0)
+    planes = VolumePlanes(volume, PlaneStack(geometry, Orientation.AXIAL), Window(-1, 1))
+    case = VolumeCase("made up", "ball", "ball", planes, volume.voxels > 0)
+    walked = walk(case, PlanePredictor(BrightRegionNetwork()), NeighbourRule.BOX)
+    assert walked.dice > 0.9
+    assert len(walked.planes) >= len(case.labelled_planes()) - 3
+    assert np.mean([p.dice for p in walked.planes]) > 0.85
+
+
+def test_the_table_weighs_sources_alike():
+    walked = [Walked("a", "1", 0.4, ()), Walked("a", "2", 0.6, ()), Walked("b", "3", 0.9, ())]
+    lines = table({NeighbourRule.BOX: walked}).splitlines()
+    assert "| bounding box | 0.700 | 0.500 | 0.900 |" in lines[2]
+
+
+def test_two_empty_masks_agree():
+    empty = np.zeros((3, 3), dtype=bool)
+    assert dice(empty, empty) == 1
+    assert dice(~empty, empty) == 0
