@@ -40,6 +40,12 @@ class ModelError(UserError):
     exit_code = ExitCode.MODEL
 
 
+class EditError(UserError):
+    """A segment must not or cannot be changed: it is finished, gone, or lies on another grid."""
+
+    exit_code = ExitCode.OUTPUT
+
+
 class OutputError(UserError):
     """A result cannot be written."""
 

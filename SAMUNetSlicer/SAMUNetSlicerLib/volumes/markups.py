@@ -65,7 +65,7 @@ class MarkupsPrompt:
 
 
 @dataclass(frozen=True)
-class _Said:
+class PromptTexts:
     """What the texts beside a point or ROI say."""
 
     sign: Sign | None = None
@@ -160,7 +160,10 @@ def _checked_name(name: str) -> str:
     return name
 
 
-def _said(label: str, description: str, what: str) -> _Said:
+def read_texts(label: str, description: str, what: str) -> PromptTexts:
+    """What a label and a description state, by the table above. Raises PromptError, naming `what`, where they
+    contradict each other or give a known key an unknown value.
+    """
     found: dict[str, Any] = {}
 
     def note(key: str, value: Any) -> None:
@@ -182,7 +185,7 @@ def _said(label: str, description: str, what: str) -> _Said:
             if value.lower() not in known:
                 raise PromptError(f"The description of {what} says '{part.strip()}'. Known are: {', '.join(known)}.")
             note(key.lower(), known[value.lower()])
-    return _Said(found.get("sign"), found.get("segment"), found.get("planes"))
+    return PromptTexts(found.get("sign"), found.get("segment"), found.get("planes"))
 
 
 def _markups_name(name: str) -> str | None:
@@ -250,7 +253,7 @@ def _numbers(values: Any, count: int, what: str) -> np.ndarray:
 def _point(position: Any, to_ras: np.ndarray, label: str, description: str, name: str, number: int) -> MarkupsPrompt:
     label = label.strip() or f"{name}-{number}"
     position_file = _numbers(position, 3, f"the position of point '{label}'")
-    said = _said(label, description, f"point '{label}'")
+    said = read_texts(label, description, f"point '{label}'")
     prompt = PointPrompt(transform_points(to_ras, position_file), said.sign or Sign.POSITIVE, label)
     return MarkupsPrompt(prompt, said.segment, _markups_name(name))
 
@@ -267,7 +270,7 @@ def _box(markup: Mapping, to_ras: np.ndarray, name: str, control_point: Mapping)
     axes = to_ras[:3, :3] @ orientation.reshape(3, 3)
     if not np.allclose(axes.T @ axes, np.eye(3), atol=1e-3):
         raise PromptError(f"the orientation of ROI '{label}' is not a rotation. Draw it again.")
-    said = _said("", _text(control_point, "description"), f"ROI '{label}'")
+    said = read_texts("", _text(control_point, "description"), f"ROI '{label}'")
     if said.sign is Sign.NEGATIVE:
         raise PromptError(f"ROI '{label}' is said to be negative; only points can be.")
     prompt = BoxPrompt(transform_points(to_ras, centre), size_mm, axes.T, label=label)

@@ -1,0 +1,315 @@
+# ruff: noqa: N802, N803, N806 (public names are in the style of Slicer)
+"""The work without a window, for Slicer's Python console, scripts, the module and tests. See docs/scripting.md.
+
+Methods are named as Slicer's are. Whatever is refused is refused by a `UserError` whose text can be shown as it is.
+MRML belongs to the main thread: so do these methods.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import slicer
+
+from ..errors import InputError, UserError
+from ..volumes.planes import Orientation, acquisition_orientation
+from ..volumes.windows import Window
+from . import accepting, prompting, propagating, segmenting, steps
+from .accepting import AcceptOutcome
+from .document import ModelIdentity, PlaneState
+from .editing_rules import EditingRules, WriteMode
+from .names import REFERENCE_VOLUME, ROLE_RESULT
+from .placement import numpy_matrix
+from .restoring import RestoredWork, restore
+from .saving import save_scene
+from .segmentation_nodes import Colour, create_segmentation
+from .segmenting import Engine, PlaneResult, Predictor
+from .stacks import StackKey, nearest_index, orientation_key, view_key
+from .state_node import find_state_node
+from .workspace import Workspace, require_segment
+
+if TYPE_CHECKING:  # bring packages that Slicer gets only later
+    from ..volumes.propagation import Direction, PropagationPolicy
+    from .history import HistoryOutcome
+    from .propagating import PropagatedPlane
+
+
+@dataclass(frozen=True)
+class SegmentOutcome:
+    """What `segment` has proposed. stack: the planes; planes: one result for each plane with prompts."""
+
+    stack: StackKey
+    planes: tuple[PlaneResult, ...]
+    notes: tuple[str, ...]
+
+
+class SegmentationLogic:
+    """All work in one scene. scene: None for Slicer's own.
+
+    Planes are named by an `Orientation` (or its name: "axial") or by `sliceToRAS`, the 4 x 4 matrix of a slice view,
+    oblique or not; by default those that the scanner took.
+    """
+
+    def __init__(self, scene=None) -> None:
+        self._scene = scene
+        self._engine: Engine | None = None
+        self._workspaces: dict[str, Workspace] = {}
+        self._running: dict[str, Iterator] = {}
+
+    @property
+    def scene(self):
+        return self._scene if self._scene is not None else slicer.mrmlScene
+
+    def setPredictor(self, predictor: Predictor | None, model: ModelIdentity | None = None) -> None:
+        """What answers prompts from now on, and which model it is."""
+        self._engine = None if predictor is None else Engine(predictor, model)
+
+    def createSegmentation(self, volumeNode, name: str = "Segmentation"):
+        """A new segmentation node on the volume's grid, which follows the volume's parent transform."""
+        return create_segmentation(self.scene, volumeNode, name, ROLE_RESULT)
+
+    def workspace(self, segmentationNode, volumeNode=None) -> Workspace:
+        """The work on a segmentation, found in the scene or begun. volumeNode: None for the one used before."""
+        if segmentationNode is None:
+            raise InputError("Choose a segmentation, or make one.")
+        known = self._workspaces.get(segmentationNode.GetID() or "")
+        if known is not None and known.segmentation_node is segmentationNode and known.is_alive():
+            if volumeNode in (None, known.volume_node):
+                return known
+            self._finish_running(segmentationNode)
+        if volumeNode is None:
+            state = find_state_node(self.scene, segmentationNode)
+            volumeNode = None if state is None else state.GetNodeReference(REFERENCE_VOLUME)
+        space = Workspace(self.scene, volumeNode, segmentationNode)
+        self._workspaces[segmentationNode.GetID()] = space
+        return space
+
+    def takeNotes(self, segmentationNode) -> list[str]:
+        """What the user must be told since the last call, such as that the volume has changed."""
+        space = self.workspace(segmentationNode)
+        notes, space.notes = space.notes, []
+        return notes
+
+    def reset(self) -> None:
+        """Forget everything that is not in the scene: for the end of a scene."""
+        for running in self._running.values():
+            running.close()
+        self._running.clear()
+        self._workspaces.clear()
+
+    # Planes
+
+    def stackKey(self, segmentationNode, orientation: Orientation | str | None = None, sliceToRAS=None) -> StackKey:
+        """The stack of planes of an orientation or of a slice view."""
+        space = self.workspace(segmentationNode)
+        reading = space.check()
+        if sliceToRAS is not None:
+            return view_key(_array(sliceToRAS), reading.geometry, reading.to_world, space.stack_keys())
+        wanted = acquisition_orientation(reading.geometry) if orientation is None else Orientation(orientation)
+        return orientation_key(wanted, reading.geometry)
+
+    def planeIndex(self, segmentationNode, sliceToRAS) -> int:
+        """Number of the plane that a slice view shows, in the view's own stack."""
+        space = self.workspace(segmentationNode)
+        return nearest_index(space.stack(self.stackKey(segmentationNode, None, sliceToRAS)), _array(sliceToRAS)[:3, 3])
+
+    def planeStates(self, segmentationNode, segmentID: str, orientation=None, sliceToRAS=None) -> list[PlaneState]:
+        """What is known of each plane, for a confidence strip."""
+        space = self.workspace(segmentationNode)
+        return propagating.plane_states(space, segmentID, self.stackKey(segmentationNode, orientation, sliceToRAS))
+
+    def worstPlane(self, segmentationNode, segmentID: str, orientation=None, sliceToRAS=None) -> int | None:
+        """The proposed plane of lowest confidence."""
+        space = self.workspace(segmentationNode)
+        return propagating.worst_plane(space, segmentID, self.stackKey(segmentationNode, orientation, sliceToRAS))
+
+    # Segments, prompts, settings
+
+    def addSegment(self, segmentationNode, name: str, colour: Colour | None = None, volumeNode=None) -> str:
+        """Add an empty segment, coloured and coded by its name; returns its ID."""
+        return steps.new_segment(self.workspace(segmentationNode, volumeNode), name, colour)
+
+    def deleteSegment(self, segmentationNode, segmentID: str) -> None:
+        """Delete a segment with its prompts and proposals. A finished segment is refused."""
+        self._finish_running(segmentationNode)
+        steps.delete_segment(self.workspace(segmentationNode), segmentID)
+
+    def clearPrompts(self, segmentationNode, segmentID: str, planes=None, orientation=None, sliceToRAS=None) -> None:
+        """Forget the segment's prompts, or those on some planes (numbers)."""
+        self._finish_running(segmentationNode)
+        space = self.workspace(segmentationNode)
+        stack = None if planes is None else self.stackKey(segmentationNode, orientation, sliceToRAS)
+        prompting.clear_prompts(space, segmentID, stack, planes)
+
+    def notePrompts(self, segmentationNode, segmentID: str, orientation=None, sliceToRAS=None) -> set[int]:
+        """Take note of prompts placed, moved or deleted in the scene; returns the planes on which they changed."""
+        self._finish_running(segmentationNode)
+        space = self.workspace(segmentationNode)
+        return prompting.note_prompts(space, segmentID, self.stackKey(segmentationNode, orientation, sliceToRAS))
+
+    def setEditingRules(self, segmentationNode, rules: EditingRules) -> None:
+        """Overwrite mode, editable area and intensity range of what is accepted from now on."""
+        space = self.workspace(segmentationNode)
+        space.document.rules = rules
+        space.save()
+
+    def setWindow(self, segmentationNode, window: Window | None) -> None:
+        """The intensities that the network sees; None for the volume's default."""
+        self._finish_running(segmentationNode)
+        self.workspace(segmentationNode).set_window(window)
+
+    # The work
+
+    def segment(
+        self,
+        volumeNode,
+        segmentationNode,
+        segmentID: str,
+        points: object = (),
+        boxes: object = (),
+        orientation: Orientation | str | None = None,
+        sliceToRAS=None,
+        planes: Iterable[int] | None = None,
+    ) -> SegmentOutcome:
+        """Propose a segment's mask on the planes of new prompts, or on `planes`, or wherever it has prompts.
+
+        points, boxes: markups nodes, `PointPrompt`s, `BoxPrompt`s or bare RAS positions (positive points), one or
+        many; they are kept with the segment, and those that it has already count too. Nothing of the segment itself
+        changes before `accept`. Raises PromptError, EditError, InputError.
+        """
+        space = self.workspace(segmentationNode, volumeNode)
+        self._finish_running(segmentationNode)
+        stack = self.stackKey(segmentationNode, orientation, sliceToRAS)
+        given = [*_as_list(points), *_as_list(boxes)]
+        engine = self._required_engine()
+        with space.recording(f"Segment {require_segment(space, segmentID)}"):
+            if given:
+                prompted = prompting.add_prompts(space, segmentID, prompting.gather(space, segmentID, given), stack)
+                planes = prompted if planes is None else planes
+            results = segmenting.segment_planes(space, engine, segmentID, stack, planes)
+        notes = tuple(dict.fromkeys(note for result in results for note in result.notes))
+        return SegmentOutcome(stack, tuple(results), notes)
+
+    def propagate(
+        self,
+        segmentationNode,
+        segmentID: str,
+        orientation: Orientation | str | None = None,
+        sliceToRAS=None,
+        direction: Direction | str | None = None,
+        planes: tuple[int, int] | None = None,
+        policy: PropagationPolicy | None = None,
+    ) -> Iterator[PropagatedPlane]:
+        """Propose planes from the accepted and previewed ones: a generator, one plane a step.
+
+        direction: "both", "up" or "down". planes: first and last plane to propose, both included. Close the generator
+        to cancel: what is finished stays, as one step to undo. Any other work on the segmentation closes it too.
+        """
+        from ..volumes.propagation import Direction, PlaneRange
+
+        self._finish_running(segmentationNode)
+        space = self.workspace(segmentationNode)
+        running = propagating.propagate(
+            space,
+            self._required_engine(),
+            segmentID,
+            self.stackKey(segmentationNode, orientation, sliceToRAS),
+            None if direction is None else Direction(direction),
+            None if planes is None else PlaneRange(*planes),
+            policy,
+        )
+        self._running[segmentationNode.GetID()] = running
+        return running
+
+    def accept(
+        self,
+        segmentationNode,
+        segmentID: str,
+        planes: Collection[int] | None = None,
+        orientation: Orientation | str | None = None,
+        sliceToRAS=None,
+        mode: WriteMode = WriteMode.REPLACE,
+    ) -> AcceptOutcome:
+        """Write proposals into the segment: on some planes (a list, a range) or all. They are accepted from then on."""
+        self._finish_running(segmentationNode)
+        stack = self.stackKey(segmentationNode, orientation, sliceToRAS)
+        return accepting.accept(self.workspace(segmentationNode), segmentID, stack, planes, mode)
+
+    def discard(self, segmentationNode, segmentID: str, planes=None, orientation=None, sliceToRAS=None) -> int:
+        """Drop proposals on some planes or all; returns how many."""
+        self._finish_running(segmentationNode)
+        stack = self.stackKey(segmentationNode, orientation, sliceToRAS)
+        return accepting.discard(self.workspace(segmentationNode), segmentID, stack, planes)
+
+    def reopen(self, segmentationNode, segmentID: str, planes=None, orientation=None, sliceToRAS=None) -> int:
+        """Let accepted planes be proposed and overwritten again; returns how many."""
+        self._finish_running(segmentationNode)
+        stack = self.stackKey(segmentationNode, orientation, sliceToRAS)
+        return accepting.reopen(self.workspace(segmentationNode), segmentID, stack, planes)
+
+    def keepAsIs(self, segmentationNode, segmentID: str, planes, orientation=None, sliceToRAS=None) -> None:
+        """Take planes for accepted as the segment stands there: drawn or corrected by hand."""
+        self._finish_running(segmentationNode)
+        stack = self.stackKey(segmentationNode, orientation, sliceToRAS)
+        accepting.keep_as_is(self.workspace(segmentationNode), segmentID, stack, planes)
+
+    @contextmanager
+    def step(self, segmentationNode, text: str) -> Iterator[None]:
+        """What is done inside (prompts noted, planes segmented, ...) is undone as one step with this text."""
+        self._finish_running(segmentationNode)
+        with self.workspace(segmentationNode).recording(text):
+            yield
+
+    def undo(self, segmentationNode) -> HistoryOutcome | None:
+        """Take the last step back; None where there is none. The outcome tells what was left alone, and why."""
+        self._finish_running(segmentationNode)
+        return steps.undo(self.workspace(segmentationNode))
+
+    def redo(self, segmentationNode) -> HistoryOutcome | None:
+        """Do the step again that was undone last."""
+        self._finish_running(segmentationNode)
+        return steps.redo(self.workspace(segmentationNode))
+
+    # Saved scenes
+
+    def restore(self, modelIsInstalled: Callable[[ModelIdentity], bool] | None = None) -> list[RestoredWork]:
+        """Go on with what a loaded scene holds; each work says what was restored and what the user must know."""
+        self.reset()
+        works = restore(self.scene, modelIsInstalled)
+        for work in works:
+            if work.workspace is not None:
+                self._workspaces[work.workspace.segmentation_node.GetID()] = work.workspace
+        return works
+
+    def saveScene(self, path) -> None:
+        """Save everything as a `.mrb`; an earlier file is replaced only once the new one is whole."""
+        save_scene(self.scene, path)
+
+    def _required_engine(self) -> Engine:
+        if self._engine is None:
+            raise UserError("No model is loaded. Choose a model first.")
+        return self._engine
+
+    def _finish_running(self, segmentationNode) -> None:
+        """End a propagation that was not finished, so that its step of the history comes before the next one."""
+        running = self._running.pop(segmentationNode.GetID() or "", None) if segmentationNode is not None else None
+        if running is not None:
+            running.close()
+
+
+def _as_list(given) -> list:
+    """One prompt, one position or one node, or many."""
+    if given is None:
+        return []
+    is_one = hasattr(given, "GetNumberOfControlPoints") or not isinstance(given, Iterable)
+    if is_one or (len(given) == 3 and np.ndim(given) == 1 and np.isscalar(given[0])):
+        return [given]
+    return list(given)
+
+
+def _array(matrix) -> np.ndarray:
+    return np.asarray(matrix, dtype=float) if not hasattr(matrix, "GetElement") else numpy_matrix(matrix)

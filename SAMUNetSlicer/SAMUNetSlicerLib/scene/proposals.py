@@ -1,0 +1,133 @@
+"""Previews and propagated planes, in a segmentation node of their own: saved with the scene, no part of the result.
+
+Each segment has one proposal segment per stack of planes (and frame of a sequence), since planes of one stack share no
+voxel: a preview on a sagittal plane leaves the proposals on axial planes as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..project import NAME
+from ..volumes.geometry import GridGeometry
+from .document import PlaneKey
+from .labelmaps import SegmentChange, bounded_by, extent_slices, read_block, write_changes
+from .names import FRAME, REFERENCE_PROPOSALS, ROLE_PROPOSALS, SEGMENT, STACK
+from .packed_voxels import Slices, bounding_slices
+from .placement import follow
+from .segmentation_nodes import add_segment, create_segmentation, find_segment, get_tag, segment_ids, set_tag
+
+_FILL_OPACITY = 0.25
+_OUTLINE_OPACITY = 1.0
+
+
+@dataclass(frozen=True)
+class ProposalStore:
+    """The proposals for one segmentation; the node is made when the first one comes."""
+
+    scene: object
+    volume_node: object
+    segmentation_node: object
+    state_node: object
+
+    @property
+    def node(self):
+        """The segmentation node of the proposals, or None."""
+        return self.state_node.GetNodeReference(REFERENCE_PROPOSALS)
+
+    def segment_of(self, key: PlaneKey) -> str | None:
+        """ID of the proposal segment that holds this plane, or None."""
+        wanted = _proposal_id(key)
+        return wanted if self.node is not None and wanted in segment_ids(self.node) else None
+
+    def read(self, key: PlaneKey, geometry: GridGeometry, slices_kji: Slices) -> np.ndarray:
+        """Bool: what is proposed for the segment in a block, on any plane of the key's stack."""
+        proposal_id = self.segment_of(key)
+        if proposal_id is None:
+            return np.zeros(tuple(s.stop - s.start for s in slices_kji), dtype=bool)
+        return read_block(self.node, proposal_id, geometry, slices_kji)
+
+    def extent(self, key: PlaneKey, geometry: GridGeometry) -> Slices:
+        """A block that holds all that is proposed on the key's stack."""
+        proposal_id = self.segment_of(key)
+        return (slice(0, 0),) * 3 if proposal_id is None else extent_slices(self.node, proposal_id, geometry)
+
+    def write(
+        self, key: PlaneKey, geometry: GridGeometry, slices_kji: Slices, inside: np.ndarray, mask: np.ndarray
+    ) -> SegmentChange:
+        """Make the block hold `mask` where `inside`, and return what has changed."""
+        proposal_id = self.made_segment(key)
+        changing = bounding_slices(inside)
+        slices = bounded_by(slices_kji, inside)
+        before = read_block(self.node, proposal_id, geometry, slices)
+        where = inside[changing]
+        wanted = mask[changing] & where
+        change = SegmentChange(slices, wanted & ~before, before & where & ~wanted)
+        write_changes(self.node, {proposal_id: change}, geometry)
+        return change
+
+    def remove_empty(self, geometry: GridGeometry, known: Iterable[PlaneKey]) -> None:
+        """Drop proposal segments of which no plane is known any more."""
+        if self.node is None:
+            return
+        kept = {_proposal_id(key) for key in known}
+        for proposal_id in segment_ids(self.node):
+            if proposal_id not in kept and not self._read_all(proposal_id, geometry).any():
+                self.node.GetSegmentation().RemoveSegment(proposal_id)
+
+    def refresh_looks(self) -> None:
+        """Let names and colours follow those of the segments."""
+        if self.node is None:
+            return
+        for proposal_id in segment_ids(self.node):
+            target = get_tag(self.node, proposal_id, SEGMENT)
+            if target in segment_ids(self.segmentation_node):
+                self._look_like(proposal_id, target)
+
+    def show_frame(self, frame: str) -> None:
+        """Display the proposals for one frame of a sequence and hide the others."""
+        if self.node is None:
+            return
+        for proposal_id in segment_ids(self.node):
+            visible = (get_tag(self.node, proposal_id, FRAME) or "") == frame
+            self.node.GetDisplayNode().SetSegmentVisibility(proposal_id, visible)
+
+    def _read_all(self, proposal_id: str, geometry: GridGeometry) -> np.ndarray:
+        return read_block(self.node, proposal_id, geometry, extent_slices(self.node, proposal_id, geometry))
+
+    def made_segment(self, key: PlaneKey) -> str:
+        """ID of the proposal segment of the key's stack, made if need be. Raises EditError for an unknown segment."""
+        if self.node is None:
+            node = create_segmentation(self.scene, self.volume_node, f"{NAME} proposals", ROLE_PROPOSALS)
+            # A list of segmentations to choose from should not offer this one.
+            node.SetHideFromEditors(True)
+            node.GetDisplayNode().SetOpacity2DFill(_FILL_OPACITY)
+            node.GetDisplayNode().SetOpacity2DOutline(_OUTLINE_OPACITY)
+            self.state_node.SetNodeReferenceID(REFERENCE_PROPOSALS, node.GetID())
+        follow(self.node, self.volume_node)
+        proposal_id = _proposal_id(key)
+        if proposal_id not in segment_ids(self.node):
+            name = find_segment(self.segmentation_node, key.segment_id).GetName()
+            add_segment(self.node, name, segment_id=proposal_id)
+            set_tag(self.node, proposal_id, SEGMENT, key.segment_id)
+            set_tag(self.node, proposal_id, STACK, key.stack)
+            if key.frame:
+                set_tag(self.node, proposal_id, FRAME, key.frame)
+            self._look_like(proposal_id, key.segment_id)
+        return proposal_id
+
+    def _look_like(self, proposal_id: str, target: str) -> None:
+        model = find_segment(self.segmentation_node, target)
+        segment = find_segment(self.node, proposal_id)
+        name = f"{model.GetName()} (proposed)"
+        if segment.GetName() != name:
+            segment.SetName(name)
+        if tuple(segment.GetColor()) != tuple(model.GetColor()):
+            segment.SetColor(model.GetColor())
+
+
+def _proposal_id(key: PlaneKey) -> str:
+    return "@".join(part for part in (key.segment_id, key.stack, key.frame) if part)

@@ -1,0 +1,280 @@
+"""One volume and one segmentation, with all that belongs to the work on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from ..errors import EditError, InputError
+from ..volumes.planes import Plane
+from ..volumes.windows import Window, default_window
+from .document import PlaneKey, PlaneState, changed_planes
+from .history_parts import PlanesPart, PromptsPart, VoxelsPart
+from .labelmaps import SegmentChange, write_changes
+from .markups_nodes import PromptStore
+from .names import FRAME, REFERENCE_VOLUME, ROLE, ROLE_RESULT, SEGMENT
+from .placed_prompts import PromptSet
+from .placement import follow, require_present
+from .proposals import ProposalStore
+from .segmentation_nodes import check_fits, segment_name
+from .stacks import Stack, StackKey, build_stack
+from .state_node import create_state_node, find_state_node, read_document, write_document
+from .volume_nodes import PlacedVolume, VolumeReader
+
+if TYPE_CHECKING:  # these bring packages that Slicer gets only later
+    from ..volumes.plane_source import VolumePlanes
+    from .history import History, Part
+
+
+class Workspace:
+    """Opens what the scene holds of earlier work on a segmentation, or begins anew.
+
+    `notes` collects what the user must be told; whoever tells it empties the list. Raises InputError where a node is
+    missing or the volume cannot be used, EditError where the two nodes lie under different transforms.
+    """
+
+    def __init__(self, scene, volume_node, segmentation_node) -> None:
+        self.scene = scene
+        self.volume_node = volume_node
+        self.segmentation_node = segmentation_node
+        self.notes: list[str] = []
+        require_present(scene, volume_node, "volume")
+        require_present(scene, segmentation_node, "segmentation")
+        self._reader = VolumeReader(volume_node)
+        # Read before anything is made, so that an unusable volume leaves the scene as it is.
+        reading = self._reader.read()
+        self.state_node = find_state_node(scene, segmentation_node) or create_state_node(
+            scene, volume_node, segmentation_node
+        )
+        self.state_node.SetNodeReferenceID(REFERENCE_VOLUME, volume_node.GetID())
+        self.document, note = read_document(self.state_node)
+        if note:
+            self.notes.append(note)
+        self.prompts = PromptStore(scene, volume_node, self.state_node)
+        self.proposals = ProposalStore(scene, volume_node, segmentation_node, self.state_node)
+        self._history: History | None = None
+        self._recorder: Recorder | None = None
+        self._known_reading: PlacedVolume | None = None
+        self._stacks: dict[StackKey, Stack] = {}
+        self._pictures: dict[tuple[StackKey, Window | None], VolumePlanes] = {}
+        self._default_window: Window | None = None
+        self._names: dict[str, str] = {}
+        self.seen_prompts = self._read_all_prompts()
+        self._take_note_of(reading)
+        self.check()
+
+    def check(self) -> PlacedVolume:
+        """The volume as it is now. Raises InputError or EditError where the work cannot go on; nothing is lost then."""
+        require_present(self.scene, self.volume_node, "volume")
+        require_present(self.scene, self.segmentation_node, "segmentation")
+        require_present(self.scene, self.state_node, "record of the work on this segmentation")
+        reading = self._reader.read()
+        if self.segmentation_node.GetAttribute(ROLE) == ROLE_RESULT:
+            follow(self.segmentation_node, self.volume_node)
+        check_fits(self.segmentation_node, self.volume_node)
+        self._take_note_of(reading)
+        return reading
+
+    def is_alive(self) -> bool:
+        """Whether volume, segmentation and record still stand in the scene."""
+        try:
+            for node in (self.volume_node, self.segmentation_node, self.state_node):
+                require_present(self.scene, node, "node")
+        except InputError:
+            return False
+        return True
+
+    def _take_note_of(self, reading: PlacedVolume) -> None:
+        if reading is self._known_reading:
+            return
+        self._known_reading = reading
+        self._stacks.clear()
+        self._pictures.clear()
+        self._default_window = None
+        known = self.document.fingerprints.get(reading.frame)
+        if known == reading.fingerprint:
+            return
+        if known is not None:
+            self.notes.append(
+                f"The volume '{self.volume_node.GetName()}' is no longer as it was when this work was done. Segments, "
+                "prompts and accepted planes were kept; check whether they still fit."
+            )
+        self.document.fingerprints[reading.frame] = reading.fingerprint
+        self.save()
+
+    def _read_all_prompts(self) -> dict[tuple[str, str], PromptSet]:
+        """The prompts of all segments, by segment ID and frame."""
+        nodes = self.prompts.nodes()
+        places = {(node.GetAttribute(SEGMENT), node.GetAttribute(FRAME) or "") for node in nodes}
+        return {place: self.prompts.read(*place) for place in places}
+
+    def look_at_prompts(self) -> None:
+        """Take the prompts as they are in the scene for the known ones."""
+        self.seen_prompts = self._read_all_prompts()
+
+    @property
+    def history(self) -> History:
+        """Raises InputError where the package that it needs is not installed."""
+        if self._history is None:
+            try:
+                from .history import History
+            except ModuleNotFoundError as error:
+                raise InputError(
+                    f"The Python package '{error.name}' is missing. Install the module's requirements first."
+                ) from error
+            self._history = History()
+        return self._history
+
+    @property
+    def frame(self) -> str:
+        return self.check().frame
+
+    def stack(self, key: StackKey) -> Stack:
+        reading = self.check()
+        if key not in self._stacks:
+            self._stacks[key] = build_stack(key, reading.geometry, reading.to_world)
+        return self._stacks[key]
+
+    def plane(self, key: PlaneKey) -> Plane:
+        return self.stack(StackKey(key.stack))[key.index]
+
+    def stack_keys(self) -> list[StackKey]:
+        """The stacks in use."""
+        return [StackKey(text) for text in self.document.stacks()]
+
+    @property
+    def window(self) -> Window | None:
+        """What intensities become 8 bit by: the user's choice, else the volume's default; None for colours."""
+        reading = self.check()
+        if reading.volume.is_rgb:
+            return None
+        if self.document.window is not None:
+            return self.document.window
+        if self._default_window is None:
+            self._default_window = default_window(reading.volume)
+        return self._default_window
+
+    def set_window(self, window: Window | None) -> None:
+        """None goes back to the volume's default."""
+        self.document.window = window
+        self.save()
+
+    def pictures(self, key: StackKey) -> VolumePlanes:
+        """The planes of a stack as 8-bit pictures."""
+        from ..volumes.plane_source import VolumePlanes
+
+        reading, stack, window = self.check(), self.stack(key), self.window
+        if (key, window) not in self._pictures:
+            self._pictures[key, window] = VolumePlanes(reading.volume, stack, window)
+        return self._pictures[key, window]
+
+    def name_of(self, segment_id: str) -> str:
+        """The segment's name. Raises EditError where it is gone."""
+        return segment_name(self.segmentation_node, segment_id)
+
+    def follow_names(self) -> None:
+        """Let prompts and proposals carry the names and colours that segments have now."""
+        for segment_id in self.segmentation_node.GetSegmentation().GetSegmentIDs():
+            name = self.name_of(segment_id)
+            if self._names.get(segment_id, name) != name:
+                self.prompts.rename(segment_id, name)
+            self._names[segment_id] = name
+        self.proposals.refresh_looks()
+
+    def result_target(self, segment_id: str) -> Callable[[], tuple[object, str]]:
+        """Finds a segment of the result again, later."""
+
+        def find() -> tuple[object, str]:
+            require_present(self.scene, self.segmentation_node, "segmentation")
+            self.name_of(segment_id)
+            return self.segmentation_node, segment_id
+
+        return find
+
+    def proposal_target(self, key: PlaneKey) -> Callable[[], tuple[object, str]]:
+        """Finds the proposals on the key's stack again, later; made anew where they are gone."""
+
+        def find() -> tuple[object, str]:
+            proposal_id = self.proposals.made_segment(key)
+            return self.proposals.node, proposal_id
+
+        return find
+
+    def save(self) -> None:
+        """Put the record into the scene."""
+        write_document(self.state_node, self.document)
+
+    @contextmanager
+    def recording(self, text: str) -> Iterator[Recorder]:
+        """One step of the history; steps inside a step belong to it. What was done before an error can be undone."""
+        self.check()
+        if self._recorder is not None:
+            yield self._recorder
+            return
+        history = self.history
+        self.follow_names()
+        before = dict(self.document.planes)
+        recorder = self._recorder = Recorder(self)
+        try:
+            yield recorder
+        finally:
+            self._recorder = None
+            old, new = changed_planes(before, self.document.planes)
+            if new:
+                recorder.parts.append(PlanesPart(lambda: self.document, old, new))
+            history.push(text, recorder.parts)
+            if self.is_alive():
+                self.save()
+
+
+class Recorder:
+    """Makes changes and keeps what takes them back."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        self.parts: list[Part] = []
+
+    def write_result(self, changes: Mapping[str, SegmentChange]) -> None:
+        """Voxels of the result, by segment ID. Raises EditError."""
+        space = self.workspace
+        local = space.check().local
+        write_changes(space.segmentation_node, changes, local)
+        # Segments that lose voxels to another come first: in that order it is done again, and undone in the other.
+        for segment_id in sorted(changes, key=lambda segment_id: bool(changes[segment_id].added.any())):
+            self._keep(space.result_target(segment_id), changes[segment_id])
+
+    def write_proposal(self, key: PlaneKey, slices_kji, inside, mask) -> None:
+        """Make the proposal on the key's stack be `mask` where `inside` (blocks of the volume's grid)."""
+        space = self.workspace
+        change = space.proposals.write(key, space.check().local, slices_kji, inside, mask)
+        self._keep(space.proposal_target(key), change)
+
+    def _keep(self, target: Callable[[], tuple[object, str]], change: SegmentChange) -> None:
+        part = VoxelsPart.of(target, self.workspace.check().local, change)
+        if part.added or part.removed:
+            self.parts.append(part)
+
+    def set_plane(self, key: PlaneKey, state: PlaneState) -> None:
+        self.workspace.document.set_plane(key, state)
+
+    def write_prompts(self, segment_id: str, frame: str, prompts: PromptSet) -> None:
+        """Replace a segment's prompts."""
+        space = self.workspace
+        before = space.prompts.read(segment_id, frame)
+        space.prompts.write(segment_id, space.name_of(segment_id), prompts, frame)
+        self.keep_prompts(segment_id, frame, before, prompts)
+
+    def keep_prompts(self, segment_id: str, frame: str, before: PromptSet, after: PromptSet) -> None:
+        """Take note of a change of prompts that has been made already."""
+        space = self.workspace
+        space.seen_prompts[segment_id, frame] = after
+        if not before.is_close_to(after):
+            self.parts.append(PromptsPart(space.prompts, segment_id, space.name_of, frame, before, after))
+
+
+def require_segment(workspace: Workspace, segment_id: str) -> str:
+    """The segment's name. Raises EditError where it is gone."""
+    if not segment_id:
+        raise EditError("Choose a segment, or add one.")
+    return workspace.name_of(segment_id)

@@ -1,0 +1,126 @@
+"""What an edit may change, decided on plain arrays."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from SAMUNetSlicerLib.scene.editing_rules import (
+    Area,
+    EditingRules,
+    HeldBack,
+    OtherSegment,
+    Overwrite,
+    WriteMode,
+    plan_edit,
+)
+
+SHAPE = (2, 3, 4)
+blocks = arrays(bool, SHAPE)
+
+
+def after(before, plan):
+    assert not (plan.added & before).any()
+    assert not (plan.removed & ~before).any()
+    return (before | plan.added) & ~plan.removed
+
+
+@given(before=blocks, inside=blocks, mask=blocks)
+def test_replacing_makes_the_plane_be_the_mask_and_leaves_the_rest(before, inside, mask):
+    result = after(before, plan_edit(before, inside, mask))
+    assert np.array_equal(result[inside], mask[inside])
+    assert np.array_equal(result[~inside], before[~inside])
+
+
+@given(before=blocks, inside=blocks, mask=blocks)
+def test_adding_and_subtracting_only_add_and_subtract(before, inside, mask):
+    added = after(before, plan_edit(before, inside, mask, mode=WriteMode.ADD))
+    assert np.array_equal(added, before | (mask & inside))
+    subtracted = after(before, plan_edit(before, inside, mask, mode=WriteMode.SUBTRACT))
+    assert np.array_equal(subtracted, before & ~(mask & inside))
+
+
+@st.composite
+def situations(draw):
+    others = [
+        OtherSegment(name, draw(blocks), visible=draw(st.booleans()), finished=draw(st.booleans())) for name in "ab"
+    ]
+    rules = EditingRules(
+        draw(st.sampled_from(Overwrite)),
+        draw(st.sampled_from(Area)),
+        draw(st.sampled_from(["a", "b", "gone"])),
+        draw(st.sampled_from([None, (20.0, 60.0)])),
+    )
+    return others, rules, draw(blocks), draw(arrays(np.int16, SHAPE, elements=st.integers(0, 100)))
+
+
+@given(before=blocks, inside=blocks, mask=blocks, situation=situations(), mode=st.sampled_from(WriteMode))
+@settings(max_examples=300)
+def test_the_rules_hold_for_every_voxel(before, inside, mask, situation, mode):
+    others, rules, protected, intensities = situation
+    plan = plan_edit(before, inside, mask, others, rules, mode, intensities, protected)
+    changed = plan.added | plan.removed
+    result = after(before, plan)
+    assert not (changed & ~inside).any()
+    assert not (changed & protected).any()
+    if rules.intensity_range:
+        assert not (changed & ((intensities < 20) | (intensities > 60))).any()
+    present = {other.segment_id: other.present for other in others}
+    visible = np.logical_or.reduce([np.zeros(SHAPE, bool), *(o.present for o in others if o.visible)])
+    allowed = {
+        Area.EVERYWHERE: np.ones(SHAPE, bool),
+        Area.INSIDE_ALL: present["a"] | present["b"] | before,
+        Area.INSIDE_VISIBLE: visible | before,
+        Area.OUTSIDE_ALL: ~(present["a"] | present["b"]),
+        Area.OUTSIDE_VISIBLE: ~visible,
+        Area.INSIDE_SEGMENT: present.get(rules.area_segment_id, np.zeros(SHAPE, bool)),
+    }[rules.area]
+    assert not (changed & ~allowed).any()
+    for other in others:
+        lost = plan.taken.get(other.segment_id, np.zeros(SHAPE, bool))
+        assert not (lost & ~(other.present & result & inside)).any()
+        overwrites = rules.overwrite is Overwrite.ALL or (rules.overwrite is Overwrite.VISIBLE and other.visible)
+        if other.finished or not overwrites:
+            assert not lost.any()
+        if overwrites:
+            # Whatever is gained is gained alone.
+            assert not (plan.added & other.present & ~lost).any()
+
+
+def test_what_is_held_back_is_counted_once_under_the_first_reason():
+    nothing, everything = np.zeros(SHAPE, bool), np.ones(SHAPE, bool)
+    finished = nothing.copy()
+    finished[0] = True
+    protected = nothing.copy()
+    protected[:, 0] = True
+    plan = plan_edit(
+        nothing,
+        everything,
+        everything,
+        [OtherSegment("spleen", finished, finished=True)],
+        EditingRules(Overwrite.ALL),
+        protected=protected,
+    )
+    assert plan.held_back == {HeldBack.ACCEPTED: 8, HeldBack.FINISHED: 8}
+    assert plan.added.sum() == 24 - 16
+    assert not plan.taken
+
+
+def test_a_segment_claims_voxels_that_it_shared_before():
+    shared = np.zeros(SHAPE, bool)
+    shared[0, 0, 0] = True
+    plan = plan_edit(shared, shared, shared, [OtherSegment("spleen", shared)], EditingRules(Overwrite.ALL))
+    assert not plan.added.any()
+    assert np.array_equal(plan.taken["spleen"], shared)
+
+
+def test_rules_survive_their_own_description():
+    rules = EditingRules(Overwrite.VISIBLE, Area.INSIDE_SEGMENT, "Segment_2", (-100.0, 240.0))
+    assert EditingRules.from_dict(rules.to_dict()) == rules
+
+
+def test_an_intensity_range_needs_intensities():
+    nothing = np.zeros(SHAPE, bool)
+    with pytest.raises(ValueError, match="intensities"):
+        plan_edit(nothing, nothing, nothing, rules=EditingRules(intensity_range=(0, 1)))
