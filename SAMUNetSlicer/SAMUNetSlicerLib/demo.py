@@ -13,14 +13,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk
 
 from .cli import main as samunet
 from .errors import InputError
 from .inference.mask_geometry import largest_component
 from .inference.prompts import bounding_box_xyxy
 from .project import NOT_FOR_CLINICAL_USE
-from .volumes.geometry import LPS_TO_RAS, GridGeometry
+from .volumes.geometry import GridGeometry
+from .volumes.label_images import read_labels_on_grid
 from .volumes.markups_writing import write_markups
 from .volumes.planes import Orientation, Plane, PlaneStack
 from .volumes.prompts import BoxPrompt, SegmentPrompts
@@ -70,13 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def read_reference(path: Path, geometry: GridGeometry) -> dict[str, np.ndarray]:
     """(K, J, I) masks on the volume's grid; the file's own grid may be flipped against it."""
-    labels = sitk.ReadImage(str(path))
-    grid = sitk.Image([int(n) for n in geometry.size_ijk], labels.GetPixelID())
-    ijk_to_lps = LPS_TO_RAS @ geometry.ijk_to_ras
-    grid.SetOrigin(ijk_to_lps[:3, 3].tolist())
-    grid.SetSpacing(geometry.spacing_ijk.tolist())
-    grid.SetDirection((ijk_to_lps[:3, :3] / geometry.spacing_ijk).ravel().tolist())
-    on_grid = sitk.GetArrayFromImage(sitk.Resample(labels, grid, sitk.Transform(), sitk.sitkNearestNeighbor))
+    on_grid = read_labels_on_grid(path, geometry)
     masks = {name: on_grid == value for name, value in LABELS.items()}
     if not all(mask.any() for mask in masks.values()):
         raise InputError(f"{path.name} does not hold the organs of the demo where the volume lies.")

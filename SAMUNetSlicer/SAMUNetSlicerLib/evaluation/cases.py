@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk
 from PIL import Image
 
 from ..errors import InputError
 from ..inference.mask_geometry import largest_component
 from ..inference.predictor import PlaneImage
 from ..learning.sources import MIN_AREA, Objects
-from ..volumes.geometry import LPS_TO_RAS, GridGeometry
+from ..volumes.geometry import GridGeometry
+from ..volumes.label_images import read_labels_on_grid
 from ..volumes.plane_source import VolumePlanes
 from ..volumes.planes import PlaneStack, acquisition_orientation
 from ..volumes.reading import read_volume
@@ -87,25 +87,6 @@ def volume_cases(source: CaseSource, limit: int | None = None) -> Iterator[Volum
     """3D targets, at most `limit` of them; none for a source of pictures or one whose settings say so."""
     if source.settings.volumes:
         yield from _limited(source, limit, _volumes_of_files)
-
-
-def read_labels_kji(path: Path, geometry: GridGeometry) -> np.ndarray:
-    """(K, J, I) label image on a volume's grid, resampled (nearest neighbour) where its own grid is another one.
-
-    Raises InputError for a file that is not a readable 3D image with one number a voxel.
-    """
-    try:
-        image = sitk.ReadImage(str(path))
-    except RuntimeError as error:
-        raise InputError(f"The labels {path.name} cannot be read.") from error
-    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
-        raise InputError(f"The labels {path.name} are not a 3D label image.")
-    reference = sitk.Image([int(n) for n in geometry.size_ijk], sitk.sitkUInt8)
-    ijk_to_lps = LPS_TO_RAS @ geometry.ijk_to_ras
-    reference.SetOrigin(ijk_to_lps[:3, 3].tolist())
-    reference.SetSpacing(geometry.spacing_ijk.tolist())
-    reference.SetDirection((ijk_to_lps[:3, :3] / geometry.spacing_ijk).ravel().tolist())
-    return sitk.GetArrayFromImage(sitk.Resample(image, reference, sitk.Transform(), sitk.sitkNearestNeighbor))
 
 
 def _limited(source: CaseSource, limit: int | None, targets_of) -> Iterator:
@@ -190,4 +171,4 @@ def _read_volume(entry: CaseFiles, settings: SourceSettings) -> tuple[VolumePlan
     volume = read_volume(entry.image)
     stack = PlaneStack(volume.geometry, acquisition_orientation(volume.geometry))
     window = parse_window(settings.window) or default_window(volume)
-    return VolumePlanes(volume, stack, window), read_labels_kji(entry.mask, volume.geometry)
+    return VolumePlanes(volume, stack, window), read_labels_on_grid(entry.mask, volume.geometry)
