@@ -171,6 +171,17 @@ def distance(actual: Tensor, expected: np.ndarray) -> float:
     return float(np.abs(actual.numpy() - expected).max())
 
 
+def encoder_modules(encoder: torch.nn.Module) -> dict[str, torch.nn.Module]:
+    """The modules of a SAM image encoder under the names of the fixtures' probes."""
+    modules = {"patch_embed": encoder.patch_embed, "image_embedding": encoder.neck}
+    return modules | {f"block_{number:02d}": block for number, block in enumerate(encoder.blocks)}
+
+
+def probe_distances(case: Case, seen: Mapping[str, Tensor]) -> dict[str, float]:
+    """Of the activations that were seen and are known."""
+    return {name: case.probe_distance(name, seen[name]) for name in case.probes if name in seen}
+
+
 class Probe:
     """Records the outputs of named modules during a forward pass: `with Probe({"neck": module}) as seen: ...`."""
 

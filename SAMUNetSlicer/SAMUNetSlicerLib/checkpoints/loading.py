@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from ..errors import ModelError
 from ..networks.base import PromptedNetwork
-from ..networks.registry import build
+from ..networks.registry import FAMILIES, build, entry_of
 from .catalogue import Catalogue, CatalogueEntry, read_catalogue
-from .places import user_models_folder, weights_folder
+from .installed import find_family, find_installed, find_user_model
 from .recognise import check_fit, recognise
 from .tensors import read_metadata, read_tensors, to_float32
 
@@ -23,6 +26,7 @@ UNKNOWN_LICENCE = "unknown"
 class LoadedModel:
     """A network with its weights, in evaluation mode, and what must be said of their origin.
 
+    sha256: of the model's own file; base_sha256: of the base that was added to it, if any.
     name: the catalogue's name, else the file's name without its folder.
     """
 
@@ -31,14 +35,29 @@ class LoadedModel:
     sha256: str
     name: str
     licence: str
+    base_sha256: str | None = None
+
+    @property
+    def identity(self) -> str:
+        """Text fit for a file name that differs wherever the network's answers may: for keys of caches."""
+        parts = [self.family, str(self.network.spec.preprocessing.input_size), self.sha256, self.base_sha256]
+        return "-".join(part for part in parts if part)
 
 
 def load_network(
-    path_or_name: str | Path, family: str | None = None, device: str | torch.device = "cpu"
+    path_or_name: str | Path,
+    family: str | None = None,
+    device: str | torch.device = "cpu",
+    base: str | Path | None = None,
+    input_size: int | None = None,
 ) -> LoadedModel:
-    """Load an installed model by its name in the catalogue, or a checkpoint file of any known family.
+    """Load an installed model by its name, or a checkpoint file of any known family.
 
-    family: needed only for files whose layout two families share; must agree with the file's layout.
+    family: needed only for files whose layout two families share (SAM and MedSAM), or to choose another way to use
+        the weights (`hq_sam_vit_b_only`, `med_sa_3d`); must agree with the file.
+    base: SAM's checkpoint, by name or path, for families whose files hold only what was trained on top of it (SAMed,
+        MA-SAM); the installed one by default.
+    input_size: side in pixels, for such files when they were trained at another one than usual.
     The file is memory-mapped, so that it takes little more memory than its size; half precision becomes float32.
     Raises ModelError for a model that is not installed, or a file that is damaged, unsafe, or of another layout.
     """
@@ -47,38 +66,103 @@ def load_network(
     digest = sha256_of(path)
     entry = catalogue.by_sha256(digest)
     tensors = read_tensors(path)
-    family = family or (entry.family if entry else read_metadata(path).get("family")) or recognise(tensors)
-    network = build(family)
-    check_fit(network, tensors, family)
-    network.load_state_dict({name: to_float32(tensor) for name, tensor in tensors.items()}, strict=True, assign=True)
+    family = decide_family(path.name, tensors, entry.family if entry else read_metadata(path).get("family"), family)
+    base_path = find_base(family, tensors, base, catalogue)
+    network, state = assemble(family, tensors, base_path, input_size)
+    network.load_state_dict(state, strict=True, assign=True)
     return LoadedModel(
         network=network.to(device).eval(),
         family=family,
         sha256=digest,
         name=entry.name if entry else path.name,
         licence=entry.licence if entry else read_metadata(path).get("licence", UNKNOWN_LICENCE),
+        base_sha256=sha256_of(base_path) if base_path else None,
     )
+
+
+def decide_family(file_name: str, tensors: Mapping[str, Tensor], known: str | None, asked: str | None) -> str:
+    """The family that a file shall be loaded as.
+
+    known: what its hash or its header says, if anything; asked: the user's word, if any.
+    Raises ModelError where they contradict each other, or where only the user can tell.
+    """
+    if asked is not None:
+        mode_of = entry_of(asked).mode_of
+        if known is not None and known not in (asked, mode_of):
+            raise ModelError(f"{file_name} is a file of the family {known}, not {asked}.")
+        return asked
+    if known is not None:
+        return known
+    family = recognise(tensors)
+    twins = [name for name, entry in FAMILIES.items() if entry.twin_of == family]
+    if twins:
+        names = " or ".join([family, *twins])
+        raise ModelError(
+            f"{file_name} may be of the family {names}: their files look alike, but want other pictures. "
+            f"Say which it is (on the command line: --family {family})."
+        )
+    return family
+
+
+def assemble(
+    family: str, tensors: Mapping[str, Tensor], base: Path | None = None, input_size: int | None = None
+) -> tuple[PromptedNetwork, dict[str, Tensor]]:
+    """A network on the meta device and its state dict in float32. Raises ModelError where they do not fit."""
+    settings: dict[str, Any] = {} if input_size is None else {"input_size": input_size}
+    base_tensors = {} if base is None else {name: to_float32(t) for name, t in read_tensors(base).items()}
+    try:
+        network = build(family, **entry_of(family).network_class.settings_of(tensors), **settings)
+        state = network.state_from(tensors, base_tensors)
+    except (KeyError, IndexError, RuntimeError, TypeError) as error:
+        raise ModelError(f"The checkpoint does not fit the network {family}: {error}.") from error
+    check_fit(network, state, family)
+    return network, {name: to_float32(tensor) for name, tensor in state.items()}
+
+
+def find_base(family: str, tensors: Mapping[str, Tensor], base: str | Path | None, catalogue: Catalogue) -> Path | None:
+    """The checkpoint that must be added to these tensors: the given one, else the installed one; None if none must.
+
+    Raises ModelError where it is needed and absent.
+    """
+    try:
+        wanted = entry_of(family).network_class.base_family_of(tensors)
+    except (KeyError, IndexError) as error:
+        raise ModelError(f"The checkpoint does not fit the network {family}: {error} is missing.") from error
+    if wanted is None:
+        return None
+    path = locate(base, catalogue) if base is not None else find_family(wanted, catalogue)
+    if path is None:
+        raise ModelError(
+            f"Files of {family} hold only what was trained on top of {wanted}. Install that model, "
+            "or say where its file is (on the command line: --base FILE)."
+        )
+    return path
 
 
 def locate(path_or_name: str | Path, catalogue: Catalogue) -> Path:
     """The file of an installed model, or the given file itself. Raises ModelError where there is none."""
-    entry = catalogue.get(str(path_or_name))
+    name = str(path_or_name)
+    entry = catalogue.get(name)
     if entry is not None:
-        return find_installed(entry)
-    path = Path(path_or_name)
+        return require_installed(entry)
+    path = find_user_model(name) or Path(path_or_name)
     if path.is_file():
         return path
     known = ", ".join(e.name for e in catalogue.models)
-    raise ModelError(f"There is neither a file nor a model named '{path_or_name}'. Known models: {known}.")
+    raise ModelError(f"There is neither a file nor a model named '{name}'. Known models: {known}.")
 
 
-def find_installed(entry: CatalogueEntry) -> Path:
-    """Where the model's file stands. Raises ModelError where it is not installed."""
-    for folder in (weights_folder(), user_models_folder()):
-        path = folder / entry.file.name
-        if path.is_file():
-            return path
-    raise ModelError(f"The model {entry.name} is not installed. Get it with: samunet models download {entry.name}")
+def require_installed(entry: CatalogueEntry) -> Path:
+    """Where the model's file stands. Raises ModelError, saying how to get it, where it is not installed."""
+    path = find_installed(entry)
+    if path is not None:
+        return path
+    how = (
+        f"samunet models download {entry.name}"
+        if entry.file.url
+        else f"samunet models install FILE --name {entry.name}"
+    )
+    raise ModelError(f"The model {entry.name} is not installed. Install it with: {how}")
 
 
 def sha256_of(path: Path) -> str:

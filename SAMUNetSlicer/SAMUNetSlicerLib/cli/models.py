@@ -6,8 +6,8 @@ import argparse
 import json
 
 from ..checkpoints.catalogue import CatalogueEntry, read_catalogue
-from ..checkpoints.loading import find_installed
-from ..errors import ExitCode, ModelError
+from ..checkpoints.installed import find_installed
+from ..errors import ExitCode
 
 HELP = "List the models that the program knows, with licence and state."
 
@@ -29,16 +29,12 @@ def run(arguments: argparse.Namespace) -> ExitCode:
 
 
 def _describe(entry: CatalogueEntry) -> dict:
-    try:
-        find_installed(entry)
-        state = "shipped" if entry.file.shipped else "installed"
-    except ModelError:
-        state = "not installed"
+    here = "shipped" if entry.file.shipped else "installed"
     return {
         "name": entry.name,
         "title": entry.title,
         "family": entry.family,
-        "state": state,
+        "state": here if find_installed(entry) else "not installed",
         "megabytes": round(entry.file.size / 1e6),
         "licence": entry.licence,
         "prompts": list(entry.trained_prompts),

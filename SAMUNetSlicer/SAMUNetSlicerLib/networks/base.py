@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, Flag, auto
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +33,7 @@ class Resize(Enum):
     AREA_LONGEST = "area average to the longest side, then padding right and bottom"
     NEAREST_SQUASH = "nearest neighbour to the full square, aspect not kept"
     BILINEAR_SQUASH = "antialiased bilinear to the full square, aspect not kept"
+    BICUBIC_SQUASH = "antialiased bicubic to the full square, aspect not kept"
 
 
 class Normalisation(Enum):
@@ -140,7 +142,8 @@ class Embedding:
 class Decoded:
     """Answers to B prompts.
 
-    logits: (B, C, h, w) mask logits on the network's whole square input, > 0 inside; C candidate masks.
+    logits: (B, C, h, w) mask logits on the network's whole square input, > 0 inside; candidate 0 is the answer. For
+        networks that tell classes apart, one channel each (see `NetworkSpec.classes`).
     quality: (B, C) predicted IoU in [0, 1] (unclamped), or None for a network without a quality head.
     """
 
@@ -153,7 +156,12 @@ class NetworkSpec:
     """What the rest of the program needs to know about a network family.
 
     mask_prompt_size: side of the mask prompt's logits.
-    trained_prompts: kinds the published (or shipped) weights were trained for.
+    trained_prompts: kinds the published (or shipped) weights were trained for; NONE for a network that segments
+        by itself, whatever prompts it is given.
+    classes: 0 where each answer is one object; else the number of classes that a network without prompts tells
+        apart, and its logits have 1 + classes channels, the background first: the largest one wins.
+    stack: how many adjacent planes a network looks at together: the planes given to `encode` are then a multiple of
+        it, each stack's planes next to each other in their order in the volume.
     """
 
     family: str
@@ -161,12 +169,31 @@ class NetworkSpec:
     mask_prompt_size: int
     trained_prompts: PromptKind
     description: str
+    classes: int = 0
+    stack: int = 1
 
 
 class PromptedNetwork(nn.Module, ABC):
     """A network that segments a plane from prompts."""
 
     spec: NetworkSpec
+
+    @classmethod
+    def settings_of(cls, _tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+        """Arguments of the constructor that a checkpoint's shapes tell, such as the number of classes."""
+        return {}
+
+    @classmethod
+    def base_family_of(cls, _tensors: Mapping[str, Tensor]) -> str | None:
+        """The family whose checkpoint must be added where the tensors are only what was trained on top of it."""
+        return None
+
+    def state_from(self, tensors: Mapping[str, Tensor], _base: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The network's state dict from its checkpoint's tensors and those of its base (empty if it has none).
+
+        May raise KeyError or RuntimeError for tensors of another layout.
+        """
+        return dict(tensors)
 
     @abstractmethod
     def encode(self, images: Tensor) -> Embedding:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import ModelError
-from .vit import VIT_B
+from .vit import VIT_B, ViTSize
 
 # Where SAM's modules stand inside SAM-UNet.
 _PREFIXES = {
@@ -26,11 +26,11 @@ def _resize_bilinear(grid: Tensor, height: int, width: int) -> Tensor:
     return F.interpolate(planes, (height, width), mode="bilinear", align_corners=False)[0].permute(1, 2, 0)
 
 
-def resize_positions(sam_state: Mapping[str, Tensor], token_side: int) -> dict[str, Tensor]:
-    """A SAM ViT-B state dict with its positions fitted to `token_side` x `token_side` tokens.
+def resize_positions(sam_state: Mapping[str, Tensor], token_side: int, size: ViTSize = VIT_B) -> dict[str, Tensor]:
+    """A SAM state dict with its positions fitted to `token_side` x `token_side` tokens.
 
     `pos_embed` and the relative positions of the global blocks are resized bilinearly, as SAM-UNet and SAMed do: the
-    relative positions as a (length, 64) picture. Windowed blocks do not depend on the input's size. All other
+    relative positions as a (length, head width) picture. Windowed blocks do not depend on the input's size. All other
     entries are passed on uncopied.
     """
     state = dict(sam_state)
@@ -38,7 +38,7 @@ def resize_positions(sam_state: Mapping[str, Tensor], token_side: int) -> dict[s
     if state[name].shape[1] != token_side:
         state[name] = _resize_bilinear(state[name][0], token_side, token_side)[None].contiguous()
     length = 2 * token_side - 1
-    for block in VIT_B.global_blocks:
+    for block in size.global_blocks:
         for axis in "hw":
             name = f"image_encoder.blocks.{block}.attn.rel_pos_{axis}"
             if len(state[name]) != length:

@@ -6,12 +6,17 @@ Object Detection, ECCV 2022.
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
 from dataclasses import dataclass
 from functools import partial
 
+import torch
 from torch import Tensor, nn
 
-from .sam_parts import ImageEncoderViT
+from .sam_parts import ImageEncoderViT, load_modeling
+
+window_partition = load_modeling().image_encoder.window_partition
+window_unpartition = load_modeling().image_encoder.window_unpartition
 
 PATCH_SIZE = 16  # pixels
 WINDOW_SIZE = 14  # tokens; the global blocks attend to all
@@ -21,15 +26,17 @@ WINDOW_SIZE = 14  # tokens; the global blocks attend to all
 class ViTSize:
     """Width, number of blocks, attention heads, and the blocks whose attention is global."""
 
+    letter: str
     width: int
     depth: int
     heads: int
     global_blocks: tuple[int, ...]
 
 
-VIT_B = ViTSize(768, 12, 12, (2, 5, 8, 11))
-VIT_L = ViTSize(1024, 24, 16, (5, 11, 17, 23))
-VIT_H = ViTSize(1280, 32, 16, (7, 15, 23, 31))
+VIT_B = ViTSize("b", 768, 12, 12, (2, 5, 8, 11))
+VIT_L = ViTSize("l", 1024, 24, 16, (5, 11, 17, 23))
+VIT_H = ViTSize("h", 1280, 32, 16, (7, 15, 23, 31))
+SIZE_OF_WIDTH = {size.width: size for size in (VIT_B, VIT_L, VIT_H)}
 
 
 def build_image_encoder(size: ViTSize, input_size: int) -> nn.Module:
@@ -58,3 +65,21 @@ def embed_patches(encoder: nn.Module, images: Tensor) -> Tensor:
 def apply_neck(encoder: nn.Module, tokens: Tensor) -> Tensor:
     """Image embedding (N, 256, h, w) of the last block's tokens (N, h, w, width)."""
     return encoder.neck(tokens.permute(0, 3, 1, 2))
+
+
+def attention_residual(block: nn.Module, tokens: Tensor) -> Tensor:
+    """The first half of SAM's transformer block: (N, h, w, width) tokens plus their (windowed) attention."""
+    normed = block.norm1(tokens)
+    if not block.window_size:
+        return tokens + block.attn(normed)
+    windows, padded_hw = window_partition(normed, block.window_size)
+    return tokens + window_unpartition(block.attn(windows), block.window_size, padded_hw, tokens.shape[1:3])
+
+
+def add_to_projections(state: MutableMapping[str, Tensor], block: int, *, query: Tensor, value: Tensor) -> None:
+    """Add (width, width) updates to the query and value projections of a block, in a SAM state dict.
+
+    A merged low-rank update gives what it gives beside the frozen projection, without its cost.
+    """
+    name = f"image_encoder.blocks.{block}.attn.qkv.weight"
+    state[name] = state[name] + torch.cat([query, torch.zeros_like(query), value])

@@ -6,8 +6,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from parity import PARITY_FOLDER, manifest_of
 from SAMUNetSlicerLib.checkpoints.catalogue import read_catalogue
-from SAMUNetSlicerLib.checkpoints.loading import load_network, sha256_of
+from SAMUNetSlicerLib.checkpoints.loading import decide_family, load_network, sha256_of
 from SAMUNetSlicerLib.checkpoints.places import MODELS_FOLDER_VARIABLE, user_models_folder, weights_folder
 from SAMUNetSlicerLib.checkpoints.recognise import check_fit, recognise
 from SAMUNetSlicerLib.checkpoints.tensors import read_tensors
@@ -23,10 +24,15 @@ def _own_models_folder(tmp_path, monkeypatch):
     monkeypatch.setenv(MODELS_FOLDER_VARIABLE, str(tmp_path / "models"))
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [name for name, entry in FAMILIES.items() if entry.markers])
 def test_each_family_is_known_by_its_own_tensors(family):
-    if FAMILIES[family].markers:
-        assert recognise(build(family).state_dict()) == family
+    fixture = PARITY_FOLDER / family
+    if fixture.is_dir():
+        manifest = manifest_of(family)
+        names = manifest["delta"]["keys"] if "delta" in manifest else manifest["keys"]
+    else:
+        names = build(family).state_dict()
+    assert recognise(dict.fromkeys(names)) == family
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -95,9 +101,39 @@ def test_misfits_are_named():
         assert part in str(caught.value)
 
 
-def test_a_wrong_family_is_refused():
-    with pytest.raises(ModelError, match="does not fit the network sam_unet_res34"):
+def test_a_wrong_family_is_refused(tmp_path):
+    with pytest.raises(ModelError, match=r"is a file of the family lite_medsam, not sam_unet_res34"):
         load_network("lite_medsam", family="sam_unet_res34")
+    tensors = read_tensors(SHIPPED)
+    save_file(tensors, tmp_path / "unknown.safetensors")
+    for family in ("sam_unet_res34", "samed", "med_sa", "ma_sam"):
+        with pytest.raises(ModelError, match=f"does not fit the network {family}"):
+            load_network(tmp_path / "unknown.safetensors", family=family)
+
+
+def test_of_sam_and_medsam_the_hash_or_the_user_decides():
+    tensors = dict.fromkeys(manifest_of("sam_vit_b")["keys"])
+    with pytest.raises(ModelError, match=r"sam_vit_b or medsam_vit_b.*--family"):
+        decide_family("x.pth", tensors, known=None, asked=None)
+    assert decide_family("x.pth", tensors, known=None, asked="medsam_vit_b") == "medsam_vit_b"
+    assert decide_family("x.pth", tensors, known="medsam_vit_b", asked=None) == "medsam_vit_b"
+    with pytest.raises(ModelError, match="of the family medsam_vit_b, not sam_vit_b"):
+        decide_family("x.pth", tensors, known="medsam_vit_b", asked="sam_vit_b")
+
+
+def test_another_way_to_use_the_weights_is_chosen_by_name():
+    tensors = dict.fromkeys(manifest_of("hq_sam_vit_b")["keys"])
+    assert decide_family("x.pth", tensors, known=None, asked=None) == "hq_sam_vit_b"
+    assert decide_family("x.pth", tensors, known="hq_sam_vit_b", asked="hq_sam_vit_b_only") == "hq_sam_vit_b_only"
+
+
+def test_a_file_without_its_base_says_which_one_it_needs(tmp_path):
+    delta = {"w_a_000": torch.zeros(4, 768), "w_b_000": torch.zeros(768, 4)}
+    save_file(delta, tmp_path / "samed.safetensors")
+    with pytest.raises(ModelError, match=r"on top of sam_vit_b.*--base"):
+        load_network(tmp_path / "samed.safetensors")
+    with pytest.raises(ModelError, match="does not fit the network samed"):
+        load_network(tmp_path / "samed.safetensors", base=SHIPPED)
 
 
 def test_an_unknown_layout_is_shown(tmp_path):

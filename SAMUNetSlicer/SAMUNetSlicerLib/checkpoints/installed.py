@@ -1,0 +1,42 @@
+"""Which models are on this computer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .catalogue import Catalogue, CatalogueEntry
+from .places import user_models_folder, weights_folder
+
+SUFFIXES = (".safetensors", ".pth", ".pt")
+
+
+def find_installed(entry: CatalogueEntry) -> Path | None:
+    """The file of a model of the catalogue, shipped or installed, as published or converted; None if absent."""
+    if entry.file.shipped:
+        shipped = weights_folder() / entry.file.name
+        return shipped if shipped.is_file() else None
+    published = user_models_folder() / entry.file.name
+    return published if published.is_file() else find_user_model(entry.name)
+
+
+def find_user_model(name: str) -> Path | None:
+    """A file in the user's folder by its name without ending; None if absent."""
+    if Path(name).name != name:  # a path, not a name
+        return None
+    candidates = (user_models_folder() / f"{name}{suffix}" for suffix in SUFFIXES)
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def find_family(family: str, catalogue: Catalogue) -> Path | None:
+    """The file of any installed model of the catalogue that is of this family; None if there is none."""
+    found = (find_installed(entry) for entry in catalogue.models if entry.family == family)
+    return next((path for path in found if path is not None), None)
+
+
+def user_models(catalogue: Catalogue) -> list[Path]:
+    """The user's own models: files in the user's folder that belong to no model of the catalogue."""
+    folder = user_models_folder()
+    if not folder.is_dir():
+        return []
+    known = {path for entry in catalogue.models if (path := find_installed(entry)) is not None}
+    return sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES and path not in known)
