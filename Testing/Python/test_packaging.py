@@ -118,8 +118,10 @@ def test_slicers_packages_are_among_the_librarys_and_leave_torch_alone():
 def test_every_package_that_the_library_imports_is_declared():
     in_slicer = SLICERS_OWN | set(EXTRAS["headless"])
     optional = {
-        **{"scene": in_slicer, "widgets": in_slicer},
-        **{"learning": set(EXTRAS["train"]), "evaluation": set(EXTRAS["evaluate"])},
+        "scene": in_slicer,
+        "widgets": in_slicer,
+        "learning": set(EXTRAS["train"]),
+        "evaluation": set(EXTRAS["evaluate"]),
     }
     for module, path in repository.library_modules().items():
         at_import = distributions_imported(module, path, repository.imports_on_import)
