@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from .bank import SHARD_LENGTH, shard_path, write_shard
 from .crops import Look, bounding_box, cut, finish, object_mask, random_frame, square_frame, turned
 from .encoding import build_encode, load_encoder
 from .sources import Pair, Picture, SourceSpec, Split, find_pairs, read_picture, split_pairs
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ def draw_look(mixture: Mixture, rng: np.random.Generator, augmentation: Augmenta
             picture = synthetic.make_picture(rng)
         else:
             pairs = mixture.pairs[rng.choice(len(shares), p=shares)]
-            picture = read_picture(pairs[rng.integers(len(pairs))], rng)
+            picture = _read_or_skip(pairs[rng.integers(len(pairs))], rng)
         if picture is None:
             continue
         picture = turned(picture, rng)
@@ -65,13 +68,22 @@ def draw_look(mixture: Mixture, rng: np.random.Generator, augmentation: Augmenta
             return look
 
 
+def _read_or_skip(pair: Pair, rng: np.random.Generator) -> Picture | None:
+    """Large collections have broken files: they are named in the log, and training goes on without them."""
+    try:
+        return read_picture(pair, rng)
+    except (InputError, OSError, RuntimeError) as error:
+        _log.warning("Skipped %s: %s", pair.image.name, error)
+        return None
+
+
 def development_looks(specs: list[SourceSpec], root: Path, per_source: int, zoom: float) -> Iterator[Look]:
     """Looks at the largest object of held-back pictures, not augmented: side = its longer side x zoom."""
     for spec in specs:
         pairs = split_pairs(spec, find_pairs(spec, root), Split.DEVELOPMENT)
         rng = np.random.default_rng(0)
         for index in rng.permutation(len(pairs))[:per_source]:
-            picture = read_picture(pairs[index], rng)
+            picture = _read_or_skip(pairs[index], rng)
             look = None if picture is None else _centred_look(picture, zoom)
             if look is not None:
                 yield look

@@ -8,6 +8,7 @@ the machine, and planes of one case never stand on both sides.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ from .windows import Intensity, to_eight_bit
 
 _VOLUME_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
 _PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".bmp")
+MIN_AREA = 30  # pixels of the picture
+MAX_PARTS = 250
+_MOSTLY = 0.9
 _THRESHOLD = 127  # of a mask that is a picture of 0 and 255, whose JPEG form has values between
 
 
@@ -48,6 +52,8 @@ class SourceSpec:
     folder: relative to the data's root. Files are <id><image_ending>.<suffix> and <id><one of mask_endings>.<suffix>,
     unless `pairs` names them. case_pattern: regular expression searched in <id>; what it matches is the case.
     development_fraction of the cases (at least one if above 0) and the named development_cases are held back.
+    index: a JSON file in the folder, {image: [masks, ..]}, as SA-Med2D has it (`SAMed2D_v1.json`, or
+    `image2label_train.json` of its demo); then files are not searched, and each mask is one object.
     weight: share of this source among all.
     """
 
@@ -58,6 +64,7 @@ class SourceSpec:
     image_ending: str = "_image"
     mask_endings: tuple[str, ...] = ("_mask", "_labels")
     pairs: tuple[tuple[str, str], ...] = ()
+    index: str = ""
     case_pattern: str = ".+"
     development_fraction: float = 0.0
     development_cases: tuple[str, ...] = ()
@@ -85,12 +92,12 @@ class SourceSpec:
 
 @dataclass(frozen=True)
 class Pair:
-    """An image or volume with its mask."""
+    """An image or volume with its mask; or an image with a mask for each of its objects."""
 
     source: SourceSpec
     case: str
     image: Path
-    mask: Path
+    masks: tuple[Path, ...]
 
 
 @dataclass(frozen=True)
@@ -111,8 +118,10 @@ class Picture:
 def find_pairs(spec: SourceSpec, root: Path) -> list[Pair]:
     """All pairs of a source, sorted. Raises InputError when there is none."""
     folder = root / spec.folder
-    if spec.pairs:
-        pairs = [_pair(spec, folder / image, folder / mask, _stem(folder / image)) for image, mask in spec.pairs]
+    if spec.index:
+        pairs = _indexed_pairs(spec, folder)
+    elif spec.pairs:
+        pairs = [_pair(spec, folder / image, (folder / mask,), _stem(folder / image)) for image, mask in spec.pairs]
     else:
         pairs = []
         for path in sorted(folder.iterdir()) if folder.is_dir() else []:
@@ -122,7 +131,7 @@ def find_pairs(spec: SourceSpec, root: Path) -> list[Pair]:
             identity = stem[: len(stem) - len(spec.image_ending)]
             mask = _find_mask(folder, identity, spec.mask_endings)
             if mask is not None:
-                pairs.append(_pair(spec, path, mask, identity))
+                pairs.append(_pair(spec, path, (mask,), identity))
     if not pairs:
         raise InputError(f"No pair of image and mask was found for the source '{spec.name}' in {folder}.")
     return pairs
@@ -145,12 +154,14 @@ def read_picture(pair: Pair, rng: np.random.Generator) -> Picture | None:
     """
     if _is_volume(pair.image):
         image, labels = _random_plane(pair, rng)
+    elif pair.source.index:
+        return _read_with_many_masks(pair)
     else:
-        image, labels = _read_image(pair.image), _read_mask(pair.mask)
+        image, labels = _read_image(pair.image), _read_mask(pair.masks[0])
     if image is None:
         return None
     if image.shape[:2] != labels.shape:
-        raise InputError(f"{pair.image.name} and {pair.mask.name} have different sizes.")
+        raise InputError(f"{pair.image.name} and {pair.masks[0].name} have different sizes.")
     parts = number_parts(labels, pair.source.objects, rng)
     count = int(parts.max())
     if count == 0:
@@ -181,12 +192,8 @@ def number_parts(labels: np.ndarray, objects: Objects, rng: np.random.Generator)
     return parts
 
 
-MIN_AREA = 30  # pixels of the picture
-MAX_PARTS = 250
-
-
 def _random_plane(pair: Pair, rng: np.random.Generator) -> tuple[np.ndarray | None, np.ndarray]:
-    volume, labels, spacing_kji = _read_volume(pair.image, pair.mask)
+    volume, labels, spacing_kji = _read_volume(pair.image, pair.masks[0])
     axis = int(rng.choice(3, p=[0.5, 0.25, 0.25]))
     planes = np.flatnonzero((labels > 0).sum(axis=tuple(a for a in range(3) if a != axis)) >= MIN_AREA)
     if len(planes) == 0:
@@ -231,9 +238,53 @@ def _read_mask(path: Path) -> np.ndarray:
     return (labels if labels.ndim == 2 else labels[..., :3].max(axis=2)).astype(np.int32)
 
 
-def _pair(spec: SourceSpec, image: Path, mask: Path, identity: str) -> Pair:
+def overlay(masks: list[np.ndarray]) -> tuple[np.ndarray, tuple[tuple[int, ...], ...]]:
+    """(H, W) bool masks that may overlap, as parts and objects (see `Picture`); what lies inside is painted last."""
+    masks = sorted((m for m in masks if m.sum() >= MIN_AREA), key=lambda m: -int(m.sum()))[:MAX_PARTS]
+    parts = np.zeros(masks[0].shape if masks else (0, 0), np.uint8)
+    for number, mask in enumerate(masks, start=1):
+        parts[mask] = number
+    areas = np.bincount(parts.ravel(), minlength=len(masks) + 1)
+    objects = []
+    for mask in masks:
+        inside = np.bincount(parts[mask], minlength=len(masks) + 1)
+        members = tuple(n for n in range(1, len(masks) + 1) if inside[n] > _MOSTLY * areas[n])
+        if members and inside[list(members)].sum() > _MOSTLY * mask.sum():
+            objects.append(members)
+    return parts, tuple(objects)
+
+
+def _read_with_many_masks(pair: Pair) -> Picture | None:
+    """Masks of another size than the image's, a known defect of SA-Med2D, are left out."""
+    image = _read_image(pair.image)
+    masks = [_read_mask(path) > 0 for path in pair.masks]
+    parts, objects = overlay([mask for mask in masks if mask.shape == image.shape[:2]])
+    return Picture(image, parts, objects, pair.source.name, pair.case) if objects else None
+
+
+def _indexed_pairs(spec: SourceSpec, folder: Path) -> list[Pair]:
+    """Those of an index whose image and at least one mask exist. Entries may begin with the folder's own name."""
+    try:
+        index = json.loads((folder / spec.index).read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"The index {folder / spec.index} cannot be read: {error}.") from error
+    pairs = []
+    for entry, mask_entries in index.items():
+        image = _find_entry(folder, entry)
+        masks = tuple(path for path in (_find_entry(folder, e) for e in mask_entries) if path is not None)
+        if image is not None and masks:
+            pairs.append(_pair(spec, image, masks, image.stem))
+    return sorted(pairs, key=lambda p: p.image)
+
+
+def _find_entry(folder: Path, entry: str) -> Path | None:
+    candidates = (folder / entry, folder.joinpath(*Path(entry).parts[1:]))
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _pair(spec: SourceSpec, image: Path, masks: tuple[Path, ...], identity: str) -> Pair:
     match = re.search(spec.case_pattern, identity)
-    return Pair(spec, match.group(0) if match else identity, image, mask)
+    return Pair(spec, match.group(0) if match else identity, image, masks)
 
 
 def _find_mask(folder: Path, identity: str, endings: tuple[str, ...]) -> Path | None:

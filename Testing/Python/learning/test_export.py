@@ -1,0 +1,46 @@
+import pytest
+import torch
+from learning_examples import write_bank
+from lightning_fabric import Fabric
+from safetensors.torch import load_file, save_file
+
+from SAMUNetSlicerLib.checkpoints.loading import load_network
+from SAMUNetSlicerLib.errors import ModelError
+from SAMUNetSlicerLib.learning.bank import Bank
+from SAMUNetSlicerLib.learning.export import export_weights
+from SAMUNetSlicerLib.learning.start import start_from_lite_medsam
+from SAMUNetSlicerLib.learning.training import Trainer, TrainingSettings
+from SAMUNetSlicerLib.networks.lite_medsam import LiteMedSam
+from SAMUNetSlicerLib.networks.sam_unet_tiny import SamUnetTiny
+
+
+@pytest.fixture
+def start(tmp_path):
+    torch.manual_seed(3)
+    save_file(LiteMedSam().state_dict(), tmp_path / "start.safetensors")
+    return tmp_path / "start.safetensors"
+
+
+def test_exported_weights_load_as_the_averaged_network(start, tmp_path):
+    write_bank(tmp_path / "bank")
+    network = SamUnetTiny()
+    start_from_lite_medsam(network, load_file(start))
+    settings = TrainingSettings(steps=1, images=1, objects=1, rounds=(1.0,))
+    trainer = Trainer(network, Bank(tmp_path / "bank"), settings, Fabric(accelerator="cpu", devices=1))
+    list(trainer.run())
+    trainer.save(tmp_path / "checkpoint.safetensors")
+    output = tmp_path / "tiny.safetensors"
+    export_weights(tmp_path / "checkpoint.safetensors", start, output, {"licence": "Apache-2.0"})
+    model = load_network(output)
+    assert (model.family, model.licence) == ("sam_unet_tiny", "Apache-2.0")
+    state = model.network.state_dict()
+    for name, value in trainer.average.values.items():
+        torch.testing.assert_close(state[name], value, rtol=2e-3, atol=1e-4)
+    positions = "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"
+    assert torch.equal(state[positions], load_file(start)[positions])
+    assert load_file(output)["image_encoder.layers.3.blocks.1.mlp.fc1.weight"].dtype == torch.float16
+
+
+def test_something_else_than_a_checkpoint_is_refused(start, tmp_path):
+    with pytest.raises(ModelError, match="not a checkpoint"):
+        export_weights(start, start, tmp_path / "out.safetensors", {})

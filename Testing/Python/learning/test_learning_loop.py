@@ -1,0 +1,171 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from learning_examples import write_bank
+from lightning_fabric import Fabric
+from safetensors.torch import load_file, save_file
+
+from SAMUNetSlicerLib.errors import ModelError
+from SAMUNetSlicerLib.learning.bank import Bank
+from SAMUNetSlicerLib.learning.command import read_settings
+from SAMUNetSlicerLib.learning.start import start_from_lite_medsam
+from SAMUNetSlicerLib.learning.state import averaged
+from SAMUNetSlicerLib.learning.training import Trainer, TrainingSettings, rate_factor, train
+from SAMUNetSlicerLib.networks.lite_medsam import LiteMedSam
+from SAMUNetSlicerLib.networks.sam_unet_tiny import SamUnetTiny
+
+SETTINGS = TrainingSettings(steps=4, images=1, objects=2, rounds=(0.5, 0.5), warm_up=1, checkpoint_every=1)
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def bank(tmp_path):
+    write_bank(tmp_path / "bank", looks=2)
+    return Bank(tmp_path / "bank")
+
+
+def build_trainer(bank, settings=SETTINGS):
+    torch.manual_seed(0)
+    return Trainer(SamUnetTiny(), bank, settings, Fabric(accelerator="cpu", devices=1))
+
+
+def test_the_loss_falls_on_a_few_looks(bank):
+    settings = TrainingSettings(steps=14, images=1, objects=2, rounds=(1.0,), warm_up=1, pretrained_rate=1e-3)
+    losses = [report.loss for report in build_trainer(bank, settings).run()]
+    assert sum(losses[-5:]) < 0.75 * sum(losses[:5])
+
+
+def test_the_frozen_encoder_is_neither_trained_nor_stored(bank, tmp_path):
+    trainer = build_trainer(bank)
+    before = trainer.network.image_encoder.neck[0].weight.clone()
+    next(trainer.run())
+    assert torch.equal(trainer.network.image_encoder.neck[0].weight, before)
+    trainer.save(tmp_path / "checkpoint.safetensors")
+    assert not any("image_encoder" in name for name in load_file(tmp_path / "checkpoint.safetensors"))
+
+
+def test_a_resumed_training_ends_like_an_uninterrupted_one(bank, tmp_path):
+    whole = build_trainer(bank)
+    list(whole.run())
+    first = build_trainer(bank)
+    run = first.run()
+    next(run), next(run)
+    first.save(tmp_path / "checkpoint.safetensors")
+    second = build_trainer(bank)
+    second.resume(tmp_path / "checkpoint.safetensors")
+    assert second.step == 2
+    list(second.run())
+    for name, value in whole.named.parameters.items():
+        torch.testing.assert_close(second.named.parameters[name], value, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(second.average.values[name], whole.average.values[name], rtol=1e-4, atol=1e-6)
+
+
+def test_a_checkpoint_of_something_else_is_refused(bank, tmp_path):
+    path = tmp_path / "checkpoint.safetensors"
+    path.write_bytes(b"no tensors")
+    with pytest.raises(ModelError, match="not a checkpoint of this training"):
+        build_trainer(bank).resume(path)
+
+
+def test_training_waits_while_the_pause_file_exists(bank, tmp_path, monkeypatch):
+    pause = tmp_path / "pause"
+    waited = []
+
+    def sleep(seconds):
+        waited.append(seconds)
+        pause.unlink()
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    pause.touch()
+    train(build_trainer(bank), tmp_path / "run", pause, lambda trainer: None)
+    assert len(waited) == 1
+    assert (tmp_path / "run" / "log.csv").read_text().count("\n") == 1 + SETTINGS.steps
+
+
+def test_the_average_stands_in_only_for_a_while(bank):
+    trainer = build_trainer(bank)
+    list(trainer.run())
+    name, parameter = next(iter(trainer.named.parameters.items()))
+    kept = parameter.detach().clone()
+    with averaged(trainer.named, trainer.average):
+        assert torch.equal(parameter, trainer.average.values[name])
+    assert torch.equal(parameter, kept)
+
+
+def test_the_rate_rises_stays_and_falls():
+    settings = TrainingSettings(steps=100, warm_up=10, cool_down=0.4)
+    assert rate_factor(0, settings) == pytest.approx(0.1)
+    assert rate_factor(10, settings) == rate_factor(59, settings) == 1
+    assert rate_factor(99, settings) < 0.02
+
+
+def test_lite_medsam_is_the_start():
+    torch.manual_seed(1)
+    start = LiteMedSam().state_dict()
+    network = SamUnetTiny()
+    start_from_lite_medsam(network, start)
+    ours = network.state_dict()
+    assert torch.equal(ours["image_encoder.neck.0.weight"], start["image_encoder.neck.0.weight"])
+    assert torch.equal(ours["mask_decoder.quality_token.weight"], start["mask_decoder.iou_token.weight"])
+    with pytest.raises(ModelError, match="LiteMedSAM"):
+        start_from_lite_medsam(network, {"something": torch.zeros(1)})
+
+
+def test_the_shipped_recipe_can_be_read():
+    config = ROOT / "SAMUNetSlicer/SAMUNetSlicerLib/learning/configs/sam_unet_tiny.toml"
+    assert read_settings(config).habits.jitter == 0.1
+
+
+def command(tmp_path, folder, processes=1):
+    program = [sys.executable, "-m"]
+    if processes > 1:
+        program = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m"]
+    arguments = {
+        "--bank": tmp_path / "bank",
+        "--lite-medsam": tmp_path / "start.safetensors",
+        "--folder": folder,
+        "--processes": processes,
+    }
+    flat = [str(part) for pair in arguments.items() for part in pair]
+    return [*program, "SAMUNetSlicerLib.learning.command", str(tmp_path / "config.toml"), *flat]
+
+
+@pytest.fixture
+def prepared(bank, tmp_path):
+    save_file(LiteMedSam().state_dict(), tmp_path / "start.safetensors")
+    (tmp_path / "config.toml").write_text(
+        "[training]\nsteps = 4\nimages = 1\nobjects = 1\nrounds = [1.0]\nwarm_up = 1\ncheckpoint_every = 1\n"
+    )
+    return tmp_path
+
+
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT / "SAMUNetSlicer"), "OMP_NUM_THREADS": "1"}
+
+
+@pytest.mark.slow
+def test_a_killed_training_goes_on_and_ends_like_an_uninterrupted_one(prepared):
+    subprocess.run(command(prepared, prepared / "whole"), env=ENVIRONMENT, check=True)
+    process = subprocess.Popen(command(prepared, prepared / "killed"), env=ENVIRONMENT)
+    checkpoint = prepared / "killed" / "checkpoint.safetensors"
+    while not checkpoint.exists() and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    subprocess.run(command(prepared, prepared / "killed"), env=ENVIRONMENT, check=True)
+    whole, killed = load_file(prepared / "whole" / "checkpoint.safetensors"), load_file(checkpoint)
+    for name, tensor in whole.items():
+        torch.testing.assert_close(killed[name], tensor, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_network(prepared):
+    subprocess.run(command(prepared, prepared / "two", processes=2), env=ENVIRONMENT, check=True)
+    state = load_file(prepared / "two" / "checkpoint.safetensors")
+    assert all(torch.isfinite(tensor).all() for tensor in state.values())
+    assert (prepared / "two" / "log.csv").read_text().count("\n") == 5  # one process writes

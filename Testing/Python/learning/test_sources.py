@@ -1,0 +1,136 @@
+import json
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from PIL import Image
+
+from SAMUNetSlicerLib.errors import InputError
+from SAMUNetSlicerLib.learning.crops import object_mask
+from SAMUNetSlicerLib.learning.sources import (
+    Objects,
+    SourceSpec,
+    Split,
+    find_pairs,
+    number_parts,
+    read_picture,
+    split_pairs,
+)
+from SAMUNetSlicerLib.learning.windows import Intensity
+
+
+def write_pictures(folder, cases, planes=3):
+    folder.mkdir(parents=True)
+    for case in range(cases):
+        for plane in range(planes):
+            mask = np.zeros((40, 50), np.uint8)
+            mask[10:20, 10 + plane : 30] = 255
+            Image.fromarray(mask // 2).save(folder / f"p{case}_{plane}_image.png")
+            Image.fromarray(mask).save(folder / f"p{case}_{plane}_mask.png")
+
+
+SPEC = SourceSpec("test", "set", Objects.BINARY, case_pattern=r"^p\d+", development_fraction=0.2)
+
+
+def test_cases_stand_on_one_side_of_the_split_only(tmp_path):
+    write_pictures(tmp_path / "set", cases=10)
+    pairs = find_pairs(SPEC, tmp_path)
+    train, held = (split_pairs(SPEC, pairs, side) for side in (Split.TRAIN, Split.DEVELOPMENT))
+    assert len(pairs) == len(train) + len(held) == 30
+    assert len({p.case for p in held}) == 2
+    assert not {p.case for p in train} & {p.case for p in held}
+
+
+def test_the_split_depends_on_the_cases_alone(tmp_path):
+    write_pictures(tmp_path / "set", cases=10)
+    pairs = find_pairs(SPEC, tmp_path)
+    held = {p.case for p in split_pairs(SPEC, pairs, Split.DEVELOPMENT)}
+    assert {p.case for p in split_pairs(SPEC, pairs[::-1], Split.DEVELOPMENT)} == held
+
+
+def test_named_cases_are_held_back(tmp_path):
+    write_pictures(tmp_path / "set", cases=4)
+    spec = SourceSpec("test", "set", case_pattern=r"^p\d+", development_cases=("p1", "p3"))
+    train = split_pairs(spec, find_pairs(spec, tmp_path), Split.TRAIN)
+    assert {p.case for p in train} == {"p0", "p2"}
+
+
+def test_a_folder_without_pairs_is_named(tmp_path):
+    with pytest.raises(InputError, match="'test'"):
+        find_pairs(SPEC, tmp_path)
+
+
+def test_an_unknown_key_of_a_configuration_is_refused():
+    with pytest.raises(InputError, match="'a'"):
+        SourceSpec.from_mapping({"name": "a", "folder": "b", "colour": 3})
+
+
+def test_files_of_different_sizes_are_refused(tmp_path):
+    write_pictures(tmp_path / "set", cases=1, planes=1)
+    Image.fromarray(np.full((7, 7), 255, np.uint8)).save(tmp_path / "set" / "p0_0_mask.png")
+    with pytest.raises(InputError, match="sizes"):
+        read_picture(find_pairs(SPEC, tmp_path)[0], np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(
+    ("objects", "expected"),
+    [(Objects.COMPONENTS, 3), (Objects.FOREGROUND, 2), (Objects.INSTANCES, 2)],
+)
+def test_objects_of_a_label_map(objects, expected):
+    labels = np.zeros((60, 60), np.int32)
+    labels[5:15, 5:15] = 1
+    labels[5:15, 15:25] = 2  # touches the first
+    labels[40:50, 40:50] = 2
+    labels[30, 30] = 1  # too small to be an object by itself
+    parts = number_parts(labels, objects, np.random.default_rng(0))
+    assert parts.max() == expected
+
+
+def test_planes_of_a_volume_come_from_all_orientations_with_square_pixels(tmp_path):
+    labels = np.zeros((12, 30, 40), np.uint8)
+    labels[3:9, 8:22, 10:30] = 1
+    image = sitk.GetImageFromArray(labels.astype(np.int16) * 100)
+    mask = sitk.GetImageFromArray(labels)
+    for volume in (image, mask):
+        volume.SetSpacing((1.0, 1.0, 3.0))
+    sitk.WriteImage(image, str(tmp_path / "a_image.nii.gz"))
+    sitk.WriteImage(mask, str(tmp_path / "a_mask.nii.gz"))
+    spec = SourceSpec("volumes", ".", intensity=Intensity.RELATIVE)
+    rng = np.random.default_rng(0)
+    shapes = {read_picture(find_pairs(spec, tmp_path)[0], rng).labels.shape for _ in range(40)}
+    assert {(30, 40), (36, 40), (36, 30)} <= shapes  # the last two: 12 planes of 3 mm are 36 pixels of 1 mm
+
+
+def write_indexed(root, masks):
+    """SA-Med2D's demo layout; masks: {name: array} of one image of 40 x 50."""
+    folder = root / "data_demo"
+    (folder / "images").mkdir(parents=True)
+    (folder / "masks").mkdir()
+    Image.fromarray(np.full((40, 50, 3), 90, np.uint8)).save(folder / "images" / "ct_00--set--c7--x_0003.png")
+    for name, mask in masks.items():
+        Image.fromarray(mask.astype(np.uint8) * 255).save(folder / "masks" / f"{name}.png")
+    listed = [f"data_demo/masks/{name}.png" for name in [*masks, "missing"]]
+    index = {"data_demo/images/ct_00--set--c7--x_0003.png": listed, "data_demo/images/missing.png": listed}
+    (folder / "index.json").write_text(json.dumps(index))
+    return SourceSpec("demo", "data_demo", index="index.json", case_pattern=r"^.+(?=-{2,}[^-]+$)")
+
+
+def block(rows, columns, shape=(40, 50)):
+    mask = np.zeros(shape, bool)
+    mask[slice(*rows), slice(*columns)] = True
+    return mask
+
+
+def test_an_index_of_images_and_masks_is_read_and_missing_files_are_left_out(tmp_path):
+    spec = write_indexed(tmp_path, {"organ": block((2, 30), (2, 40)), "lesion": block((10, 20), (10, 20))})
+    (pair,) = find_pairs(spec, tmp_path)
+    assert pair.case == "ct_00--set--c7"
+    picture = read_picture(pair, np.random.default_rng(0))
+    areas = sorted(object_mask(picture.labels, members).sum() for members in picture.objects)
+    assert areas == [100, 28 * 38]  # the lesion, and the organ with it
+
+
+def test_a_mask_of_another_size_is_left_out(tmp_path):
+    spec = write_indexed(tmp_path, {"good": block((2, 30), (2, 40)), "bad": block((2, 9), (2, 9), shape=(20, 20))})
+    picture = read_picture(find_pairs(spec, tmp_path)[0], np.random.default_rng(0))
+    assert len(picture.objects) == 1
