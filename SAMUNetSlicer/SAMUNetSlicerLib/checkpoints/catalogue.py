@@ -10,13 +10,25 @@ from .places import resources_folder
 
 @dataclass(frozen=True)
 class ModelFile:
-    """One file of a model. size in bytes; url is None where it can only be installed from a file."""
+    """The file of a model as its authors published it.
+
+    size in bytes, None where not known; md5 where the authors state no SHA-256; without a url it can only be installed
+    from a file that the user has; shipped: it comes with the program.
+    """
 
     name: str
-    size: int
-    sha256: str
+    size: int | None
+    sha256: str | None
+    md5: str | None = None
     url: str | None = None
     shipped: bool = False
+
+    @property
+    def digest(self) -> tuple[str, str] | None:
+        """Algorithm (of hashlib) and expected value; None for a file that was never published with one."""
+        if self.sha256:
+            return "sha256", self.sha256
+        return ("md5", self.md5) if self.md5 else None
 
 
 @dataclass(frozen=True)

@@ -65,9 +65,12 @@ def load_network(
     path = locate(path_or_name, catalogue)
     digest = sha256_of(path)
     entry = catalogue.by_sha256(digest)
-    tensors = read_tensors(path)
-    family = decide_family(path.name, tensors, entry.family if entry else read_metadata(path).get("family"), family)
+    tensors, metadata = read_tensors(path), read_metadata(path)
+    family = decide_family(path.name, tensors, entry.family if entry else metadata.get("family"), family)
     base_path = find_base(family, tensors, base, catalogue)
+    remembered = metadata.get("input_size", "")
+    if input_size is None and remembered.isdigit():
+        input_size = int(remembered)
     network, state = assemble(family, tensors, base_path, input_size)
     network.load_state_dict(state, strict=True, assign=True)
     return LoadedModel(
@@ -75,7 +78,7 @@ def load_network(
         family=family,
         sha256=digest,
         name=entry.name if entry else path.name,
-        licence=entry.licence if entry else read_metadata(path).get("licence", UNKNOWN_LICENCE),
+        licence=entry.licence if entry else metadata.get("licence", UNKNOWN_LICENCE),
         base_sha256=sha256_of(base_path) if base_path else None,
     )
 
@@ -111,7 +114,7 @@ def assemble(
     settings: dict[str, Any] = {} if input_size is None else {"input_size": input_size}
     base_tensors = {} if base is None else {name: to_float32(t) for name, t in read_tensors(base).items()}
     try:
-        network = build(family, **entry_of(family).network_class.settings_of(tensors), **settings)
+        network = build(family, **(entry_of(family).network_class.settings_of(tensors) | settings))
         state = network.state_from(tensors, base_tensors)
     except (KeyError, IndexError, RuntimeError, TypeError) as error:
         raise ModelError(f"The checkpoint does not fit the network {family}: {error}.") from error

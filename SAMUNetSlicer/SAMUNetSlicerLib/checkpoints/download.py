@@ -1,0 +1,248 @@
+"""Downloads a published model file: resumed after a break, verified before use, in steps that a host can pace.
+
+A download is a generator. Closing it cancels; what has arrived stays beside the target and is continued next time.
+Proxies are those of the environment (HTTPS_PROXY and its like), as `requests` finds them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import requests
+
+from .. import project
+from ..errors import ModelError, OutputError
+from .catalogue import ModelFile
+
+_RETRIED = {408, 425, 429, 500, 502, 503, 504}  # HTTP states that pass by themselves
+_SPARE_BYTES = 64 * 2**20  # left free on the disk
+_LONGEST_WAIT_S = 60.0
+_STEP_S = 0.2  # between two signs of life while waiting
+
+
+class Phase(Enum):
+    """What a download is doing."""
+
+    CONNECTING = "connecting"
+    RECEIVING = "receiving"
+    WAITING = "waiting before another attempt"
+    VERIFYING = "verifying"
+    DONE = "done"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One step. total_bytes is None while it is not known."""
+
+    phase: Phase
+    done_bytes: int
+    total_bytes: int | None
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to try. attempts: failures in a row without a byte received; times in seconds."""
+
+    attempts: int = 5
+    first_wait_s: float = 1.0
+    connect_s: float = 10.0
+    read_s: float = 30.0
+    chunk_bytes: int = 2**18
+
+
+class _TransientError(Exception):
+    """Worth another attempt. wait_s: what the server asked for, if it did."""
+
+    def __init__(self, reason: str, wait_s: float | None = None) -> None:
+        super().__init__(reason)
+        self.wait_s = wait_s
+
+
+def download(file: ModelFile, folder: Path, patience: Patience | None = None) -> Iterator[Progress]:
+    """Bring `file` into `folder`; it appears there only when whole and verified.
+
+    Raises ModelError when it cannot be had or is not the published file, OutputError when it cannot be stored.
+    """
+    patience = patience or Patience()
+    if file.url is None or file.digest is None:
+        raise ModelError(f"{file.name} has no address to download it from. Install it from a file that you have.")
+    part = folder / f"{file.name}.part"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        fresh = not part.exists()
+        while True:
+            yield from _receive(file, part, patience)
+            good = yield from _verify(file, part)
+            if good:
+                break
+            _discard(part)
+            if fresh:
+                raise ModelError(
+                    f"What the server sent is not the published {file.name}: its hash differs. It was deleted."
+                )
+            fresh = True  # the beginning may have been an older version's: once more from nothing
+        size = part.stat().st_size
+        part.replace(folder / file.name)
+        _tag_of(part).unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"{file.name} cannot be stored in {folder}: {error.strerror or error}.") from error
+    yield Progress(Phase.DONE, size, size)
+
+
+def _receive(file: ModelFile, part: Path, patience: Patience) -> Iterator[Progress]:
+    failures = 0
+    with requests.Session() as session:
+        while True:
+            before = _size_of(part)
+            try:
+                yield from _attempt(session, file, part, patience)
+                return
+            except _TransientError as error:
+                failures = 1 if _size_of(part) > before else failures + 1
+                if failures >= patience.attempts:
+                    raise ModelError(
+                        f"{file.name} could not be downloaded: {error}. Check the connection and any proxy, and try "
+                        "again: it continues where it stopped. Or install the model from a file."
+                    ) from error
+                wait_s = error.wait_s or patience.first_wait_s * 2 ** (failures - 1)
+                yield from _wait(min(wait_s, _LONGEST_WAIT_S), _size_of(part), file.size)
+
+
+def _attempt(session: requests.Session, file: ModelFile, part: Path, patience: Patience) -> Iterator[Progress]:
+    """One request, from where the last one stopped."""
+    offset = _size_of(part)
+    if file.size is not None and offset == file.size:
+        return
+    yield Progress(Phase.CONNECTING, offset, file.size)
+    headers = {"Accept-Encoding": "identity", "User-Agent": f"{project.NAME}/{project.VERSION}"}
+    if offset:
+        headers["Range"] = f"bytes={offset}-"
+        if _tag_of(part).exists():
+            headers["If-Range"] = _tag_of(part).read_text(encoding="utf-8")
+    try:
+        with session.get(
+            file.url, headers=headers, stream=True, timeout=(patience.connect_s, patience.read_s)
+        ) as response:
+            offset = _check_answer(response, file, part, offset)
+            total = _total_of(response, file, offset)
+            _need_room(part.parent, file, total, offset)
+            yield from _store(response, file, part, offset, total, patience)
+    except requests.exceptions.SSLError as error:
+        raise ModelError(f"{file.name}: the server's certificate is not trusted here.") from error
+    except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
+        raise _TransientError("the connection failed or broke") from error
+    except requests.RequestException as error:
+        raise ModelError(f"{file.name} could not be downloaded: {error}.") from error
+
+
+def _check_answer(response: requests.Response, file: ModelFile, part: Path, offset: int) -> int:
+    """Where in the file the answer begins. Raises ModelError or _TransientError for anything but the file."""
+    if urlsplit(file.url).scheme == "https" and urlsplit(response.url).scheme != "https":
+        raise ModelError(f"{file.name}: the server redirects to an address that is not protected (https).")
+    if response.status_code in _RETRIED:
+        wait = response.headers.get("Retry-After", "")
+        raise _TransientError(f"the server is busy ({response.status_code})", float(wait) if wait.isdigit() else None)
+    if response.status_code == requests.codes.requested_range_not_satisfiable:
+        _discard(part)
+        raise _TransientError("the server no longer has the file that was begun")
+    if not response.ok:
+        raise ModelError(f"{file.name} could not be downloaded: the server answers {response.status_code}.")
+    if response.status_code == requests.codes.partial_content:
+        if not response.headers.get("Content-Range", "").startswith(f"bytes {offset}-"):
+            _discard(part)
+            raise _TransientError("the server sent another part than the one asked for")
+        return offset
+    _discard(part)  # it sends the whole file again
+    tag = response.headers.get("ETag", response.headers.get("Last-Modified"))
+    if tag and not tag.startswith("W/"):
+        _tag_of(part).write_text(tag, encoding="utf-8")
+    return 0
+
+
+def _total_of(response: requests.Response, file: ModelFile, offset: int) -> int | None:
+    """The whole file's size. Raises ModelError where the server announces another one than was published."""
+    length = response.headers.get("Content-Length", "")
+    announced = offset + int(length) if length.isdigit() else None
+    if file.size is not None and announced not in (None, file.size):
+        raise ModelError(
+            f"The server offers another file than {file.name}: {announced:,} bytes instead of {file.size:,}."
+        )
+    return file.size or announced
+
+
+def _store(
+    response: requests.Response, file: ModelFile, part: Path, offset: int, total: int | None, patience: Patience
+) -> Iterator[Progress]:
+    done = offset
+    with part.open("ab") as stream:
+        for chunk in response.iter_content(patience.chunk_bytes):
+            stream.write(chunk)
+            done += len(chunk)
+            if total is not None and done > total:
+                break
+            yield Progress(Phase.RECEIVING, done, total)
+    if total is not None and done > total:
+        _discard(part)
+        raise ModelError(f"The server sends more than {file.name} holds. What it sent was deleted.")
+    if total is not None and done < total:
+        raise _TransientError("the connection ended early")
+
+
+def _verify(file: ModelFile, part: Path) -> Iterator[Progress]:
+    """Returns whether the file's hash is the published one."""
+    algorithm, expected = file.digest
+    total = _size_of(part)
+    # MD5 is good against damage, not against an attacker: https must be, and tensors only are read in any case.
+    hasher = hashlib.new(algorithm, usedforsecurity=False)
+    done = 0
+    with part.open("rb") as stream:
+        while block := stream.read(2**22):
+            hasher.update(block)
+            done += len(block)
+            yield Progress(Phase.VERIFYING, done, total)
+    return hasher.hexdigest() == expected
+
+
+def _wait(seconds: float, done: int, total: int | None) -> Iterator[Progress]:
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        yield Progress(Phase.WAITING, done, total)
+        time.sleep(min(_STEP_S, left))
+
+
+def need_room(folder: Path, wanted_bytes: int, what: str) -> None:
+    """Raise OutputError unless the disk of `folder` has so much room to spare."""
+    free = shutil.disk_usage(folder).free
+    if wanted_bytes + _SPARE_BYTES > free:
+        raise OutputError(
+            f"{what} needs {wanted_bytes / 1e6:,.0f} MB, but {folder} has only {free / 1e6:,.0f} MB left. "
+            "Free some room and try again."
+        )
+
+
+def _need_room(folder: Path, file: ModelFile, total: int | None, offset: int) -> None:
+    if total is not None:
+        need_room(folder, total - offset, file.name)
+
+
+def _size_of(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _tag_of(part: Path) -> Path:
+    """Where the server's name for the version that was begun is kept."""
+    return part.with_suffix(".tag")
+
+
+def _discard(part: Path) -> None:
+    for path in (part, _tag_of(part)):
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()

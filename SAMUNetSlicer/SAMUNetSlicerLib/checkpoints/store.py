@@ -1,0 +1,211 @@
+"""The user's models: list, download, install from a file, convert, adapt, delete."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from ..atomic_file import written_whole
+from ..errors import ModelError, OutputError
+from .catalogue import CatalogueEntry, ModelFile, read_catalogue
+from .download import Patience, Progress, download, need_room
+from .installed import find_installed, find_user_model, user_models
+from .loading import UNKNOWN_LICENCE, assemble, decide_family, find_base, locate, sha256_of
+from .places import user_models_folder
+from .tensors import read_metadata, read_tensors
+from .writing import Precision, write_safetensors
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*$")
+
+
+class ModelState(Enum):
+    """Whether a model is on this computer, or how it gets there."""
+
+    SHIPPED = "shipped"
+    INSTALLED = "installed"
+    DOWNLOADABLE = "can be downloaded"
+    FROM_FILE = "can be installed from a file"
+
+
+@dataclass(frozen=True)
+class ListedModel:
+    """A line of the list of models. entry is None for a file of the user's own; path is None if not installed."""
+
+    name: str
+    state: ModelState
+    family: str
+    licence: str
+    path: Path | None
+    entry: CatalogueEntry | None
+
+
+def list_models() -> list[ListedModel]:
+    """The catalogue's models, then the user's own."""
+    catalogue = read_catalogue()
+    listed = [_listed(entry) for entry in catalogue.models]
+    for path in user_models(catalogue):
+        metadata = read_metadata(path)
+        family, licence = metadata.get("family", "unknown"), metadata.get("licence", UNKNOWN_LICENCE)
+        listed.append(ListedModel(path.stem, ModelState.INSTALLED, family, licence, path, None))
+    return listed
+
+
+def _listed(entry: CatalogueEntry) -> ListedModel:
+    path = find_installed(entry)
+    if path is not None:
+        state = ModelState.SHIPPED if entry.file.shipped else ModelState.INSTALLED
+    else:
+        state = ModelState.DOWNLOADABLE if entry.file.url else ModelState.FROM_FILE
+    return ListedModel(entry.name, state, entry.family, entry.licence, path, entry)
+
+
+def download_model(name: str, patience: Patience | None = None) -> Iterator[Progress]:
+    """Download a model of the catalogue into the user's folder, step by step; closing the generator cancels.
+
+    The user must have been asked before, and shown the licence. Raises ModelError or OutputError.
+    """
+    entry = _entry(name)
+    if find_installed(entry) is not None:
+        raise ModelError(f"The model {name} is installed already.")
+    return download(entry.file, user_models_folder(), patience)
+
+
+def install_model(
+    path: Path,
+    name: str | None = None,
+    family: str | None = None,
+    base: str | Path | None = None,
+    input_size: int | None = None,
+) -> ListedModel:
+    """Copy a checkpoint that the user has into the user's folder, after making sure that it loads.
+
+    A published file is known by its hash and kept as it is; any other becomes a safetensors file called `name` (by
+    default the file's own name). The other arguments are those of `load_network`, and are remembered.
+    Raises ModelError for a file that is not a usable checkpoint, OutputError when it cannot be stored.
+    """
+    if not path.is_file():
+        raise ModelError(f"There is no file {path}.")
+    catalogue = read_catalogue()
+    published = next((entry for entry in catalogue.models if _is_published(path, entry.file)), None)
+    if published is not None:
+        if published.file.shipped:
+            raise ModelError(f"This file is the model {published.name}, which comes with the program.")
+        _check_loads(path, family or published.family, base, input_size)
+        _copy(path, user_models_folder(), published.file.name)
+        return _listed(published)
+    name = name or re.sub(r"[^A-Za-z0-9_.-]", "_", path.stem).lstrip("_.-") or "model"
+    entry = catalogue.get(name)
+    _check_name(name, entry)
+    known_family = entry.family if entry else None
+    tensors, family = _check_loads(path, family or known_family, base, input_size)
+    if known_family not in (None, family):
+        raise ModelError(f"The name {name} is kept for models of the family {known_family}. Choose another name.")
+    metadata = {"family": family, "source_sha256": sha256_of(path)}
+    metadata["licence"] = read_metadata(path).get("licence", entry.licence if entry else UNKNOWN_LICENCE)
+    if input_size is not None:
+        metadata["input_size"] = str(input_size)
+    target = _prepared(user_models_folder(), path.stat().st_size, name) / f"{name}.safetensors"
+    write_safetensors(tensors, target, metadata)
+    return next(model for model in list_models() if model.path == target)
+
+
+def delete_model(name: str) -> Path:
+    """Delete an installed model's file; returns where it stood. Raises ModelError or OutputError."""
+    entry = read_catalogue().get(name)
+    if entry is not None and entry.file.shipped:
+        raise ModelError(f"The model {name} comes with the program and cannot be deleted by itself.")
+    path = find_installed(entry) if entry is not None else find_user_model(name)
+    if path is None:
+        raise ModelError(f"The model {name} is not installed.")
+    _delete(path)
+    return path
+
+
+def delete_all_models() -> list[Path]:
+    """Delete everything in the user's folder of models, also what unfinished downloads left."""
+    folder = user_models_folder()
+    paths = sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
+    for path in paths:
+        _delete(path)
+    return paths
+
+
+def convert_model(
+    path_or_name: str | Path, output: Path, family: str | None = None, precision: Precision = Precision.AS_IS
+) -> Path:
+    """Write any checkpoint as a safetensors file that states its family, licence and the hash of its source.
+
+    Raises ModelError for an unusable checkpoint, OutputError when the file cannot be written.
+    """
+    catalogue = read_catalogue()
+    path = locate(path_or_name, catalogue)
+    digest = sha256_of(path)
+    entry = catalogue.by_sha256(digest)
+    metadata = read_metadata(path)
+    tensors = read_tensors(path)
+    known = entry.family if entry else metadata.get("family")
+    metadata["family"] = decide_family(path.name, tensors, known, family)
+    metadata["licence"] = entry.licence if entry else metadata.get("licence", UNKNOWN_LICENCE)
+    metadata.setdefault("source_sha256", digest)
+    write_safetensors(tensors, output, metadata, precision)
+    return output
+
+
+def _entry(name: str) -> CatalogueEntry:
+    catalogue = read_catalogue()
+    entry = catalogue.get(name)
+    if entry is None:
+        known = ", ".join(e.name for e in catalogue.models)
+        raise ModelError(f"There is no model named '{name}'. Known models: {known}.")
+    return entry
+
+
+def _is_published(path: Path, file: ModelFile) -> bool:
+    if file.digest is None or file.size not in (None, path.stat().st_size):
+        return False
+    algorithm, expected = file.digest
+    with path.open("rb") as stream:
+        return (
+            hashlib.file_digest(stream, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest() == expected
+        )
+
+
+def _check_name(name: str, entry: CatalogueEntry | None) -> None:
+    if not _NAME.match(name):
+        raise ModelError(f"'{name}' cannot be a model's name. Use letters, digits, dots, dashes and underscores.")
+    if entry is not None and entry.file.digest is not None:
+        raise ModelError(f"This file is not the published {entry.file.name}: its hash differs. Choose another name.")
+
+
+def _check_loads(path: Path, family: str | None, base: str | Path | None, input_size: int | None):
+    tensors = read_tensors(path)
+    family = decide_family(path.name, tensors, read_metadata(path).get("family"), family)
+    assemble(family, tensors, find_base(family, tensors, base, read_catalogue()), input_size)
+    return tensors, family
+
+
+def _prepared(folder: Path, wanted_bytes: int, what: str) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"The folder {folder} cannot be made: {error.strerror}.") from error
+    need_room(folder, wanted_bytes, what)
+    return folder
+
+
+def _copy(path: Path, folder: Path, file_name: str) -> None:
+    _prepared(folder, path.stat().st_size, file_name)
+    with path.open("rb") as source, written_whole(folder / file_name) as target:
+        shutil.copyfileobj(source, target, 2**22)
+
+
+def _delete(path: Path) -> None:
+    try:
+        path.unlink()
+    except OSError as error:  # Windows keeps a file that is in use
+        raise OutputError(f"{path.name} cannot be deleted: {error.strerror}. Close what uses it.") from error

@@ -1,0 +1,247 @@
+"""Models are installed, listed, converted, adapted and deleted in the user's folder, and nowhere else."""
+
+import hashlib
+import json
+import shutil
+
+import pytest
+import torch
+from flaky_server import FlakyServer
+from safetensors.torch import save_file
+
+from parity import manifest_of, parity_state
+from SAMUNetSlicerLib.checkpoints import catalogue as catalogue_module
+from SAMUNetSlicerLib.checkpoints import download as download_module
+from SAMUNetSlicerLib.checkpoints.loading import load_network, sha256_of
+from SAMUNetSlicerLib.checkpoints.places import MODELS_FOLDER_VARIABLE, weights_folder
+from SAMUNetSlicerLib.checkpoints.starting import adapt_model, resnet_start
+from SAMUNetSlicerLib.checkpoints.store import (
+    ModelState,
+    convert_model,
+    delete_all_models,
+    delete_model,
+    download_model,
+    install_model,
+    list_models,
+)
+from SAMUNetSlicerLib.checkpoints.tensors import read_metadata, read_tensors
+from SAMUNetSlicerLib.checkpoints.writing import Precision
+from SAMUNetSlicerLib.errors import ModelError, OutputError
+from SAMUNetSlicerLib.networks.registry import build
+from SAMUNetSlicerLib.networks.resnet import Backbone, ResNetStages
+
+SHIPPED = weights_folder() / "lite_medsam.safetensors"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """The user's folder of models."""
+    monkeypatch.setenv(MODELS_FOLDER_VARIABLE, str(tmp_path / "models"))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    return tmp_path / "models"
+
+
+@pytest.fixture
+def own_file(tmp_path):
+    """A checkpoint of the user's own, as a trainer leaves it."""
+    tensors = read_tensors(SHIPPED)
+    tensors["mask_decoder.iou_token.weight"] = torch.zeros(1, 256)
+    torch.save({"model": tensors, "epoch": 7}, tmp_path / "my run.pth")
+    return tmp_path / "my run.pth"
+
+
+@pytest.fixture
+def published(tmp_path, monkeypatch, own_file):
+    """A catalogue with one published model that can be downloaded, and the server that has it."""
+    content = own_file.read_bytes()
+    resources = tmp_path / "resources"
+    (resources / "Models").mkdir(parents=True)
+    with FlakyServer(content) as server:
+        file = {"name": "published.pth", "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        model = {
+            "name": "published",
+            "title": "A published model",
+            "family": "lite_medsam",
+            "input_size": 256,
+            "trained_prompts": ["box"],
+            "licence": "MIT",
+            "source": "a paper",
+            "file": file | {"url": f"{server.address}/published.pth"},
+        }
+        (resources / "Models" / "catalogue.json").write_text(json.dumps({"version": 1, "models": [model]}))
+        monkeypatch.setattr(catalogue_module, "resources_folder", lambda: resources)
+        yield server
+
+
+def listed(name):
+    return next((model for model in list_models() if model.name == name), None)
+
+
+def test_before_anything_is_installed_every_model_says_how_it_comes():
+    states = {model.name: model.state for model in list_models()}
+    assert states["lite_medsam"] is ModelState.SHIPPED
+    assert states["sam_vit_b"] is ModelState.DOWNLOADABLE
+    assert states["medsam_vit_b"] is ModelState.FROM_FILE
+
+
+def test_a_model_that_is_not_installed_says_how_to_get_it():
+    with pytest.raises(ModelError, match="samunet models download sam_vit_b"):
+        load_network("sam_vit_b")
+    with pytest.raises(ModelError, match="samunet models install FILE --name medsam_vit_b"):
+        load_network("medsam_vit_b")
+
+
+def test_a_published_model_is_downloaded_loaded_and_deleted(published, folder):
+    assert listed("published").state is ModelState.DOWNLOADABLE
+    list(download_model("published"))
+    assert listed("published").state is ModelState.INSTALLED
+    model = load_network("published")
+    assert (model.name, model.family, model.licence) == ("published", "lite_medsam", "MIT")
+    with pytest.raises(ModelError, match="installed already"):
+        download_model("published")
+    assert delete_model("published") == folder / "published.pth"
+    assert listed("published").state is ModelState.DOWNLOADABLE
+    assert list(folder.iterdir()) == []
+
+
+def test_a_published_file_that_the_user_has_is_known_by_its_hash(published, own_file, folder):
+    installed = install_model(own_file, name="whatever")
+    assert (installed.name, installed.path) == ("published", folder / "published.pth")
+    assert installed.path.read_bytes() == own_file.read_bytes()
+    assert published.requests == []
+
+
+def test_a_file_of_the_users_own_is_installed_under_its_name(own_file, folder):
+    installed = install_model(own_file)
+    assert (installed.name, installed.family, installed.licence) == ("my_run", "lite_medsam", "unknown")
+    assert installed.path == folder / "my_run.safetensors"
+    assert read_metadata(installed.path)["source_sha256"] == sha256_of(own_file)
+    model = load_network("my_run")
+    assert model.network.mask_decoder.iou_token.weight.abs().max() == 0
+    assert listed("my_run").state is ModelState.INSTALLED
+    delete_model("my_run")
+    assert listed("my_run") is None
+
+
+def test_another_name_may_be_chosen_but_not_one_that_is_taken_or_unsafe(own_file, folder):
+    assert install_model(own_file, name="Liver-2.1").path == folder / "Liver-2.1.safetensors"
+    for name in ("../up", "a/b", ".hidden", "a b", "sam_vit_b"):
+        with pytest.raises(ModelError, match=r"cannot be a model's name|not the published"):
+            install_model(own_file, name=name)
+    with pytest.raises(ModelError, match="does not fit the network sam_med2d"):
+        install_model(own_file, name="sam_med2d")
+
+
+def test_a_family_without_a_published_hash_may_be_filled_by_the_user(tmp_path):
+    network = build("sam_unet_res34", "cpu")
+    torch.save(network.state_dict(), tmp_path / "trained.pth")
+    assert install_model(tmp_path / "trained.pth", name="sam_unet_res34").state is ModelState.INSTALLED
+    assert load_network("sam_unet_res34").family == "sam_unet_res34"
+
+
+def test_what_the_user_said_at_installation_is_remembered(tmp_path):
+    base = {name: torch.zeros(key["shape"]) for name, key in manifest_of("sam_vit_b")["keys"].items()}
+    save_file(base, tmp_path / "sam.safetensors")
+    delta = manifest_of("ma_sam")["delta"]
+    torch.save(parity_state(delta["keys"], delta["salt"]), tmp_path / "delta.pth")
+    with pytest.raises(ModelError, match="on top of sam_vit_b"):
+        install_model(tmp_path / "delta.pth", input_size=256)
+    install_model(tmp_path / "delta.pth", base=tmp_path / "sam.safetensors", input_size=256)
+    model = load_network("delta", base=tmp_path / "sam.safetensors")
+    assert model.network.spec.preprocessing.input_size == 256
+    assert model.base_sha256 == sha256_of(tmp_path / "sam.safetensors")
+    assert model.sha256 in model.identity
+    assert model.base_sha256 in model.identity
+
+
+def test_files_that_do_not_load_are_not_installed(tmp_path, folder):
+    (tmp_path / "broken.pth").write_bytes(b"PK\x03\x04")
+    save_file({"a": torch.ones(1)}, tmp_path / "unknown.safetensors")
+    for name in ("broken.pth", "unknown.safetensors", "absent.pth"):
+        with pytest.raises(ModelError):
+            install_model(tmp_path / name)
+    assert not folder.exists()
+
+
+def test_the_shipped_model_is_neither_installed_nor_deleted():
+    with pytest.raises(ModelError, match="comes with the program"):
+        install_model(SHIPPED)
+    with pytest.raises(ModelError, match="comes with the program"):
+        delete_model("lite_medsam")
+
+
+@pytest.mark.parametrize("name", ["sam_vit_b", "nothing", "../resources/x"])
+def test_what_is_not_installed_cannot_be_deleted(name):
+    with pytest.raises(ModelError, match="not installed"):
+        delete_model(name)
+
+
+def test_everything_may_be_deleted_at_once(own_file, folder):
+    install_model(own_file)
+    (folder / "half.pth.part").write_bytes(b"half")
+    assert {path.name for path in delete_all_models()} == {"half.pth.part", "my_run.safetensors"}
+    assert list(folder.iterdir()) == []
+    assert delete_all_models() == []
+
+
+def test_too_little_room_is_said_before_copying(own_file, folder, monkeypatch):
+    usage = shutil.disk_usage(own_file)
+    monkeypatch.setattr(download_module.shutil, "disk_usage", lambda _folder: usage._replace(free=1000))
+    with pytest.raises(OutputError, match="MB left"):
+        install_model(own_file)
+    assert list(folder.iterdir()) == []
+
+
+def test_conversion_keeps_every_tensor_and_states_the_origin(own_file, tmp_path):
+    convert_model(own_file, tmp_path / "out.safetensors")
+    assert read_metadata(tmp_path / "out.safetensors") == {
+        "family": "lite_medsam",
+        "licence": "unknown",
+        "source_sha256": sha256_of(own_file),
+    }
+    before, after = read_tensors(own_file), read_tensors(tmp_path / "out.safetensors")
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_conversion_to_half_precision_halves_the_file(tmp_path):
+    network = build("sam_unet_res34", "cpu")
+    torch.save(network.state_dict(), tmp_path / "full.pth")
+    convert_model(tmp_path / "full.pth", tmp_path / "half.safetensors", precision=Precision.HALF)
+    assert (tmp_path / "half.safetensors").stat().st_size < 0.51 * (tmp_path / "full.pth").stat().st_size
+    assert load_network(tmp_path / "half.safetensors").family == "sam_unet_res34"
+
+
+def test_sam_becomes_the_start_of_sam_unet(tmp_path):
+    sam = parity_state(manifest_of("sam_vit_b")["keys"])
+    torch.save(sam, tmp_path / "sam.pth")
+    torch.manual_seed(1)
+    state_before = torch.get_rng_state()
+    adapt_model(tmp_path / "sam.pth", tmp_path / "a.safetensors")
+    assert torch.equal(torch.get_rng_state(), state_before)
+    adapt_model(tmp_path / "sam.pth", tmp_path / "b.safetensors")
+    assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
+    model = load_network(tmp_path / "a.safetensors")
+    vit = model.network.image_encoder["sam_img_encoder"]
+    assert torch.equal(vit.neck[0].weight, sam["image_encoder.neck.0.weight"])
+    assert read_metadata(tmp_path / "a.safetensors")["state"] == "untrained start"
+
+
+def test_only_sam_unet_starts_from_sam(tmp_path):
+    with pytest.raises(ModelError, match="Only sam_unet_res34"):
+        adapt_model(SHIPPED, tmp_path / "out", family="lite_medsam")
+    with pytest.raises(ModelError, match="not a SAM ViT-B"):
+        adapt_model(SHIPPED, tmp_path / "out")
+
+
+@pytest.mark.parametrize("backbone", list(Backbone))
+def test_a_torchvision_resnet_fits_the_conv_branch(backbone):
+    stages = ResNetStages(backbone).state_dict()
+    published = {}
+    for name, tensor in stages.items():
+        theirs = name.replace("stage0.0.", "conv1.").replace("stage0.1.", "bn1.").replace("stage", "layer")
+        published[theirs] = tensor
+    published |= {"fc.weight": torch.zeros(1000, 512), "fc.bias": torch.zeros(1000)}
+    start = resnet_start(published)
+    assert {name.removeprefix("resnet.") for name in start} == set(stages)
+    assert all(torch.equal(start[f"resnet.{name}"], tensor.float()) for name, tensor in stages.items() if tensor.dim())
