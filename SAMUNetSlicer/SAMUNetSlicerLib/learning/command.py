@@ -15,6 +15,7 @@ from ..checkpoints.tensors import read_tensors
 from ..errors import InputError
 from ..networks.sam_unet_tiny import SamUnetTiny
 from .bank import Bank
+from .curve import draw_curve
 from .development import fuse_tiny, measure
 from .losses import LossWeights
 from .prompts import Habits
@@ -53,7 +54,7 @@ def run_training(
     and ModelError.
     """
     torch.set_num_threads(threads)
-    fabric = Fabric(accelerator="cpu", devices=processes, strategy="ddp" if processes > 1 else "auto")
+    fabric = Fabric(accelerator="auto", devices=processes, strategy="ddp" if processes > 1 else "auto")
     fabric.launch()
     settings = read_settings(config)
     torch.manual_seed(settings.seed)
@@ -72,6 +73,8 @@ def run_training(
             _log_figures(folder / "development.csv", now.step, figures)
 
     train(trainer, folder, pause_file, after_step)
+    if fabric.is_global_zero and (folder / "log.csv").exists():
+        draw_curve(folder)
 
 
 def _log_figures(path: Path, step: int, figures: dict[str, float]) -> None:

@@ -22,9 +22,12 @@ Fuse = Callable[[list[Entry]], Embedding]
 
 
 def fuse_tiny(network: SamUnetTiny) -> Fuse:
+    """The banked encodings go through the trained image fusion."""
+
     def fuse(entries: list[Entry]) -> Embedding:
         images, stage2, embedding = (
-            torch.stack([getattr(e, name) for e in entries]) for name in ("image", "stage2", "embedding")
+            torch.stack([getattr(e, name) for e in entries]).to(_device(network))
+            for name in ("image", "stage2", "embedding")
         )
         return network.image_fusion(images, stage2, embedding)
 
@@ -32,8 +35,8 @@ def fuse_tiny(network: SamUnetTiny) -> Fuse:
 
 
 def fuse_lite_medsam(network: LiteMedSam) -> Fuse:
-    del network
-    return lambda entries: Embedding({"image": torch.stack([e.embedding for e in entries])})
+    """The banked embedding is LiteMedSAM's own."""
+    return lambda entries: Embedding({"image": torch.stack([e.embedding for e in entries]).to(_device(network))})
 
 
 def measure(network: PromptedNetwork, fuse: Fuse, bank: Bank, corrections: int = 2) -> dict[str, float]:
@@ -47,7 +50,7 @@ def measure(network: PromptedNetwork, fuse: Fuse, bank: Bank, corrections: int =
         entries = [bank[i] for i in range(start, min(start + _BATCH, len(bank)))]
         masks = [object_mask(e.parts, e.objects[0]) for e in entries]
         targets = [coarse(mask) for mask in masks]
-        with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.inference_mode(), torch.autocast(_device(network).type, dtype=torch.bfloat16):
             embedding = fuse(entries)
         for mode, prompts in _first_prompts(masks, start).items():
             for number in range(corrections + 1 if mode != "jittered" else 1):
@@ -59,6 +62,10 @@ def measure(network: PromptedNetwork, fuse: Fuse, bank: Bank, corrections: int =
                 prompts = [correct(p, s, t) for p, s, t in zip(prompts, small, targets, strict=True)]
     network.train()
     return {name: float(np.mean([np.mean(v) for v in sources.values()])) for name, sources in sums.items()}
+
+
+def _device(network: PromptedNetwork) -> torch.device:
+    return next(network.parameters()).device
 
 
 def _first_prompts(masks: list[np.ndarray], start: int) -> dict[str, list[Prompt]]:
@@ -80,9 +87,9 @@ def _not_empty(mask: np.ndarray) -> np.ndarray:
 def _decode(network: PromptedNetwork, embedding: Embedding, prompts: list[Prompt]) -> torch.Tensor:
     """(B, 256, 256) float32 logits."""
     logits = torch.zeros(len(prompts), SIZE, SIZE)
-    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+    with torch.inference_mode(), torch.autocast(_device(network).type, dtype=torch.bfloat16):
         for indices, batch in group(prompts, list(range(len(prompts)))):
-            answer = network.decode(embedding, batch).logits[:, :1].float()
+            answer = network.decode(embedding, batch).logits[:, :1].float().cpu()
             logits[indices] = F.interpolate(answer, (SIZE, SIZE), mode="bilinear", align_corners=False)[:, 0]
     return logits
 

@@ -41,11 +41,16 @@ class _Outputs(nn.Module):
 
 
 def build_encode(encoder: TinyVit, batch: int, threads: int) -> Encode:
-    """A function that encodes exactly `batch` images at a time on `threads` CPU threads, in bfloat16 if it helps."""
+    """A function that encodes exactly `batch` images at a time.
+
+    On CUDA where there is some; else by OpenVINO on `threads` CPU threads, in bfloat16 if it helps; else by torch.
+    """
+    if torch.cuda.is_available():
+        return torch_encode(encoder.to("cuda"))
     try:
         import openvino
     except ImportError:
-        return _torch_encode(encoder)
+        return torch_encode(encoder)
     model = openvino.convert_model(_Outputs(encoder), example_input=torch.zeros(batch, 3, 256, 256))
     model.reshape([batch, 3, 256, 256])
     options = {"INFERENCE_PRECISION_HINT": "bf16", "INFERENCE_NUM_THREADS": threads}
@@ -62,10 +67,13 @@ def build_encode(encoder: TinyVit, batch: int, threads: int) -> Encode:
     return encode
 
 
-def _torch_encode(encoder: TinyVit) -> Encode:
+def torch_encode(encoder: TinyVit) -> Encode:
+    """Encode by torch, where the encoder stands."""
+    device = next(encoder.parameters()).device
+
     def encode(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         with torch.inference_mode():
-            features = encoder(torch.from_numpy(images))
-        return features["stage2"].numpy(), features["embedding"].numpy()
+            features = encoder(torch.from_numpy(images).to(device))
+        return features["stage2"].cpu().numpy(), features["embedding"].cpu().numpy()
 
     return encode

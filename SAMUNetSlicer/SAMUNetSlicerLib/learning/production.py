@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,12 +101,12 @@ def _centred_look(picture: Picture, zoom: float) -> Look | None:
 
 
 def fill_bank(
-    folder: Path, looks: Callable[[int], list[Look]], shards: int, weights: Path, threads: int
+    folder: Path, looks: Callable[[int], list[Look]], shards: Iterable[int], weights: Path, threads: int
 ) -> Iterator[int]:
-    """Write the shards that are missing and yield the number of each. looks(index) gives a shard's looks."""
+    """Write those of the numbered shards that are missing, and yield each. looks(index) gives a shard's looks."""
     folder.mkdir(parents=True, exist_ok=True)
     encode = build_encode(load_encoder(weights), batch=1, threads=threads)
-    for index in range(shards):
+    for index in shards:
         path = shard_path(folder, index)
         if not path.exists():
             write_shard(path, looks(index), encode)
@@ -127,6 +127,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--synthetic", type=float, default=0.38, help="share of synthetic looks")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=1, help="processes that fill the bank together")
+    parser.add_argument("--worker", type=int, default=0, help="which of them this is, from 0")
     options = parser.parse_args(arguments)
     specs = read_sources(options.sources)
     if options.split is Split.TRAIN:
@@ -145,7 +147,8 @@ def main(arguments: list[str] | None = None) -> None:
         def looks(index: int) -> list[Look]:
             return found[index * SHARD_LENGTH : (index + 1) * SHARD_LENGTH]
 
-    for _ in fill_bank(options.bank, looks, shards, options.weights, options.threads):
+    own = range(options.worker, shards, options.workers)
+    for _ in fill_bank(options.bank, looks, own, options.weights, options.threads):
         pass
 
 

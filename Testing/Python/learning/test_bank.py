@@ -42,7 +42,7 @@ def test_production_goes_on_with_the_missing_shards(tmp_path, monkeypatch):
     monkeypatch.setattr(production, "build_encode", lambda encoder, batch, threads: fake_encode)
 
     def fill():
-        return fill_bank(tmp_path, lambda index: [example_look(index)], shards=3, weights=tmp_path, threads=1)
+        return fill_bank(tmp_path, lambda index: [example_look(index)], shards=range(3), weights=tmp_path, threads=1)
 
     assert next(fill()) == 0  # killed after the first
     assert list(fill()) == [1, 2]
