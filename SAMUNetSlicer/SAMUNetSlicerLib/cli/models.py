@@ -22,8 +22,10 @@ def run(arguments: argparse.Namespace) -> ExitCode:
         print(json.dumps(rows, indent=2))
         return ExitCode.OK
     for row in rows:
-        print(f"{row['name']}  ({row['state']}, {row['megabytes']} MB, {row['licence']})")
-        print(f"  {row['title']}; trained for {', '.join(row['prompts'])}; input {row['input_size']} px")
+        size = f", {row['megabytes']} MB" if row["megabytes"] else ""
+        prompts = ", ".join(row["prompts"]) or "classes, without prompts"
+        print(f"{row['name']}  ({row['state']}{size}, {row['licence']})")
+        print(f"  {row['title']}; trained for {prompts}; input {row['input_size']} px")
         print(f"  {row['source']}")
     return ExitCode.OK
 
@@ -35,7 +37,7 @@ def _describe(entry: CatalogueEntry) -> dict:
         "title": entry.title,
         "family": entry.family,
         "state": here if find_installed(entry) else "not installed",
-        "megabytes": round(entry.file.size / 1e6),
+        "megabytes": round(entry.file.size / 1e6) if entry.file.size else None,
         "licence": entry.licence,
         "prompts": list(entry.trained_prompts),
         "input_size": entry.input_size,
