@@ -99,6 +99,11 @@ class Pair:
     image: Path
     masks: tuple[Path, ...]
 
+    @property
+    def mask(self) -> Path:
+        """The only mask, or the first."""
+        return self.masks[0]
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -157,11 +162,11 @@ def read_picture(pair: Pair, rng: np.random.Generator) -> Picture | None:
     elif pair.source.index:
         return _read_with_many_masks(pair)
     else:
-        image, labels = _read_image(pair.image), _read_mask(pair.masks[0])
+        image, labels = _read_image(pair.image), _read_mask(pair.mask)
     if image is None:
         return None
     if image.shape[:2] != labels.shape:
-        raise InputError(f"{pair.image.name} and {pair.masks[0].name} have different sizes.")
+        raise InputError(f"{pair.image.name} and {pair.mask.name} have different sizes.")
     parts = number_parts(labels, pair.source.objects, rng)
     count = int(parts.max())
     if count == 0:
@@ -193,7 +198,7 @@ def number_parts(labels: np.ndarray, objects: Objects, rng: np.random.Generator)
 
 
 def _random_plane(pair: Pair, rng: np.random.Generator) -> tuple[np.ndarray | None, np.ndarray]:
-    volume, labels, spacing_kji = _read_volume(pair.image, pair.masks[0])
+    volume, labels, spacing_kji = _read_volume(pair.image, pair.mask)
     axis = int(rng.choice(3, p=[0.5, 0.25, 0.25]))
     planes = np.flatnonzero((labels > 0).sum(axis=tuple(a for a in range(3) if a != axis)) >= MIN_AREA)
     if len(planes) == 0:
