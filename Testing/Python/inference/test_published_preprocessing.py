@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from parity import cases_of
 
+from parity import cases_of
 from SAMUNetSlicerLib.inference.preprocessing import input_frame, prepare
 from SAMUNetSlicerLib.networks.registry import build
 
