@@ -15,3 +15,42 @@ def slicer_app():
     from slicer_host.start import start
 
     return start()
+
+
+@pytest.fixture
+def no_hidden_errors(monkeypatch):
+    """Fails the test where an exception ended inside Qt or VTK, which print it and go on."""
+    import sys
+
+    found = []
+    monkeypatch.setattr(sys, "excepthook", lambda *error: found.append(error[1]))
+    yield
+    for error in found:
+        raise error
+
+
+@pytest.fixture
+def user(slicer_app, tmp_path, no_hidden_errors):
+    """Somebody who has loaded a phantom and opened the module, with the network that finds bright regions."""
+
+    from fakes import BrightRegionNetwork
+    from panel_user import PanelUser
+    from phantoms import add_phantom
+    from repository import MODULE_FOLDER
+    from SAMUNetSlicerLib.inference.predictor import PlanePredictor
+    from SAMUNetSlicerLib.scene.document import ModelIdentity
+    from SAMUNetSlicerLib.widgets.controllers.careful_predictor import CarefulPredictor
+    from slicer_host.start import OpenModule
+
+    slicer_app.new_scene()
+    volume = add_phantom()
+    opened = OpenModule(MODULE_FOLDER, "SAMUNetSlicer")
+    someone = PanelUser(slicer_app, opened, tmp_path / "pictures")
+    someone.volume = volume
+    someone.network = BrightRegionNetwork()
+    predictor = CarefulPredictor(PlanePredictor(someone.network), someone.panel.work.say)
+    someone.panel.work.set_predictor(predictor, ModelIdentity("bright_region", "0" * 64, "Bright regions"))
+    someone.settle()
+    yield someone
+    opened.close()
+    slicer_app.new_scene()

@@ -6,6 +6,7 @@ import tempfile
 import types
 
 import qt
+import vtk
 from PySide6 import QtCore, QtWidgets
 from PySide6.QtCore import Signal
 
@@ -47,6 +48,12 @@ class LayoutManager(qt.QObject):
         super().__init__()
         self._widgets = {name: SliceWidget(view) for name, view in views.items()}
 
+    def mrmlSliceLogics(self):
+        logics = vtk.vtkCollection()
+        for widget in self._widgets.values():
+            logics.AddItem(widget.sliceLogic())
+        return logics
+
     def sliceViewNames(self) -> tuple[str, ...]:
         return tuple(self._widgets)
 
@@ -71,6 +78,12 @@ class Application(qt.QObject):
         self.views = {name: SliceView(logic, scene, name, *style) for name, style in _VIEWS.items()}
         self._layout_manager = LayoutManager(self.views)
         self.window = _main_window(self.views)
+
+    def new_scene(self) -> None:
+        """Close the scene, and give the views what the layout gives them in Slicer."""
+        self._host.scene.Clear(0)
+        for view in self.views.values():
+            view.restore()
 
     def moduleManager(self):
         return self._module_manager

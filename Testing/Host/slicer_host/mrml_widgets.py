@@ -142,7 +142,10 @@ class qMRMLSegmentsTableView(qMRMLWidget):
         self._table.setProperty("hostOnly", True)
         self._table.setHorizontalHeaderLabels(_COLUMNS)
         self._table.verticalHeader().hide()
+        for column, width in ((0, 55), (1, 55), (3, 90)):
+            self._table.setColumnWidth(column, width)
         self._table.horizontalHeader().setSectionResizeMode(2, QtWidgets.QHeaderView.Stretch)
+        self._table.setFixedHeight(120)
         self._table.setSelectionBehavior(QtWidgets.QAbstractItemView.SelectRows)
         self._table.setSelectionMode(QtWidgets.QAbstractItemView.SingleSelection)
         self._table.itemChanged.connect(self._edited)
@@ -212,7 +215,9 @@ class qMRMLSegmentsTableView(qMRMLWidget):
         eye.setCheckState(QtCore.Qt.Checked if visible else QtCore.Qt.Unchecked)
         eye.setData(QtCore.Qt.UserRole, segment_id)
         colour = QtWidgets.QTableWidgetItem()
-        colour.setBackground(QtGui.QColor.fromRgbF(*segment.GetColor()))
+        patch = QtGui.QPixmap(16, 16)
+        patch.fill(QtGui.QColor.fromRgbF(*segment.GetColor()))
+        colour.setIcon(QtGui.QIcon(patch))
         name = QtWidgets.QTableWidgetItem(segment.GetName())
         status = QtWidgets.QTableWidgetItem(_STATUS_NAMES[_status(segment)])
         for column, item in enumerate((eye, colour, name, status)):
@@ -228,7 +233,7 @@ class qMRMLSegmentsTableView(qMRMLWidget):
             self._node.GetSegmentation().GetSegment(segment_id).SetName(item.text())
 
     def selectedSegmentIDs(self) -> list[str]:
-        rows = {index.row() for index in self._table.selectionModel().selectedIndexes()}
+        rows = {index.row() for index in self._table.selectionModel().selectedIndexes}
         return [self._table.item(row, 0).data(QtCore.Qt.UserRole) for row in sorted(rows)]
 
     def setSelectedSegmentIDs(self, segment_ids) -> None:

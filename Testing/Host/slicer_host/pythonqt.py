@@ -13,7 +13,7 @@ import shiboken6
 from PySide6 import QtCore, QtGui, QtWidgets
 
 _MODULES = (QtCore, QtGui, QtWidgets)
-_METHODS_IN_PYTHONQT = {"parent"}
+_METHODS_IN_PYTHONQT = {"parent", "singleShot"}
 _APPLICATIONS = {"QApplication", "QCoreApplication", "QGuiApplication"}
 # Types that Slicer's signals carry and that are plain Python objects here.
 _POINTERS = ("vtkMRMLNode*", "vtkMRMLScene*", "vtkObject*")
@@ -54,9 +54,10 @@ def _property(name: str) -> property:
 def _show_properties_as_attributes(module: types.ModuleType) -> None:
     for cls in _qobject_classes(module):
         meta = cls.staticMetaObject
-        for number in range(meta.propertyOffset(), meta.propertyCount()):
+        for number in range(meta.propertyCount()):
             name = meta.property(number).name()
-            if name not in _METHODS_IN_PYTHONQT and not isinstance(getattr(cls, name, None), QtCore.Signal):
+            is_new = number >= meta.propertyOffset() or name in vars(cls)  # a class may override the getter
+            if is_new and name not in _METHODS_IN_PYTHONQT and not isinstance(getattr(cls, name, None), QtCore.Signal):
                 setattr(cls, name, _property(name))
 
 

@@ -82,7 +82,8 @@ class SliceView(QtWidgets.QLabel):
         node.SetLayoutColor(*self._colour)
         node.SetDimensions(*self._size_wh, 1)
         node.SetMappedInLayout(1)
-        self._managers.SetMRMLDisplayableNode(node)
+        if self._managers.GetMRMLDisplayableNode() is not node:
+            self._managers.SetMRMLDisplayableNode(node)
 
     @property
     def node(self):

@@ -21,6 +21,7 @@ def start():
 
     from . import pythonqt
 
+    QtCore.QCoreApplication.setAttribute(QtCore.Qt.AA_ShareOpenGLContexts)
     qapplication = QtWidgets.QApplication.instance() or QtWidgets.QApplication(["slicer-host"])
     QtWidgets.QApplication.setStyle("Fusion")
     QtCore.QCoreApplication.setOrganizationName("slicer-host")
@@ -56,7 +57,7 @@ def _add_to_slicer(slicer) -> None:
 
     for cls in mrml_widgets.CLASSES:
         setattr(slicer, cls.__name__, cls)
-    from . import ctk_widgets, parameter_nodes, pythonqt, scripted_modules
+    from . import ctk_widgets, parameter_nodes, scripted_modules
 
     i18n = types.ModuleType("slicer.i18n")
     i18n.tr = lambda text: text
@@ -71,27 +72,9 @@ def _add_to_slicer(slicer) -> None:
 
     import qt
 
-    classes = {c.__name__: c for c in (*ctk_widgets.CLASSES, *mrml_widgets.CLASSES)}
+    from .ui_files import build_loader
 
-    class QUiLoader(_ui_loader_base()):
-        """Makes the host's own classes; a class that the host lacks is an error."""
-
-        def createWidget(self, class_name, parent=None, name=""):
-            cls = classes.get(class_name) or getattr(qt, class_name, None)
-            if cls is None:
-                raise RuntimeError(f"the host has no widget class {class_name!r}")
-            widget = cls(parent) if parent is not None else cls()
-            widget.setObjectName(name)
-            return widget
-
-    qt.QUiLoader = QUiLoader
-    assert pythonqt.PythonQtObject
-
-
-def _ui_loader_base() -> type:
-    from PySide6 import QtUiTools
-
-    return QtUiTools.QUiLoader
+    qt.QUiLoader = build_loader((*ctk_widgets.CLASSES, *mrml_widgets.CLASSES))
 
 
 class OpenModule:

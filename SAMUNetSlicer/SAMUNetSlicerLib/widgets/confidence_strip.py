@@ -1,0 +1,68 @@
+"""The confidence strip: a table of one row, one coloured cell per plane, that can be clicked and walked with keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import qt
+
+from .controllers.strip import COLOURS, NAMES, Cell
+
+_HEIGHT_PX = 22
+_NARROWEST_PX = 4
+_WIDEST_PX = 32
+_MARK = "|"
+
+
+class ConfidenceStrip:
+    """chosen: called with the number of the plane that the user clicks."""
+
+    def __init__(self, table, chosen: Callable[[int], None]) -> None:
+        self._table = table
+        self._cells: tuple[Cell, ...] = ()
+        self._marked: int | None = None
+        table.rowCount = 1
+        table.horizontalHeader().hide()
+        table.verticalHeader().hide()
+        table.horizontalHeader().setMinimumSectionSize(_NARROWEST_PX)
+        table.verticalHeader().setDefaultSectionSize(_HEIGHT_PX)
+        table.setEditTriggers(qt.QAbstractItemView.NoEditTriggers)
+        table.setVerticalScrollBarPolicy(qt.Qt.ScrollBarAlwaysOff)
+        table.setSelectionMode(qt.QAbstractItemView.NoSelection)
+        table.showGrid = False
+        table.setFixedHeight(_HEIGHT_PX + 18)
+        table.connect("cellClicked(int,int)", lambda _row, column: chosen(column))
+
+    def show(self, cells: Sequence[Cell], marked: int | None) -> None:
+        """Show these planes. marked: the plane that is worked on. Only cells that differ are touched."""
+        fresh = len(cells) != len(self._cells)
+        if fresh:
+            self._table.columnCount = len(cells)
+            self._fit_width(len(cells))
+        for number, cell in enumerate(cells):
+            if fresh or cell != self._cells[number] or number in (marked, self._marked):
+                self._show_cell(number, cell, number == marked)
+        self._cells, self._marked = tuple(cells), marked
+
+    def _fit_width(self, count: int) -> None:
+        room = max(1, self._table.viewport().width)
+        width = min(_WIDEST_PX, max(_NARROWEST_PX, room // max(1, count)))
+        self._table.horizontalHeader().setDefaultSectionSize(width)
+
+    def _show_cell(self, number: int, cell: Cell, marked: bool) -> None:
+        item = self._table.item(0, number)
+        if item is None:
+            item = qt.QTableWidgetItem()
+            item.setTextAlignment(qt.Qt.AlignCenter)
+            self._table.setItem(0, number, item)
+        item.setBackground(qt.QBrush(qt.QColor(*cell.colour_rgb)))
+        item.setToolTip(cell.text)
+        item.setText(_MARK if marked else "")
+
+
+def legend() -> str:
+    """Rich text that explains the colours."""
+    return "&nbsp; ".join(
+        f'<span style="background-color: rgb{colour}">&nbsp;&nbsp;&nbsp;</span> {NAMES[status]}'
+        for status, colour in COLOURS.items()
+    )

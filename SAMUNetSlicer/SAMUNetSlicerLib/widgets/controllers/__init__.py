@@ -1,0 +1,1 @@
+"""What the panel does, without Qt, so that it is tested without a window."""

@@ -1,0 +1,121 @@
+"""A propagation under way: one plane a step, with progress, the time that remains, and a Cancel that takes at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+from ...errors import EditError
+from ...scene.document import PlaneStatus
+from ...scene.propagating import PropagatedPlane
+from .breathing import Breather, Interrupted
+from .session import Session
+
+DIRECTIONS = ("both", "up", "down")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """done, total: planes; total is an upper bound. remaining_s: None until it can be told."""
+
+    done: int
+    total: int
+    remaining_s: float | None
+
+    def text(self) -> str:
+        """For example "12 of at most 40 planes, about 25 s left"."""
+        left = "" if self.remaining_s is None else f", about {in_words(self.remaining_s)} left"
+        return f"{self.done} of at most {self.total} planes{left}"
+
+
+def in_words(seconds: float) -> str:
+    """For example "25 s" or "3 min"."""
+    return f"{max(1, round(seconds))} s" if seconds < 90 else f"{round(seconds / 60)} min"
+
+
+class PropagationRun:
+    """Call `step` until it returns False. Planes that are finished stay proposed, whatever ends the run."""
+
+    def __init__(
+        self,
+        session: Session,
+        direction: str = "both",
+        planes: tuple[int, int] | None = None,
+        network=None,
+        breather: Breather | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """planes: first and last plane to propose, None for all. network: the torch module that may breathe.
+
+        Raises UserError where it cannot begin.
+        """
+        if session.segment_id not in session.segments:
+            raise EditError("Choose a segment, or add one.")
+        if planes is not None and planes[0] > planes[1]:
+            raise EditError("The first plane of the range comes after the last one.")
+        self._breather, self._clock = breather, clock
+        self._network = network
+        self._steps = session.propagate(direction, planes)
+        self._began = clock()
+        self._cancelled = False
+        self.executing = False
+        self.finished = False
+        self.last: PropagatedPlane | None = None
+        self.stops: list[str] = []
+
+    @property
+    def cancelled(self) -> bool:
+        return self._cancelled
+
+    def step(self) -> bool:
+        """Do the next plane; False when there is none, or the run was cancelled. Raises UserError, ending the run."""
+        if self.finished or self._cancelled:
+            self._end()
+            return False
+        self.executing = True
+        try:
+            with self._breathing():
+                self.last = next(self._steps)
+        except StopIteration:
+            self.finished = True
+            return False
+        except Interrupted:
+            self._end()
+            return False
+        except BaseException:
+            self.finished = True
+            raise
+        finally:
+            self.executing = False
+        if self.last.status is PlaneStatus.STOPPED:
+            self.stops.append(f"plane {self.last.index}: {self.last.stopped}")
+        return True
+
+    def cancel(self) -> None:
+        """Stop within the current layer of the network. Finished planes stay."""
+        self._cancelled = True
+
+    def progress(self) -> Progress:
+        if self.last is None or not self.last.done:
+            return Progress(0, self.last.total if self.last else 0, None)
+        per_plane = (self._clock() - self._began) / self.last.done
+        return Progress(self.last.done, self.last.total, per_plane * (self.last.total - self.last.done))
+
+    def outcome(self) -> str:
+        """What came of it, in a sentence."""
+        done = self.last.done if self.last else 0
+        if self._cancelled:
+            return f"Cancelled after {done} planes. They stay proposed."
+        ended = f" Propagation ended at {'; '.join(self.stops)}." if self.stops else ""
+        return f"{done} planes are proposed. Check the uncertain ones, then accept.{ended}"
+
+    def _breathing(self) -> AbstractContextManager:
+        if self._breather is None or self._network is None:
+            return nullcontext()
+        return self._breather.around(self._network, lambda: self._cancelled)
+
+    def _end(self) -> None:
+        self.finished = True
+        self._steps.close()

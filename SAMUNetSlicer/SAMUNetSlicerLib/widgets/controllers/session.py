@@ -1,0 +1,318 @@
+"""The work on one segmentation as the panel knows it: a segment, a plane, their prompts, preview, and history."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...errors import EditError
+from ...inference.zoom import Crop
+from ...scene.accepting import AcceptOutcome, proposed_planes
+from ...scene.document import PlaneKey, PlaneState
+from ...scene.editing_rules import EditingRules, WriteMode
+from ...scene.logic import SegmentationLogic
+from ...scene.placed_prompts import PromptSet
+from ...scene.propagating import plane_states, worst_plane
+from ...scene.segmentation_nodes import SegmentStatus, segment_ids, set_status, status_of
+from ...scene.segmenting import prompted_indices
+from ...scene.stacks import StackKey, stack_name
+from ...scene.workspace import Workspace
+from ...volumes.prompts import SegmentPrompts
+
+if TYPE_CHECKING:  # brings a package that Slicer gets only later
+    from ...scene.history import HistoryOutcome
+
+# Planes encoded ahead, as steps from the one that is worked on, in this order.
+_AHEAD = (1, -1, 2, -2)
+
+
+class Session:
+    """`segment_id`: the active segment, "" for none. `place`: the plane worked on last; `view`: as which slice view.
+
+    Every method raises UserError with a sentence for the user where something cannot be done; nothing is lost then.
+    """
+
+    def __init__(self, logic: SegmentationLogic, volume_node, segmentation_node) -> None:
+        self.logic = logic
+        self.volume_node = volume_node
+        self.node = segmentation_node
+        self.segment_id = ""
+        self.place: PlaneKey | None = None
+        self._view: np.ndarray | None = None
+        self._messages: list[str] = []
+        logic.workspace(segmentation_node, volume_node)
+
+    @property
+    def workspace(self) -> Workspace:
+        return self.logic.workspace(self.node, self.volume_node)
+
+    # -- what there is
+
+    @property
+    def segments(self) -> tuple[str, ...]:
+        return segment_ids(self.workspace.segmentation_node)
+
+    def summary(self) -> str:
+        """What was found of earlier work, in one sentence; "" for a new beginning."""
+        space = self.workspace
+        accepted = sum(state.accepted is not None for state in space.document.planes.values())
+        proposed = sum(state.proposed is not None for state in space.document.planes.values())
+        prompts = sum(len(p.points) + len(p.boxes) for p in (space.prompts.read(s, space.frame) for s in self.segments))
+        if not accepted + proposed + prompts:
+            return ""
+        models = ", ".join(dict.fromkeys(m.name or m.family for m in space.document.models))
+        made_with = f" made with {models}" if models else ""
+        return f"Work restored: {prompts} prompts, {accepted} accepted planes, {proposed} proposed planes{made_with}."
+
+    def take_messages(self) -> list[str]:
+        """What the user must be told, each once."""
+        told = [*self._messages, *self.logic.takeNotes(self.node)]
+        self._messages.clear()
+        return told
+
+    # -- segments
+
+    def choose_segment(self, segment_id: str) -> None:
+        """Make a segment the active one; prompts of others are hidden. "" for none."""
+        self.segment_id = segment_id if segment_id in self.segments else ""
+        self.workspace.prompts.show_only(self.segment_id, self.workspace.frame)
+
+    def add_segment(self, name: str = "") -> str:
+        """Add a segment, make it the active one, and return its ID."""
+        taken = {self.workspace.name_of(s) for s in self.segments}
+        number = len(taken) + 1
+        while not name or name in taken:
+            name = f"Segment {number}"
+            number += 1
+        self.choose_segment(self.logic.addSegment(self.node, name))
+        return self.segment_id
+
+    def delete_segment(self) -> None:
+        """Delete the active segment with its prompts and proposals. Undoing brings all of it back."""
+        self.logic.deleteSegment(self.node, self._active())
+        self.choose_segment(next(iter(self.segments), ""))
+
+    def is_finished(self) -> bool:
+        """Whether the active segment is locked."""
+        if self.segment_id not in self.segments:
+            return False
+        return status_of(self.workspace.segmentation_node, self.segment_id).is_finished
+
+    def set_finished(self, status: SegmentStatus) -> None:
+        """COMPLETED locks the active segment: nothing changes it until it is IN_PROGRESS again."""
+        set_status(self.workspace.segmentation_node, self._active(), status)
+
+    def set_rules(self, rules: EditingRules) -> None:
+        """Overwrite mode and editable area, for what is accepted from now on."""
+        self.logic.setEditingRules(self.node, rules)
+
+    # -- planes
+
+    def look_at(self, slice_to_ras: np.ndarray) -> PlaneKey:
+        """Work on the plane that a slice view shows. Raises PromptError off the volume."""
+        stack = self.logic.stackKey(self.node, sliceToRAS=slice_to_ras)
+        index = self.logic.planeIndex(self.node, slice_to_ras)
+        self._view = np.array(slice_to_ras)
+        self.place = PlaneKey(self.workspace.frame, self.segment_id, stack.text, index)
+        return self.place
+
+    @property
+    def stack(self) -> StackKey:
+        """The planes that are worked on: those of the view looked at last, at first those that the scanner took."""
+        if self._view is not None:
+            return self.logic.stackKey(self.node, sliceToRAS=self._view)
+        used = self.workspace.stack_keys()
+        return used[0] if used else self.logic.stackKey(self.node)
+
+    def stack_name(self) -> str:
+        """For example "axial"."""
+        return stack_name(self.stack, self.workspace.check().geometry)
+
+    def states(self) -> list[PlaneState]:
+        """Of every plane of the stack, for the active segment; empty without one."""
+        if self.segment_id not in self.segments:
+            return []
+        return plane_states(self.workspace, self.segment_id, self.stack)
+
+    def centre_ras(self, index: int) -> np.ndarray:
+        """(3,) the middle of a plane of the stack."""
+        plane = self.workspace.stack(self.stack)[index]
+        return plane.to_ras((np.array(plane.size_xy) - 1) / 2)
+
+    def go_to(self, index: int) -> None:
+        """Work on a plane of the stack from now on."""
+        self.place = PlaneKey(self.workspace.frame, self.segment_id, self.stack.text, index)
+
+    def worst(self) -> int | None:
+        """The proposed plane of lowest confidence."""
+        return worst_plane(self.workspace, self._active(), self.stack)
+
+    # -- prompts and preview
+
+    def add_prompts(self, prompts: SegmentPrompts, slice_to_ras: np.ndarray) -> None:
+        """Keep prompts (world RAS) that were placed in a slice view, and preview their planes; one step to undo.
+
+        A box takes the place of the one that its plane had. Raises PromptError for prompts outside the volume, before
+        anything is kept.
+        """
+        segment_id = self._active()
+        stack = self.logic.stackKey(self.node, sliceToRAS=slice_to_ras)
+        indices = prompted_indices(prompts, self.workspace.stack(stack))
+        self._view = np.array(slice_to_ras)
+        self.place = PlaneKey(self.workspace.frame, segment_id, stack.text, max(indices))
+        with self.logic.step(self.node, f"Prompt {self.workspace.name_of(segment_id)}"):
+            if prompts.boxes:
+                self._drop_boxes(stack, indices)
+            outcome = self.logic.segment(
+                self.volume_node,
+                self.node,
+                segment_id,
+                prompts.points,
+                prompts.boxes,
+                sliceToRAS=slice_to_ras,
+            )
+        self._messages += outcome.notes
+
+    def _drop_boxes(self, stack: StackKey, indices: Collection[int]) -> None:
+        space, segment_id = self.workspace, self.segment_id
+        name, reading, planes = space.name_of(segment_id), space.check(), space.stack(stack)
+        kept = space.prompts.read(segment_id, reading.frame)
+
+        def stays(box) -> bool:
+            on_stack = PromptSet(boxes=(box,)).on_stack(stack)
+            return not prompted_indices(on_stack.in_world(name, reading.to_world), planes) & set(indices)
+
+        if not all(map(stays, kept.boxes)):
+            with space.recording(f"Replace box of {name}") as recorder:
+                rest = replace(kept, boxes=tuple(filter(stays, kept.boxes)))
+                recorder.write_prompts(segment_id, reading.frame, rest)
+
+    def prompts_have_moved(self) -> bool:
+        """Whether the active segment's prompts in the scene are not those that were seen last."""
+        space = self.workspace
+        if self.segment_id not in self.segments:
+            return False
+        seen = space.seen_prompts.get((self.segment_id, space.frame), PromptSet())
+        return not seen.is_close_to(space.prompts.read(self.segment_id, space.frame))
+
+    def note_moved_prompts(self) -> bool:
+        """Preview anew where the user has moved or deleted prompts in a slice view; False where he has not."""
+        if not self.prompts_have_moved():
+            return False
+        with self.logic.step(self.node, f"Move prompts of {self.workspace.name_of(self.segment_id)}"):
+            changed = self.logic.notePrompts(self.node, self.segment_id, sliceToRAS=self._view)
+            if changed:
+                self.go_to(max(changed))
+                self._preview(changed)
+        return bool(changed)
+
+    def preview_again(self) -> None:
+        """Answer the prompts on the plane that is worked on once more, for example with another model."""
+        self._preview({self._place().index})
+
+    def _preview(self, indices: Collection[int]) -> None:
+        outcome = self.logic.segment(
+            self.volume_node, self.node, self.segment_id, sliceToRAS=self._view, planes=sorted(indices)
+        )
+        self._messages += outcome.notes
+
+    def encode_beside(self, predictor) -> bool:
+        """Encode the nearest plane beside the one worked on that is not encoded yet; False where all are.
+
+        predictor: a `PlanePredictor`, whose cache keeps the encoding for when the user or a propagation comes there.
+        """
+        place = self._place()
+        state, pictures = self.workspace.document.plane(place), self.workspace.pictures(self.stack)
+        entry = state.proposed or state.accepted
+        if entry is None or entry.crop_xyxy is None:
+            return False
+        crop = Crop(*entry.crop_xyxy)
+        for step in _AHEAD:
+            index = place.index + step
+            if 0 <= index < len(pictures) and (pictures.image(index).key, crop) not in predictor.cache:
+                predictor.encode(pictures.image(index), [crop])
+                return True
+        return False
+
+    # -- accepting
+
+    def accept_plane(self, mode: WriteMode = WriteMode.REPLACE) -> AcceptOutcome:
+        """Write the preview on the plane that is worked on into the segment."""
+        return self.accept({self._place().index}, mode)
+
+    def accept(self, indices: Collection[int] | None, mode: WriteMode = WriteMode.REPLACE) -> AcceptOutcome:
+        """Write proposals of the stack into the active segment; None: all of them."""
+        outcome = self.logic.accept(self.node, self._active(), indices, sliceToRAS=self._view, mode=mode)
+        self._messages += outcome.notes
+        return outcome
+
+    def has_preview(self) -> bool:
+        """Whether the plane that is worked on has something to accept or discard."""
+        if self.place is None or self.place.segment_id not in self.segments:
+            return False
+        return bool(proposed_planes(self.workspace, self.segment_id, self.stack, {self.place.index}))
+
+    def discard_plane(self) -> None:
+        """Drop the preview on the plane that is worked on; its prompts too, unless the plane was accepted with them."""
+        place, segment_id = self._place(), self._active()
+        was_accepted = self.workspace.document.plane(place).accepted is not None
+        with self.logic.step(self.node, f"Discard preview of {self.workspace.name_of(segment_id)}"):
+            if not was_accepted:
+                self.logic.clearPrompts(self.node, segment_id, {place.index}, sliceToRAS=self._view)
+            self.logic.discard(self.node, segment_id, {place.index}, sliceToRAS=self._view)
+
+    def discard(self, indices: Collection[int] | None) -> int:
+        """Drop proposals of the stack (None: all); prompts stay. Returns the number of planes."""
+        return self.logic.discard(self.node, self._active(), indices, sliceToRAS=self._view)
+
+    # -- propagation
+
+    def propagate(self, direction: str, planes: tuple[int, int] | None):
+        """A generator of finished planes; see `SegmentationLogic.propagate`."""
+        return self.logic.propagate(self.node, self._active(), None, self._view, direction, planes)
+
+    # -- history
+
+    def undo(self) -> HistoryOutcome | None:
+        """Take the last step back; None where there is none."""
+        return self._after_move(self.logic.undo(self.node))
+
+    def redo(self) -> HistoryOutcome | None:
+        """Do the step again that was undone last."""
+        return self._after_move(self.logic.redo(self.node))
+
+    def _after_move(self, outcome: HistoryOutcome | None) -> HistoryOutcome | None:
+        if outcome is not None:
+            self._messages += outcome.notes
+        if self.segment_id not in self.segments:
+            self.choose_segment(next(iter(self.segments), ""))
+        else:
+            self.choose_segment(self.segment_id)
+        return outcome
+
+    def history_texts(self) -> tuple[str, str]:
+        """What undo and redo would do; "" where there is nothing."""
+        history = self.workspace.history
+        return (history.undo_text if history.can_undo else "", history.redo_text if history.can_redo else "")
+
+    def _active(self) -> str:
+        if self.segment_id not in self.segments:
+            raise EditError("Choose a segment, or add one.")
+        return self.segment_id
+
+    def _place(self) -> PlaneKey:
+        if self.place is None:
+            raise EditError("Place a point or a box on the object first.")
+        return self.place._replace(segment_id=self._active())
+
+
+def choose_nearest_view(point_ras: Sequence[float], slice_matrices: Sequence[np.ndarray]) -> int:
+    """In which slice view a point was placed: the one whose plane holds it. slice_matrices: SliceToRAS, in RAS mm."""
+    distances = []
+    for matrix in slice_matrices:
+        normal = np.cross(matrix[:3, 0], matrix[:3, 1])
+        distances.append(abs((np.asarray(point_ras) - matrix[:3, 3]) @ normal / np.linalg.norm(normal)))
+    return int(np.argmin(distances))

@@ -1,0 +1,323 @@
+"""The whole panel: its sections, the parameter node behind it, and what it hears from the scene."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import qt
+import slicer
+import vtk
+from slicer.i18n import tr as _
+from slicer.util import VTKObservationMixin
+
+from ..errors import InputError
+from ..project import NOT_FOR_CLINICAL_USE
+from ..scene.logic import SegmentationLogic
+from ..scene.names import REFERENCE_SEGMENTATION, REFERENCE_VOLUME
+from ..scene.segmentation_nodes import segment_ids
+from ..scene.state_node import state_nodes
+from .combo_boxes import choose, value_of
+from .controllers.work import Tone, Work
+from .key_help import keys_text
+from .placing import Tool
+from .propagate_panel import PropagatePanel
+from .rules_panel import RulesPanel
+from .segment_panel import SegmentPanel
+from .set_up_panel import SetUpPanel
+from .shortcuts import Shortcuts
+from .slice_views import show_volume, slice_nodes
+
+_RESTING_MS = 150  # a dragged prompt is answered once it rests for so long
+_LOOKING_MS = 50
+_IDLE_MS = 400
+_ERROR_COLOUR = "#b00020"
+
+
+class ModulePanel(VTKObservationMixin):
+    """ui: child widgets by name; logic: the module's; requirements_file: what to install."""
+
+    def __init__(self, ui, logic: SegmentationLogic, requirements_file: Path) -> None:
+        super().__init__()
+        self.ui, self.logic = ui, logic
+        self.parameters = None
+        self._gui_tag: int | None = None
+        self._shown_volume = None
+        self.work = Work(logic, slicer.app.processEvents)
+        self.set_up = SetUpPanel(ui, self.work, requirements_file, self._keep_choices)
+        self.segment = SegmentPanel(ui, self.work, self.prepare)
+        self.propagate = PropagatePanel(ui, self.work, self.segment, self.prepare)
+        self.rules = RulesPanel(ui, self.work)
+        self.shortcuts = Shortcuts(
+            {
+                "positive": lambda: self.segment.take(Tool.POSITIVE),
+                "negative": lambda: self.segment.take(Tool.NEGATIVE),
+                "box": lambda: self.segment.take(Tool.BOX),
+                "accept": self.segment.accept,
+                "discard": self.segment.discard,
+                "undo": self.segment.undo,
+                "redo": self.segment.redo,
+                "propagate": self.propagate.propagate,
+                "worst": self.propagate.go_to_worst,
+            }
+        )
+        self._moved = _single_shot(_RESTING_MS, self.segment.prompts_moved)
+        self._looked = _single_shot(_LOOKING_MS, self.propagate.look_at_view)
+        self._idle = _single_shot(_IDLE_MS, self._encode_ahead)
+        self._watched: dict[str, object] = {}
+        self._drawn: dict[str, int] = {}
+        ui.noticeLabel.text = _(NOT_FOR_CLINICAL_USE)
+        ui.keysLabel.text = keys_text()
+        for selector in (ui.writeModeSelector, ui.directionSelector):
+            selector.connect("currentIndexChanged(int)", lambda _index: self._keep_choices())
+        ui.rangeCheckBox.connect("toggled(bool)", self._range_toggled)
+        self.work.listeners.append(self.refresh)
+
+    # -- coming and going
+
+    def enter(self) -> None:
+        """The user has chosen the module."""
+        self.shortcuts.install()
+        self.removeObservers()
+        self._watched.clear()
+        self._observe_scene()
+        self.connect_parameters()
+
+    def exit(self) -> None:
+        """The user goes to another module: keys and observations end, the work stays."""
+        self.propagate.stop()
+        self.segment.placing.put_down()
+        self.shortcuts.remove()
+        self._disconnect_parameters()
+        self.removeObservers()
+        self._watched.clear()
+        for timer in (self._moved, self._looked, self._idle):
+            timer.stop()
+
+    def _observe_scene(self) -> None:
+        scene = slicer.mrmlScene
+        self.addObserver(scene, scene.StartCloseEvent, self._scene_closing)
+        self.addObserver(scene, scene.EndCloseEvent, self._scene_ready)
+        self.addObserver(scene, scene.EndImportEvent, self._scene_imported)
+        self.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self._node_leaving)
+        for node in slice_nodes():
+            self.addObserver(node, vtk.vtkCommand.ModifiedEvent, lambda *_: self._looked.start())
+
+    def _scene_closing(self, *_event) -> None:
+        self.propagate.stop()
+        self.segment.placing.put_down()
+        self._disconnect_parameters()
+        self._forget_session()
+        self.logic.reset()
+
+    def _scene_ready(self, *_event) -> None:
+        self.connect_parameters()
+
+    def _scene_imported(self, *_event) -> None:
+        works = self.logic.restore()
+        told = [text for work in works for text in (work.summary, *work.notes)]
+        self._disconnect_parameters()
+        self.connect_parameters()
+        if told:
+            self.work.say(" ".join(told))
+        self.work.notify()
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def _node_leaving(self, _scene, _event, node) -> None:
+        session = self.work.session
+        if session is not None and node in (session.volume_node, session.node):
+            self._forget_session()
+            self.work.say(_("'{name}' was removed from the scene. Choose another one.").format(name=node.GetName()))
+            self.work.notify()
+
+    def _forget_session(self) -> None:
+        self.propagate.stop()
+        self.segment.placing.put_down()
+        self.segment.view = None
+        self.ui.segmentsTable.setSegmentationNode(None)
+        self.work.close()
+        self._watch()
+
+    # -- the parameter node
+
+    def connect_parameters(self) -> None:
+        """Show what the scene's parameter node says, and follow it."""
+        self._disconnect_parameters()
+        self.parameters = self.logic.getParameterNode()
+        if self.parameters.volume is None:
+            first = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
+            if first is not None and not first.IsA("vtkMRMLLabelMapVolumeNode"):
+                self.parameters.volume = first
+        self._gui_tag = self.parameters.connectGui(self.ui)
+        choose(self.ui.writeModeSelector, self.parameters.writeMode)
+        choose(self.ui.directionSelector, self.parameters.direction)
+        choose(self.ui.modelSelector, self.parameters.modelName)
+        choose(self.ui.deviceSelector, self.parameters.device)
+        node = self.parameters.parameterNode
+        self.addObserver(node, vtk.vtkCommand.ModifiedEvent, self._parameters_changed)
+        self._parameters_changed()
+
+    def _disconnect_parameters(self) -> None:
+        if self.parameters is None:
+            return
+        node = self.parameters.parameterNode
+        if self.hasObserver(node, vtk.vtkCommand.ModifiedEvent, self._parameters_changed):
+            self.removeObserver(node, vtk.vtkCommand.ModifiedEvent, self._parameters_changed)
+        if self._gui_tag is not None:
+            self.parameters.disconnectGui(self._gui_tag)
+        self.parameters, self._gui_tag = None, None
+
+    def _keep_choices(self) -> None:
+        if self.parameters is None:
+            return
+        self.parameters.writeMode = value_of(self.ui.writeModeSelector)
+        self.parameters.direction = value_of(self.ui.directionSelector)
+        self.parameters.modelName, self.parameters.device = self.set_up.choice()
+
+    def _range_toggled(self, checked: bool) -> None:
+        session = self.work.session
+        if checked and session is not None and self.ui.lastPlaneSpinBox.value == 0:
+            self.ui.lastPlaneSpinBox.value = max(0, len(session.states()) - 1)
+        self.propagate.refresh()
+
+    def _parameters_changed(self, *_event) -> None:
+        if self.parameters is None:
+            return
+        volume = self.parameters.volume
+        if volume is not self._shown_volume:
+            self._shown_volume = volume
+            self._volume_chosen(volume)
+        segmentation = self.parameters.segmentation
+        session = self.work.session
+        if session is None or (session.volume_node, session.node) != (volume, segmentation):
+            self.segment.placing.put_down()
+            self.propagate.stop()
+            self.segment.view = None
+            self.work.attempt(self.work.open, volume, segmentation)
+
+    def _volume_chosen(self, volume) -> None:
+        """The segmentation that was worked on with a volume comes with it."""
+        belonging = None
+        if volume is not None:
+            for node in state_nodes(slicer.mrmlScene):
+                if node.GetNodeReference(REFERENCE_VOLUME) is volume:
+                    belonging = node.GetNodeReference(REFERENCE_SEGMENTATION)
+            show_volume(volume)
+            if volume.GetImageData() is not None:
+                self.rules.volume_chosen(*volume.GetImageData().GetScalarRange())
+        chosen = self.parameters.segmentation
+        strange = chosen is not None and chosen is not belonging and _worked_on_elsewhere(chosen, volume)
+        if strange or (chosen is None and belonging is not None):
+            self.parameters.segmentation = belonging
+
+    def prepare(self, nodes_only: bool = False) -> None:
+        """Make volume, segmentation, segment and model ready. Raises UserError where the user must do something."""
+        volume = self.parameters.volume if self.parameters is not None else None
+        if volume is None:
+            raise InputError(_("Choose a volume first: load an image, then pick it under 'Volume'."))
+        if self.work.session is None:
+            segmentation = self.parameters.segmentation
+            if segmentation is None:
+                segmentation = self.logic.createSegmentation(volume, f"{volume.GetName()} segmentation")
+                self.parameters.segmentation = segmentation
+            self.work.open(volume, segmentation)
+        if nodes_only:
+            return
+        if not self.work.session.segment_id:
+            self.work.session.add_segment()
+        self.work.need_model(*self.set_up.choice())
+
+    # -- keeping up
+
+    def refresh(self) -> None:
+        """Bring every section up to date."""
+        for section in (self.set_up, self.segment, self.propagate, self.rules):
+            section.refresh()
+        message = self.work.message
+        self.ui.messageLabel.text = message.text
+        colour = f"color: {_ERROR_COLOUR}" if message.tone is Tone.ERROR else ""
+        self.ui.messageLabel.styleSheet = colour
+        self.ui.volumeSelector.enabled = not self.work.busy
+        self.ui.segmentationSelector.enabled = not self.work.busy
+        self._watch()
+        self._redraw()
+        self._idle.start()
+
+    def _redraw(self) -> None:
+        """Slice views draw a segment that was empty, or has grown, once its display node says that it has changed."""
+        session = self.work.session
+        if session is None or not session.workspace.is_alive():
+            self._drawn = {}
+            return
+        drawn = {}
+        for node in (session.node, session.workspace.proposals.node):
+            if node is not None:
+                labelmaps = [node.GetBinaryLabelmapInternalRepresentation(s) for s in segment_ids(node)]
+                drawn[node.GetID()] = max((m.GetMTime() for m in labelmaps if m is not None), default=0)
+                if self._drawn.get(node.GetID()) != drawn[node.GetID()]:
+                    node.GetDisplayNode().Modified()
+        self._drawn = drawn
+
+    def _watch(self) -> None:
+        """Observe the prompts' nodes and the segments that there are now."""
+        session = self.work.session
+        wanted = {}
+        if session is not None and session.workspace.is_alive():
+            wanted = {node.GetID(): node for node in session.workspace.prompts.nodes()}
+            wanted["segmentation"] = session.node.GetSegmentation()
+        for key in [key for key, thing in self._watched.items() if wanted.get(key) is not thing]:
+            thing = self._watched.pop(key)
+            for event, callback in self._events(key):
+                if self.hasObserver(thing, event, callback):
+                    self.removeObserver(thing, event, callback)
+        for key, thing in wanted.items():
+            if key not in self._watched:
+                self._watched[key] = thing
+                for event, callback in self._events(key):
+                    self.addObserver(thing, event, callback)
+
+    def _events(self, key: str) -> list[tuple]:
+        if key == "segmentation":
+            events = (slicer.vtkSegmentation.SegmentRemoved, slicer.vtkSegmentation.SegmentAdded)
+            return [(event, self._segments_changed) for event in events]
+        markups = slicer.vtkMRMLMarkupsNode
+        events = (markups.PointModifiedEvent, markups.PointRemovedEvent, markups.PointEndInteractionEvent)
+        return [(event, self._prompt_moved) for event in events]
+
+    def _prompt_moved(self, *_event) -> None:
+        self._moved.start()
+
+    def _segments_changed(self, *_event) -> None:
+        qt.QTimer.singleShot(0, self._follow_segments)
+
+    def _follow_segments(self) -> None:
+        """A segment was added or removed, here or elsewhere."""
+        session = self.work.session
+        if session is None or not session.workspace.is_alive():
+            return
+        if session.segment_id not in session.segments:
+            self.propagate.stop()
+            self.segment.placing.put_down()
+            self.work.attempt(session.choose_segment, next(iter(session.segments), ""))
+        else:
+            self.work.notify()
+
+    def _encode_ahead(self) -> None:
+        if self.work.encode_ahead():
+            self._idle.start()
+
+
+def _worked_on_elsewhere(segmentation, volume) -> bool:
+    """Whether the record of the work on a segmentation names another volume."""
+    return any(
+        node.GetNodeReference(REFERENCE_SEGMENTATION) is segmentation
+        and node.GetNodeReference(REFERENCE_VOLUME) is not volume
+        for node in state_nodes(slicer.mrmlScene)
+    )
+
+
+def _single_shot(milliseconds: int, action):
+    timer = qt.QTimer()
+    timer.setSingleShot(True)
+    timer.setInterval(milliseconds)
+    timer.connect("timeout()", action)
+    return timer

@@ -1,0 +1,134 @@
+"""Placing points and boxes by mouse, in nodes that last only while the tool is in the hand.
+
+What was placed goes to the session, which keeps it in the segment's own nodes. Slicer's place mode does the rest, so
+that cursors, snapping and undoing a half-drawn box are as everywhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+
+import qt
+import slicer
+
+from ..scene.markups_nodes import read_prompt_nodes
+from ..volumes.prompts import SegmentPrompts, Sign
+from .slice_views import view_of_point
+
+
+class Tool(Enum):
+    """What a click places."""
+
+    POSITIVE = "positive"
+    NEGATIVE = "negative"
+    BOX = "box"
+
+
+_COLOURS = {Tool.POSITIVE: (0.2, 0.9, 0.3), Tool.NEGATIVE: (0.95, 0.25, 0.2), Tool.BOX: (1.0, 0.85, 0.2)}
+
+
+class Placing:
+    """`tool`: the one in the hand, or None.
+
+    placed: called with (prompts in world RAS, slice node) after each point or box. changed: called when the tool
+    changes, also when the user leaves place mode by Slicer's own means.
+    """
+
+    def __init__(self, placed: Callable[[SegmentPrompts, object], None], changed: Callable[[], None]) -> None:
+        self._placed, self._changed = placed, changed
+        self.tool: Tool | None = None
+        self._node = None
+        self._observations: list[tuple[object, int]] = []
+
+    def take(self, tool: Tool) -> None:
+        """Take a tool; the same one again puts it down."""
+        again = tool is self.tool
+        self.put_down()
+        if again:
+            return
+        self.tool = tool
+        class_name = "vtkMRMLMarkupsROINode" if tool is Tool.BOX else "vtkMRMLMarkupsFiducialNode"
+        node = slicer.mrmlScene.AddNewNodeByClass(class_name, "Placing")
+        node.SetHideFromEditors(True)
+        node.SetSaveWithScene(False)
+        node.CreateDefaultDisplayNodes()
+        display = node.GetDisplayNode()
+        display.SetSelectedColor(*_COLOURS[tool])
+        display.SetPointLabelsVisibility(False)
+        self._node = node
+        markups = slicer.vtkMRMLMarkupsNode
+        self._observe(node, markups.PointPositionDefinedEvent, self._on_point)
+        interaction = slicer.app.applicationLogic().GetInteractionNode()
+        self.hold()
+        interaction.SetPlaceModePersistence(1)
+        interaction.SetCurrentInteractionMode(interaction.Place)
+        self._observe(interaction, interaction.InteractionModeChangedEvent, self._on_mode)
+        self._changed()
+
+    def hold(self) -> None:
+        """Let clicks go to the tool: Slicer hands every new markups node to the mouse, those of prompts included."""
+        if self.tool is None or not slicer.mrmlScene.IsNodePresent(self._node):
+            return
+        selection = slicer.app.applicationLogic().GetSelectionNode()
+        if selection.GetActivePlaceNodeID() != self._node.GetID():
+            selection.SetReferenceActivePlaceNodeClassName(self._node.GetClassName())
+            selection.SetActivePlaceNodeID(self._node.GetID())
+
+    def put_down(self) -> None:
+        """Leave place mode and remove the node of the tool."""
+        for source, tag in self._observations:
+            source.RemoveObserver(tag)
+        self._observations.clear()
+        if self.tool is None:
+            return
+        self.tool = None
+        interaction = slicer.app.applicationLogic().GetInteractionNode()
+        interaction.SetCurrentInteractionMode(interaction.ViewTransform)
+        if self._node is not None and slicer.mrmlScene.IsNodePresent(self._node):
+            slicer.mrmlScene.RemoveNode(self._node)
+        self._node = None
+        self._changed()
+
+    def _observe(self, source, event, callback) -> None:
+        self._observations.append((source, source.AddObserver(event, callback)))
+
+    def _on_mode(self, *_) -> None:
+        interaction = slicer.app.applicationLogic().GetInteractionNode()
+        if interaction.GetCurrentInteractionMode() != interaction.Place:
+            qt.QTimer.singleShot(0, self.put_down)
+
+    def _on_point(self, *_) -> None:
+        # After Slicer has finished with the event: the node is changed there.
+        qt.QTimer.singleShot(0, self._hand_over)
+
+    def _hand_over(self) -> None:
+        node, tool = self._node, self.tool
+        if tool is None or not slicer.mrmlScene.IsNodePresent(node) or not node.GetNumberOfDefinedControlPoints():
+            return
+        if tool is Tool.BOX:
+            if sum(side > 0 for side in node.GetSize()) < 2:
+                return  # one corner so far
+            slice_node = view_of_point(node.GetCenterWorld())
+            prompts = read_prompt_nodes([node], "")
+            self.put_down()
+        else:
+            slice_node = view_of_point(node.GetNthControlPointPositionWorld(0))
+            prompts = _signed(read_prompt_nodes([node], ""), tool)
+            _remove_defined_points(node)
+        self._placed(prompts, slice_node)
+
+
+def _signed(prompts: SegmentPrompts, tool: Tool) -> SegmentPrompts:
+    from dataclasses import replace
+
+    sign = Sign.NEGATIVE if tool is Tool.NEGATIVE else Sign.POSITIVE
+    points = tuple(replace(point, sign=sign, label="") for point in prompts.points)
+    return replace(prompts, points=points)
+
+
+def _remove_defined_points(node) -> None:
+    """All but the point that hangs on the mouse."""
+    for index in reversed(range(node.GetNumberOfControlPoints())):
+        if node.GetNthControlPointPositionStatus(index) == slicer.vtkMRMLMarkupsNode.PositionDefined:
+            node.RemoveNthControlPoint(index)

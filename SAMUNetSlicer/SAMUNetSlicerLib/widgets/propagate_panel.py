@@ -1,0 +1,183 @@
+"""The section Propagate: running, progress, the confidence strip, and what to do with the proposals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import qt
+from slicer.i18n import tr as _
+
+from ..errors import EditError
+from ..scene.editing_rules import WriteMode
+from .combo_boxes import fill, value_of
+from .confidence_strip import ConfidenceStrip, legend
+from .controllers.propagation_run import DIRECTIONS
+from .controllers.strip import cells
+from .controllers.work import Work
+from .segment_panel import SegmentPanel, first_slice_node
+from .shortcuts import KEYS
+from .slice_views import matrix_of, show_point, slice_nodes
+
+_DIRECTION_TEXTS = {"both": "both ways", "up": "towards higher plane numbers", "down": "towards lower plane numbers"}
+
+
+class PropagatePanel:
+    """prepare: makes the model ready, or raises UserError."""
+
+    def __init__(self, ui, work: Work, segment_panel: SegmentPanel, prepare: Callable[[], None]) -> None:
+        self._ui, self._work, self._segment_panel, self._prepare = ui, work, segment_panel, prepare
+        fill(ui.directionSelector, [(_(_DIRECTION_TEXTS[d]), d) for d in DIRECTIONS])
+        self._strip = ConfidenceStrip(ui.confidenceStrip, self.go_to)
+        ui.stripLegend.text = legend()
+        self._timer = qt.QTimer()
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(0)
+        self._timer.connect("timeout()", self._advance)
+        for button, action in (
+            (ui.propagateButton, self.propagate),
+            (ui.cancelButton, self.cancel),
+            (ui.worstButton, self.go_to_worst),
+            (ui.againButton, self.propagate_from_here),
+            (ui.acceptAllButton, self.accept_all),
+            (ui.acceptRangeButton, self.accept_range),
+            (ui.discardAllButton, self.discard_all),
+        ):
+            button.connect("clicked()", action)
+        ui.propagateButton.toolTip = f"{ui.propagateButton.toolTip} ({KEYS['propagate']})"
+        ui.worstButton.toolTip = f"{ui.worstButton.toolTip} ({KEYS['worst']})"
+
+    # -- running
+
+    def propagate(self) -> None:
+        """Propagate as the controls say."""
+        self._start(value_of(self._ui.directionSelector), self._range())
+
+    def propagate_from_here(self) -> None:
+        """Propagate both ways from the plane that is shown, as far as the next key planes."""
+        if self._work.session is None:
+            return
+        if self._work.attempt(self._segment_panel.look_where_the_user_looks):
+            self._start("both", None)
+
+    def _start(self, direction: str, planes: tuple[int, int] | None) -> None:
+        if self._work.busy:
+            return
+
+        def start() -> None:
+            self._segment_panel.placing.put_down()
+            self._prepare()
+            self._work.start_propagation(direction, planes)
+            self._timer.start()
+
+        self._work.attempt(start)
+
+    def _advance(self) -> None:
+        if self._work.advance():
+            self._timer.start()
+
+    def cancel(self) -> None:
+        """Stop at once; the planes that are finished stay proposed."""
+        self._work.cancel()
+
+    def stop(self) -> None:
+        """Cancel and wait for nothing: for leaving the module or closing the scene."""
+        self._timer.stop()
+        run = self._work.run
+        if run is not None:
+            run.cancel()
+            if not run.executing:  # else it ends by itself, before its next layer
+                self._work.advance()
+
+    def _range(self) -> tuple[int, int] | None:
+        ui = self._ui
+        return (ui.firstPlaneSpinBox.value, ui.lastPlaneSpinBox.value) if ui.rangeCheckBox.checked else None
+
+    # -- looking
+
+    def go_to(self, index: int) -> None:
+        """Show a plane of the stack in every view that is parallel to it, and work there."""
+        session = self._work.session
+        if session is None:
+            return
+        self._work.attempt(self._go_to, index)
+
+    def _go_to(self, index: int) -> None:
+        session = self._work.session
+        stack, centre = session.stack, session.centre_ras(index)
+        parallel = [n for n in slice_nodes() if session.logic.stackKey(session.node, sliceToRAS=matrix_of(n)) == stack]
+        for node in parallel:
+            show_point(centre, node)
+        if parallel and self._segment_panel.view not in parallel:
+            self._segment_panel.view = parallel[0]
+        session.go_to(index)
+
+    def go_to_worst(self) -> None:
+        """Show the proposed plane of lowest confidence."""
+
+        def go() -> None:
+            worst = self._work.session.worst()
+            if worst is None:
+                raise EditError(_("Nothing is proposed on these planes. Propagate first."))
+            self._go_to(worst)
+
+        if self._work.session is not None:
+            self._work.attempt(go)
+
+    # -- deciding
+
+    def accept_all(self) -> None:
+        self._decide(lambda session: session.accept(None, self._mode()))
+
+    def accept_range(self) -> None:
+        ui = self._ui
+        planes = range(ui.firstPlaneSpinBox.value, ui.lastPlaneSpinBox.value + 1)
+        self._decide(lambda session: session.accept(planes, self._mode()))
+
+    def discard_all(self) -> None:
+        self._decide(lambda session: session.discard(None))
+
+    def _mode(self) -> WriteMode:
+        return WriteMode(value_of(self._ui.writeModeSelector))
+
+    def _decide(self, action: Callable) -> None:
+        if self._work.session is not None and not self._work.busy:
+            self._work.attempt(action, self._work.session)
+
+    # -- what the user sees
+
+    def refresh(self) -> None:
+        ui, work = self._ui, self._work
+        session, busy = work.session, work.busy
+        states = session.states() if session is not None else []
+        proposed = any(state.proposed is not None for state in states)
+        key_planes = any(state.proposed is not None or state.accepted is not None for state in states)
+        editable = bool(states) and not busy and not session.is_finished()
+        marked = session.place.index if session is not None and session.place is not None else None
+        self._strip.show(cells(states), marked)
+        for box in (ui.firstPlaneSpinBox, ui.lastPlaneSpinBox):
+            box.enabled = ui.rangeCheckBox.checked and not busy
+        ui.propagateButton.enabled = editable and key_planes
+        ui.againButton.enabled = editable and key_planes
+        ui.cancelButton.enabled = busy
+        ui.worstButton.enabled = proposed
+        for button in (ui.acceptAllButton, ui.discardAllButton):
+            button.enabled = editable and proposed
+        ui.acceptRangeButton.enabled = editable and proposed and ui.rangeCheckBox.checked
+        self._show_progress()
+
+    def _show_progress(self) -> None:
+        ui, run = self._ui, self._work.run
+        ui.progressBar.visible = run is not None
+        ui.progressLabel.visible = run is not None
+        if run is not None:
+            progress = run.progress()
+            ui.progressBar.maximum = max(1, progress.total)
+            ui.progressBar.value = progress.done
+            ui.progressLabel.text = progress.text()
+
+    def look_at_view(self) -> None:
+        """Follow the slice view: the plane shown is the plane worked on."""
+        if self._segment_panel.view is None:
+            self._segment_panel.view = first_slice_node()
+        if self._work.session is not None and not self._work.busy:
+            self._work.attempt_quietly(self._segment_panel.look_where_the_user_looks)

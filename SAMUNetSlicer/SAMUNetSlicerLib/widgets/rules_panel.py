@@ -1,0 +1,64 @@
+"""The section Editing rules: overwrite mode, editable area, intensities. The words are the Segment Editor's."""
+
+from __future__ import annotations
+
+from slicer.i18n import tr as _
+
+from ..scene.editing_rules import Area, EditingRules, Overwrite
+from .combo_boxes import choose, fill, value_of
+from .controllers.work import Work
+
+_OVERWRITE = {Overwrite.NONE: "no other segment", Overwrite.VISIBLE: "visible segments", Overwrite.ALL: "all segments"}
+
+
+class RulesPanel:
+    """Shows the rules of the session and keeps them with it."""
+
+    def __init__(self, ui, work: Work) -> None:
+        self._ui, self._work = ui, work
+        self._showing = False
+        fill(ui.overwriteSelector, [(_(text), mode.value) for mode, text in _OVERWRITE.items()])
+        fill(ui.areaSelector, [(_(area.value), area.value) for area in Area])
+        for selector in (ui.overwriteSelector, ui.areaSelector, ui.areaSegmentSelector):
+            selector.connect("currentIndexChanged(int)", lambda _index: self._keep())
+        ui.intensityCheckBox.connect("toggled(bool)", lambda _checked: self._keep())
+        ui.intensityRange.connect("valuesChanged(double,double)", lambda _low, _high: self._keep())
+
+    def _keep(self) -> None:
+        if self._work.session is not None and not self._showing and not self._work.busy:
+            self._work.attempt(self._work.session.set_rules, self._rules())
+
+    def _rules(self) -> EditingRules:
+        ui = self._ui
+        span = ui.intensityRange
+        return EditingRules(
+            Overwrite(value_of(ui.overwriteSelector)),
+            Area(value_of(ui.areaSelector)),
+            value_of(ui.areaSegmentSelector),
+            (span.minimumValue, span.maximumValue) if ui.intensityCheckBox.checked else None,
+        )
+
+    def volume_chosen(self, lowest: float, highest: float) -> None:
+        """Let the intensity range span a volume's intensities."""
+        self._showing = True
+        self._ui.intensityRange.setRange(lowest, highest)
+        self._ui.intensityRange.setValues(lowest, highest)
+        self._showing = False
+
+    def refresh(self) -> None:
+        ui, session = self._ui, self._work.session
+        if session is None:
+            return
+        rules = session.workspace.document.rules
+        self._showing = True
+        names = [(session.workspace.name_of(s), s) for s in session.segments if s != session.segment_id]
+        fill(ui.areaSegmentSelector, names)
+        choose(ui.overwriteSelector, rules.overwrite.value)
+        choose(ui.areaSelector, rules.area.value)
+        choose(ui.areaSegmentSelector, rules.area_segment_id)
+        ui.areaSegmentSelector.enabled = rules.area is Area.INSIDE_SEGMENT
+        ui.intensityCheckBox.checked = rules.intensity_range is not None
+        ui.intensityRange.enabled = rules.intensity_range is not None
+        if rules.intensity_range is not None:
+            ui.intensityRange.setValues(*rules.intensity_range)
+        self._showing = False

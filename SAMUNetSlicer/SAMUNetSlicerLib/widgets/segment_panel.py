@@ -1,0 +1,202 @@
+"""The section Segment: segments, prompts by mouse, preview, undo and redo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from ..errors import InputError
+from ..scene.editing_rules import WriteMode
+from ..scene.segmentation_nodes import SegmentStatus
+from .combo_boxes import fill, value_of
+from .controllers.work import Work
+from .placing import Placing, Tool
+from .shortcuts import KEYS
+from .slice_views import matrix_of, slice_nodes
+
+_WRITE_MODES = {
+    WriteMode.REPLACE: "replaces the segment on that plane",
+    WriteMode.ADD: "adds to the segment",
+    WriteMode.SUBTRACT: "subtracts from the segment",
+}
+
+
+class SegmentPanel:
+    """prepare: called before a prompt is answered; makes nodes and model ready, or raises UserError."""
+
+    def __init__(self, ui, work: Work, prepare: Callable[[], None]) -> None:
+        self._ui, self._work, self._prepare = ui, work, prepare
+        self.view = None  # slice node of the view that is worked in
+        self.placing = Placing(self._placed, self.refresh)
+        self._tools = {Tool.POSITIVE: ui.positiveButton, Tool.NEGATIVE: ui.negativeButton, Tool.BOX: ui.boxButton}
+        fill(ui.writeModeSelector, [(_(text), mode.value) for mode, text in _WRITE_MODES.items()])
+        ui.segmentsTable.setSelectionMode(qt.QAbstractItemView.SingleSelection)
+        ui.segmentsTable.opacityColumnVisible = False
+        ui.segmentsTable.statusColumnVisible = True
+        ui.segmentsTable.connect("selectionChanged(QItemSelection,QItemSelection)", self._row_chosen)
+        for tool, button in self._tools.items():
+            button.connect("clicked()", lambda tool=tool: self.take(tool))
+        for button, action in (
+            (ui.addSegmentButton, self._add_segment),
+            (ui.deleteSegmentButton, self._delete_segment),
+            (ui.finishButton, self._toggle_finished),
+            (ui.acceptButton, self.accept),
+            (ui.discardButton, self.discard),
+            (ui.undoButton, self.undo),
+            (ui.redoButton, self.redo),
+            (ui.segmentEditorButton, self._open_segment_editor),
+        ):
+            button.connect("clicked()", action)
+        self._name_keys()
+
+    def _name_keys(self) -> None:
+        ui = self._ui
+        for button, name in (
+            (ui.positiveButton, "positive"),
+            (ui.negativeButton, "negative"),
+            (ui.boxButton, "box"),
+            (ui.acceptButton, "accept"),
+            (ui.discardButton, "discard"),
+        ):
+            button.toolTip = f"{button.toolTip} ({KEYS[name]})"
+
+    # -- what the user does
+
+    def take(self, tool: Tool) -> None:
+        """Take a tool for placing, or put it down."""
+
+        def prepare_and_take() -> None:
+            if self.placing.tool is not tool:
+                self._prepare()
+            self.placing.take(tool)
+
+        if not self._work.busy:
+            self._work.attempt(prepare_and_take)
+
+    def _placed(self, prompts, slice_node) -> None:
+        self.view = slice_node
+
+        def place() -> None:
+            self._prepare()
+            self._work.session.add_prompts(prompts, matrix_of(slice_node))
+
+        if not self._work.busy:
+            self._work.attempt(place)
+
+    def prompts_moved(self) -> None:
+        """The user has moved or deleted prompts in a view."""
+        session = self._work.session
+        if session is not None and not self._work.busy and session.prompts_have_moved():
+            self._work.attempt(session.note_moved_prompts)
+
+    def accept(self) -> None:
+        self._on_shown_plane(lambda session: session.accept_plane(WriteMode(value_of(self._ui.writeModeSelector))))
+
+    def discard(self) -> None:
+        """Put the tool down; without one, drop the preview."""
+        if self.placing.tool is not None:
+            self.placing.put_down()
+            return
+        if self._work.session is not None and self._work.session.place is not None:
+            self._on_shown_plane(lambda session: session.discard_plane())
+
+    def undo(self) -> None:
+        self._change(lambda session: session.undo())
+
+    def redo(self) -> None:
+        self._change(lambda session: session.redo())
+
+    def look_where_the_user_looks(self) -> None:
+        """Let the session work on the plane that the view worked in shows now."""
+        session, node = self._work.session, self.view
+        if session is not None and node is not None and slicer.mrmlScene.IsNodePresent(node):
+            session.look_at(matrix_of(node))
+
+    def _on_shown_plane(self, action: Callable) -> None:
+        def act(session) -> None:
+            self.look_where_the_user_looks()
+            action(session)
+
+        self._change(act)
+
+    def _change(self, action: Callable) -> None:
+        if self._work.busy:
+            return
+
+        def act() -> None:
+            if self._work.session is None:
+                raise InputError(_("Choose a volume first."))
+            action(self._work.session)
+
+        self._work.attempt(act)
+
+    def _add_segment(self) -> None:
+        def add() -> None:
+            self._prepare_nodes()
+            self._work.session.add_segment()
+
+        if not self._work.busy:
+            self._work.attempt(add)
+
+    def _prepare_nodes(self) -> None:
+        self._prepare(nodes_only=True)
+
+    def _delete_segment(self) -> None:
+        self._change(lambda session: session.delete_segment())
+
+    def _toggle_finished(self) -> None:
+        status = SegmentStatus.COMPLETED if self._ui.finishButton.checked else SegmentStatus.IN_PROGRESS
+        self._change(lambda session: session.set_finished(status))
+
+    def _row_chosen(self, *_selection) -> None:
+        session, chosen = self._work.session, self._ui.segmentsTable.selectedSegmentIDs()
+        if session is None or self._work.busy or not chosen or chosen[0] == session.segment_id:
+            return
+        self._work.attempt(session.choose_segment, chosen[0])
+
+    def _open_segment_editor(self) -> None:
+        session = self._work.session
+        if session is None:
+            return
+        slicer.util.selectModule("SegmentEditor")
+        editor = slicer.modules.segmenteditor.widgetRepresentation().self().editor
+        editor.setSegmentationNode(session.node)
+        editor.setSourceVolumeNode(session.volume_node)
+        editor.setCurrentSegmentID(session.segment_id)
+
+    # -- what the user sees
+
+    def refresh(self) -> None:
+        ui, session, busy = self._ui, self._work.session, self._work.busy
+        self.placing.hold()
+        there = session is not None and session.segment_id in session.segments
+        editable = there and not busy and not session.is_finished()
+        table = ui.segmentsTable
+        node = session.node if session is not None else None
+        if table.segmentationNode() is not node:
+            table.setSegmentationNode(node)
+        if there and list(table.selectedSegmentIDs()) != [session.segment_id]:
+            table.setSelectedSegmentIDs([session.segment_id])
+        ui.addSegmentButton.enabled = not busy
+        ui.deleteSegmentButton.enabled = editable
+        ui.finishButton.enabled = there and not busy
+        ui.finishButton.checked = there and session.is_finished()
+        ui.segmentEditorButton.enabled = session is not None and not busy
+        for tool, button in self._tools.items():
+            button.enabled = not busy and (session is None or not there or editable)
+            button.checked = self.placing.tool is tool
+        previewed = editable and session.has_preview()
+        ui.acceptButton.enabled = previewed
+        ui.discardButton.enabled = previewed
+        undo_text, redo_text = session.history_texts() if session is not None and not busy else ("", "")
+        ui.undoButton.enabled, ui.redoButton.enabled = bool(undo_text), bool(redo_text)
+        ui.undoButton.toolTip = _("Undo: {step} ({key})").format(step=undo_text or _("nothing"), key=KEYS["undo"])
+        ui.redoButton.toolTip = _("Redo: {step} ({key})").format(step=redo_text or _("nothing"), key=KEYS["redo"])
+
+
+def first_slice_node():
+    """The slice node of the first view in the layout, or None."""
+    return next(slice_nodes(), None)

@@ -1,0 +1,105 @@
+"""The section Set-up: what is installed, installing on the user's yes, models and the device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from ..errors import UserError
+from .combo_boxes import fill, value_of
+from .controllers.models import DEVICES, ModelRow, model_rows
+from .controllers.requirements import TORCH, needs, summary
+from .controllers.work import Work
+
+_COLUMNS = ("Model", "Size", "Licence", "Trained prompts", "State")
+_TABLE_HEIGHT_PX = 96
+
+
+class SetUpPanel:
+    """chosen: called when the user has chosen another model or device."""
+
+    def __init__(self, ui, work: Work, requirements_file: Path, chosen: Callable[[], None]) -> None:
+        self._ui, self._work, self._file = ui, work, requirements_file
+        fill(ui.deviceSelector, [(_(text), value) for value, text in DEVICES.items()])
+        table = ui.modelTable
+        table.columnCount = len(_COLUMNS)
+        table.setHorizontalHeaderLabels([_(name) for name in _COLUMNS])
+        table.verticalHeader().hide()
+        table.setEditTriggers(qt.QAbstractItemView.NoEditTriggers)
+        table.setSelectionMode(qt.QAbstractItemView.NoSelection)
+        table.setFixedHeight(_TABLE_HEIGHT_PX)
+        table.horizontalHeader().setSectionResizeMode(qt.QHeaderView.ResizeToContents)
+        ui.installButton.connect("clicked()", lambda: work.attempt(self.install))
+        ui.checkButton.connect("clicked()", lambda: work.attempt(self.check))
+        ui.modelSelector.connect("currentIndexChanged(int)", lambda _index: chosen())
+        ui.deviceSelector.connect("currentIndexChanged(int)", lambda _index: chosen())
+        self.check()
+        ui.setUpSection.collapsed = self.ready
+
+    def check(self) -> None:
+        """Look what is installed."""
+        found = needs(self._file)
+        self.ready = all(need.fits for need in found)
+        self._ui.setUpLabel.text = summary(found)
+        self._ui.installButton.enabled = not self.ready
+        try:
+            self._show_models(model_rows())
+        except ModuleNotFoundError:
+            self._show_models([])
+
+    def refresh(self) -> None:
+        self._ui.deviceLabel.text = self._work.loader.device_text or _(
+            "What computes is shown here once a model has been loaded."
+        )
+        for selector in (self._ui.modelSelector, self._ui.deviceSelector):
+            selector.enabled = not self._work.busy
+
+    def choice(self) -> tuple[str, str]:
+        """Name of the model and of the device."""
+        return value_of(self._ui.modelSelector), value_of(self._ui.deviceSelector) or "auto"
+
+    def _show_models(self, rows: list[ModelRow]) -> None:
+        fill(self._ui.modelSelector, [(row.title, row.name) for row in rows if row.installed])
+        table = self._ui.modelTable
+        table.rowCount = len(rows)
+        for number, row in enumerate(rows):
+            for column, text in enumerate((row.title, row.size, row.licence, row.prompts, row.state)):
+                table.setItem(number, column, qt.QTableWidgetItem(text))
+
+    def install(self) -> None:
+        """Install what is missing. Slicer's installers ask the user first, and do nothing on a No."""
+        missing = [need for need in needs(self._file) if not need.fits]
+        if any(need.requirement is TORCH for need in missing):
+            _install_torch()
+        rest = [need for need in missing if need.requirement is not TORCH]
+        if rest:
+            _install_packages(self._file, [str(need.requirement) for need in rest])
+        self.check()
+
+
+def _install_torch() -> None:
+    try:
+        import PyTorchUtils
+    except ModuleNotFoundError as error:
+        raise UserError(
+            _(
+                "The extension PyTorch is missing. Install it with the Extensions Manager, restart Slicer, and come "
+                "back here."
+            )
+        ) from error
+    PyTorchUtils.PyTorchUtilsLogic().installTorch(askConfirmation=True)
+
+
+def _install_packages(requirements_file: Path, names: list[str]) -> None:
+    try:
+        from slicer.packaging import load_requirements, pip_ensure
+    except ModuleNotFoundError:  # before Slicer 5.11
+        question = _("Install these Python packages into Slicer?\n\n{names}").format(names="\n".join(names))
+        if slicer.util.confirmYesNoDisplay(question):
+            slicer.util.pip_install(names)
+        return
+    pip_ensure(load_requirements(str(requirements_file)), requester="SAMUNetSlicer")

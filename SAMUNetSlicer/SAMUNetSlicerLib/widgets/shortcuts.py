@@ -1,0 +1,58 @@
+"""Keys that work while the module is entered, and only then. None of them is one of Slicer's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import qt
+import slicer
+
+# Name of what it does: the key as Qt writes it. Slicer's slice views use F, B, G, T, V, R, brackets and arrows.
+KEYS = {
+    "positive": "A",
+    "negative": "S",
+    "box": "D",
+    "accept": "Return",
+    "discard": "Esc",
+    "undo": "Z",
+    "redo": "Y",
+    "propagate": "P",
+    "worst": "W",
+}
+
+
+class Shortcuts:
+    """actions: by the names of KEYS."""
+
+    def __init__(self, actions: Mapping[str, Callable[[], None]]) -> None:
+        self._actions = actions
+        self._shortcuts: list = []
+
+    def install(self) -> None:
+        """Let the keys work in the main window."""
+        self.remove()
+        for name, action in self._actions.items():
+            shortcut = qt.QShortcut(slicer.util.mainWindow())
+            shortcut.setKey(qt.QKeySequence(KEYS[name]))
+            receiver = self._receiver(action)
+            shortcut.connect("activated()", receiver)
+            self._shortcuts.append((shortcut, receiver))
+
+    def remove(self) -> None:
+        """Give the keys back."""
+        for shortcut, receiver in self._shortcuts:
+            shortcut.disconnect("activated()", receiver)
+            shortcut.setParent(None)
+            shortcut.deleteLater()
+        self._shortcuts.clear()
+
+    @staticmethod
+    def _receiver(action: Callable[[], None]) -> Callable[[], None]:
+        def pressed() -> None:
+            focus = slicer.app.focusWidget()
+            if focus is not None and focus.className().endswith("LineEdit"):
+                focus.clearFocus()  # Enter and Escape end the typing of a name, nothing more
+                return
+            action()
+
+        return pressed

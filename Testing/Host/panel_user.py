@@ -1,0 +1,132 @@
+"""Somebody at the mouse and the keys, for the stories: what they see is the main window, what they have are events."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import slicer
+from PySide6 import QtCore, QtWidgets
+from PySide6.QtTest import QTest
+
+PICTURES = "SAMUNETSLICER_HOST_PICTURES"  # a folder to keep the stories' pictures in
+_LEFT, _PLAIN = QtCore.Qt.LeftButton, QtCore.Qt.NoModifier
+_KEYS = {"Return": QtCore.Qt.Key_Return, "Esc": QtCore.Qt.Key_Escape}
+
+
+class PanelUser:
+    """app: the host's application; opened: the `OpenModule`."""
+
+    def __init__(self, app, opened, folder: Path) -> None:
+        self.app, self.opened = app, opened
+        self.panel, self.ui = opened.widget.panel, opened.widget.ui
+        self._folder = Path(os.environ.get(PICTURES) or folder)
+
+    # -- doing
+
+    def press(self, button) -> None:
+        """Click a button of the panel. It must be there to be clicked."""
+        button = getattr(self.ui, button)
+        assert button.enabled, f"{button.name} is greyed out"
+        QTest.mouseClick(button, _LEFT)
+        self.settle()
+
+    def key(self, key: str) -> None:
+        """Press a key with the mouse over the views."""
+        view = self.view("Red")
+        view.setFocus()
+        QTest.keyClick(view, _KEYS.get(key) or getattr(QtCore.Qt, f"Key_{key}"))
+        self.settle()
+
+    def click(self, view_name: str, point_ras) -> None:
+        """Click where a point shows in a slice view."""
+        view = self.view(view_name)
+        position = view.position_of(point_ras)
+        assert view.rect.contains(position), "the point is not in the view"
+        QTest.mouseMove(view, position)
+        QTest.mouseClick(view, _LEFT, _PLAIN, position)
+        self.settle()
+
+    def drag(self, view_name: str, start_ras, end_ras) -> None:
+        view = self.view(view_name)
+        start, end = view.position_of(start_ras), view.position_of(end_ras)
+        QTest.mouseMove(view, start)
+        QTest.mousePress(view, _LEFT, _PLAIN, start)
+        for fraction in (0.3, 0.6, 1.0):
+            QTest.mouseMove(view, start + (end - start) * fraction)
+            self.app.processEvents()
+        QTest.mouseRelease(view, _LEFT, _PLAIN, end)
+        self.settle()
+
+    def click_cell(self, plane: int) -> None:
+        """Click a plane's cell of the confidence strip."""
+        table = self.ui.confidenceStrip
+        rectangle = table.visualRect(table.model().index(0, plane))
+        QTest.mouseClick(table.viewport(), _LEFT, _PLAIN, rectangle.center())
+        self.settle()
+
+    def choose(self, combo_box: str, value: str) -> None:
+        box = getattr(self.ui, combo_box)
+        box.setCurrentIndex(box.findData(value))
+        self.settle()
+
+    def settle(self) -> None:
+        """Let everything happen that was set off, short timers included, however slow the machine."""
+        for _round in range(14):
+            self.app.processEvents()
+            time.sleep(0.02)
+        self.app.processEvents()
+
+    def wait_while_busy(self, seconds: float = 60) -> None:
+        """Until a propagation has ended."""
+        end = time.monotonic() + seconds
+        while self.panel.work.busy and time.monotonic() < end:
+            self.app.processEvents()
+        assert not self.panel.work.busy
+        self.settle()
+
+    # -- seeing
+
+    def view(self, name: str):
+        return self.app.views[name]
+
+    @property
+    def message(self) -> str:
+        return self.ui.messageLabel.text
+
+    @property
+    def session(self):
+        return self.panel.work.session
+
+    def voxels(self, segment: str | None = None) -> np.ndarray:
+        """What a segment of the result holds, by name; the active one by default. (K, J, I) bool."""
+        session = self.session
+        ids = {session.workspace.name_of(s): s for s in session.segments}
+        segment_id = session.segment_id if segment is None else ids[segment]
+        return slicer.util.arrayFromSegmentBinaryLabelmap(session.node, segment_id, session.volume_node) > 0
+
+    def proposed(self) -> np.ndarray:
+        """What is proposed for the active segment. (K, J, I) bool."""
+        session = self.session
+        node = session.workspace.proposals.node
+        volume = slicer.util.arrayFromVolume(session.volume_node)
+        found = np.zeros(volume.shape[:3], dtype=bool)
+        for proposal in node.GetSegmentation().GetSegmentIDs() if node is not None else ():
+            if proposal.startswith(session.segment_id):
+                found |= slicer.util.arrayFromSegmentBinaryLabelmap(node, proposal, session.volume_node) > 0
+        return found
+
+    def statuses(self) -> list[str]:
+        return [state.status.value for state in self.session.states()]
+
+    def picture(self, name: str) -> QtWidgets.QWidget:
+        """Save what the user sees."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for view in self.app.views.values():
+            view.draw()
+        self.app.processEvents()
+        picture = self.app.window.grab()
+        assert picture.save(str(self._folder / f"{name}.png"))
+        return picture

@@ -1,0 +1,211 @@
+"""Prompts by mouse and key, and the preview that answers them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("PySide6")
+
+
+@pytest.fixture
+def balls():
+    from phantoms import balls_kji
+
+    return balls_kji()
+
+
+def at(user, kji):
+    from phantoms import to_ras
+
+    return to_ras(user.volume, kji)
+
+
+def overlap(a, b) -> float:
+    return 2 * np.count_nonzero(a & b) / max(1, np.count_nonzero(a) + np.count_nonzero(b))
+
+
+def test_a_point_shows_the_mask_on_its_plane_and_enter_accepts_it(user, balls):
+    user.key("A")
+    assert user.ui.positiveButton.checked
+    user.click("Red", at(user, (8, 32, 20)))
+    user.picture("point_preview")
+    assert overlap(user.proposed()[8], balls[0][8]) > 0.9
+    assert not np.delete(user.proposed(), 8, axis=0).any()
+    assert not user.voxels().any(), "a preview is not the result"
+    user.key("Return")
+    user.picture("point_accepted")
+    assert overlap(user.voxels()[8], balls[0][8]) > 0.9
+    assert not user.proposed().any()
+    assert user.statuses()[8] == "accepted"
+
+
+def test_the_preview_is_drawn_in_the_view(user):
+    before = user.picture("empty").toImage()
+    user.key("A")
+    user.click("Red", at(user, (8, 32, 20)))
+    after = user.picture("preview_drawn").toImage()
+    view = user.view("Red")
+    # Beside the point, inside the ball.
+    spot = view.mapTo(user.app.window, view.position_of(at(user, (8, 36, 23))))
+    assert before.pixelColor(spot) != after.pixelColor(spot)
+
+
+def test_a_second_point_refines_the_preview_without_encoding_anew(user, balls):
+    user.panel.work.encode_ahead = lambda: False
+    user.key("A")
+    user.click("Red", at(user, (8, 32, 20)))
+    encoded = user.network.encoded
+    user.click("Red", at(user, (8, 34, 22)))
+    assert user.network.encoded == encoded, "the plane was encoded already"
+    user.click("Red", at(user, (8, 32, 46)))
+    user.picture("two_balls_one_segment")
+    assert overlap(user.proposed()[8], (balls[0] | balls[1])[8]) > 0.9
+
+
+def test_a_negative_point_takes_a_part_away(user, balls):
+    user.key("A")
+    user.click("Red", at(user, (8, 32, 20)))
+    user.click("Red", at(user, (8, 32, 46)))
+    user.press("negativeButton")
+    user.click("Red", at(user, (8, 30, 46)))
+    user.picture("negative_point")
+    assert overlap(user.proposed()[8], balls[0][8]) > 0.9
+    assert not (user.proposed() & balls[1]).any()
+
+
+def test_a_box_is_drawn_by_two_corners_and_a_second_one_takes_its_place(user, balls):
+    user.key("D")
+    user.click("Red", at(user, (8, 20, 8)))
+    user.click("Red", at(user, (8, 44, 32)))
+    assert not user.ui.boxButton.checked, "one box, then the tool is down"
+    user.picture("box")
+    assert overlap(user.proposed()[8], balls[0][8]) > 0.9
+    user.press("boxButton")
+    user.click("Red", at(user, (8, 20, 36)))
+    user.click("Red", at(user, (8, 44, 58)))
+    assert overlap(user.proposed()[8], balls[1][8]) > 0.9
+    assert len(user.session.workspace.prompts.read(user.session.segment_id).boxes) == 1
+
+
+def test_dragging_a_point_moves_the_preview(user, balls):
+    user.key("A")
+    user.click("Red", at(user, (8, 32, 20)))
+    user.key("Esc")
+    assert not user.ui.positiveButton.checked
+    user.drag("Red", at(user, (8, 32, 20)), at(user, (8, 32, 46)))
+    user.settle()
+    user.picture("dragged_point")
+    assert overlap(user.proposed()[8], balls[1][8]) > 0.9
+    user.key("Z")
+    assert overlap(user.proposed()[8], balls[0][8]) > 0.9
+
+
+def test_prompts_belong_to_the_plane_of_the_view_they_were_placed_in(user, balls):
+    green = user.view("Green")
+    green.node.JumpSliceByOffsetting(*at(user, (8, 32, 20)))
+    user.settle()
+    user.key("A")
+    user.click("Green", at(user, (8, 32, 20)))
+    user.picture("coronal_preview")
+    assert overlap(user.proposed()[:, 32], balls[0][:, 32]) > 0.85
+    assert user.session.stack_name() == "coronal"
+    user.click("Red", at(user, (8, 32, 46)))
+    assert user.session.stack_name() == "axial"
+    user.key("Return")
+    # The coronal prompt is none of the axial plane's.
+    assert overlap(user.voxels()[8], balls[1][8]) > 0.9
+
+
+def test_an_oblique_view_is_prompted_as_any_other(user, balls):
+    import vtk
+
+    view = user.view("Red")
+    turn = vtk.vtkTransform()
+    turn.DeepCopy(vtk.vtkTransform())
+    turn.SetMatrix(view.node.GetSliceToRAS())
+    turn.RotateX(25)
+    view.node.GetSliceToRAS().DeepCopy(turn.GetMatrix())
+    view.node.UpdateMatrices()
+    view.node.JumpSliceByCentering(*at(user, (8, 32, 20)))
+    user.settle()
+    user.key("A")
+    user.click("Red", at(user, (8, 32, 20)))
+    user.picture("oblique_preview")
+    assert user.session.stack_name() == "oblique"
+    found = user.proposed()
+    assert np.count_nonzero(found.any(axis=(1, 2))) > 3, "the plane crosses several slices"
+    assert overlap(found, balls[0] & found) == 1
+    user.key("Return")
+    assert np.array_equal(user.voxels(), found)
+
+
+def test_a_volume_under_a_rotated_transform_is_prompted_where_it_shows(user, balls):
+    import slicer
+    import vtk
+
+    transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "Turned")
+    matrix = vtk.vtkTransform()
+    matrix.RotateWXYZ(30, 0.2, 0.3, 1)
+    matrix.Translate(12, -7, 5)
+    transform.SetMatrixTransformToParent(matrix.GetMatrix())
+    user.volume.SetAndObserveTransformNodeID(transform.GetID())
+    view = user.view("Red")
+    view.show_volume(user.volume)
+    view.node.JumpSliceByCentering(*at(user, (8, 32, 20)))
+    user.settle()
+    user.key("A")
+    user.click("Red", at(user, (8, 32, 20)))
+    user.picture("rotated_transform")
+    user.key("Return")
+    assert overlap(user.voxels() & balls[0], user.voxels()) > 0.9
+    assert np.count_nonzero(user.voxels()) > 100
+
+
+def test_escape_drops_the_preview_and_its_prompts(user):
+    user.key("A")
+    user.click("Red", at(user, (8, 32, 20)))
+    user.key("Esc")
+    assert user.proposed().any(), "the first Escape only puts the tool down"
+    user.key("Esc")
+    assert not user.proposed().any()
+    assert not user.session.workspace.prompts.read(user.session.segment_id)
+    user.key("Z")
+    assert user.proposed().any()
+
+
+def test_keys_live_only_while_the_module_is_open(user):
+    user.opened.widget.exit()
+    user.key("A")
+    assert not user.ui.positiveButton.checked
+    user.opened.widget.enter()
+    user.key("A")
+    assert user.ui.positiveButton.checked
+
+
+def test_a_point_outside_the_volume_is_refused_in_words(user):
+    view = user.view("Red")
+    logic = view.logic
+    logic.SetSliceOffset(logic.GetSliceOffset())
+    user.view("Red").node.SetFieldOfView(400, 400, 1)
+    user.settle()
+    user.key("A")
+    user.click("Red", at(user, (8, 32, -30)))
+    user.picture("outside")
+    assert "outside" in user.message
+    assert not user.proposed().any()
+
+
+def test_neighbouring_planes_are_encoded_while_the_user_rests(user):
+    user.key("A")
+    user.click("Red", at(user, (8, 32, 20)))
+    for _ in range(8):
+        user.settle()
+    encoded = user.network.encoded
+    assert not user.panel.work.encode_ahead(), "there is nothing left to do"
+    user.view("Red").node.JumpSliceByOffsetting(*at(user, (9, 32, 20)))
+    crop = user.session.workspace.document.plane(user.session.place).proposed.crop_xyxy
+    image = user.session.workspace.pictures(user.session.stack).image(9)
+    keys = {(key, (c.x0, c.y0, c.x1, c.y1)) for key, c in user.panel.work._predictor.planes.cache._entries}
+    assert (image.key, crop) in keys
+    assert encoded > 2

@@ -1,0 +1,180 @@
+"""Propagation by timer: progress, cancelling, the strip, correcting the worst plane, accepting."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("PySide6")
+
+
+@pytest.fixture
+def balls():
+    from phantoms import balls_kji
+
+    return balls_kji()
+
+
+@pytest.fixture
+def at(user):
+    from phantoms import to_ras
+
+    return lambda kji: to_ras(user.volume, kji)
+
+
+@pytest.fixture
+def prompted(user, at):
+    """The first ball, previewed on its middle plane."""
+    user.key("A")
+    user.click("Red", at((8, 32, 20)))
+    user.key("Esc")
+    return user
+
+
+def test_a_propagation_fills_the_object_and_the_strip(prompted, balls):
+    user = prompted
+    user.press("propagateButton")
+    user.wait_while_busy()
+    user.picture("propagated")
+    found = user.proposed()
+    assert 2 * np.count_nonzero(found & balls[0]) / (found.sum() + balls[0].sum()) > 0.9
+    assert "proposed" in user.statuses()
+    assert not user.voxels().any(), "nothing is in the result before it is accepted"
+    user.press("acceptAllButton")
+    user.picture("propagated_accepted")
+    assert np.array_equal(user.voxels(), found)
+    assert "accepted" in user.statuses()
+    assert "proposed" not in user.statuses()
+
+
+def test_cancel_takes_at_once_and_keeps_what_is_finished(prompted):
+    user = prompted
+    seen = []
+
+    def cancel_after_two() -> None:
+        run = user.panel.work.run
+        if run is not None and run.last is not None and run.last.done == 2 and not run.cancelled:
+            user.press("cancelButton")
+            seen.append(run.last.done)
+
+    user.panel.work.listeners.append(cancel_after_two)
+    user.press("propagateButton")
+    user.wait_while_busy()
+    user.picture("cancelled")
+    assert seen == [2]
+    assert "Cancelled after 2 planes" in user.message
+    assert sum(status in ("proposed", "uncertain") for status in user.statuses()) == 3
+    user.key("Z")
+    assert sum(status in ("proposed", "uncertain") for status in user.statuses()) == 1, "the prompted one"
+
+
+def test_nothing_can_be_edited_while_it_runs(prompted):
+    user = prompted
+    states = []
+
+    def look() -> None:
+        if user.panel.work.busy:
+            ui = user.ui
+            states.append([b.enabled for b in (ui.acceptButton, ui.undoButton, ui.addSegmentButton, ui.positiveButton)])
+            assert ui.cancelButton.enabled
+
+    user.panel.work.listeners.append(look)
+    user.key("P")
+    user.wait_while_busy()
+    assert states
+    assert not np.any(states)
+
+
+def test_a_range_limits_it(prompted):
+    user = prompted
+    user.ui.rangeCheckBox.checked = True
+    user.ui.firstPlaneSpinBox.value = 7
+    user.ui.lastPlaneSpinBox.value = 9
+    user.press("propagateButton")
+    user.wait_while_busy()
+    user.picture("range")
+    assert [i for i, s in enumerate(user.statuses()) if s in ("proposed", "uncertain")] == [7, 8, 9]
+    user.ui.firstPlaneSpinBox.value = 9
+    user.press("acceptRangeButton")
+    assert [i for i, s in enumerate(user.statuses()) if s == "accepted"] == [9]
+    user.press("discardAllButton")
+    assert not user.proposed().any()
+
+
+def test_a_click_on_the_strip_shows_that_plane(prompted, at):
+    user = prompted
+    user.press("propagateButton")
+    user.wait_while_busy()
+    user.click_cell(10)
+    user.picture("strip_clicked")
+    assert user.view("Red").node.GetSliceOffset() == pytest.approx(at((10, 32, 20))[2], abs=0.01)
+    assert user.session.place.index == 10
+
+
+def test_the_worst_plane_is_corrected_and_propagated_anew(prompted, at):
+    user = prompted
+    user.press("propagateButton")
+    user.wait_while_busy()
+    worst = user.session.worst()
+    user.press("worstButton")
+    assert user.session.place.index == worst
+    user.press("positiveButton")
+    user.click("Red", at((worst, 32, 20)))
+    user.key("Return")
+    user.key("Esc")
+    accepted = user.voxels()[worst].copy()
+    assert accepted.any()
+    assert user.statuses()[worst] == "accepted"
+    user.press("againButton")
+    user.wait_while_busy()
+    user.press("acceptAllButton")
+    user.picture("corrected")
+    assert np.array_equal(user.voxels()[worst], accepted), "an accepted plane is never overwritten"
+
+
+def test_the_longest_silence_is_shorter_than_one_plane(prompted):
+    """The event loop is called between the layers of a network, not only between planes."""
+    import time
+
+    import torch
+
+    from SAMUNetSlicerLib.widgets.controllers.breathing import Breather
+
+    layers = torch.nn.Sequential(*[torch.nn.Conv2d(24, 24, 3, padding=1) for _ in range(40)])
+    picture = torch.zeros(1, 24, 192, 192)
+    with torch.inference_mode():
+        began = time.perf_counter()
+        layers(picture)
+        whole = time.perf_counter() - began
+        breaths = []
+        breather = Breather(lambda: breaths.append(time.perf_counter()))
+        with breather.around(layers):
+            layers(picture)
+    assert breaths
+    assert breather.longest_block_s < whole
+
+
+def test_leaving_the_module_ends_a_propagation(prompted):
+    user = prompted
+    user.press("propagateButton")
+    user.opened.widget.exit()
+    assert not user.panel.work.busy
+    user.opened.widget.enter()
+    assert user.session is not None
+
+
+def test_a_segment_deleted_in_the_middle_ends_it_in_words(prompted):
+    user = prompted
+
+    def delete() -> None:
+        run = user.panel.work.run
+        if run is not None and run.last is not None and run.last.done == 2:
+            segmentation = user.session.node.GetSegmentation()
+            if segmentation.GetNumberOfSegments():
+                segmentation.RemoveSegment(user.session.segment_id)
+
+    user.panel.work.listeners.append(delete)
+    user.press("propagateButton")
+    user.wait_while_busy()
+    user.picture("segment_gone")
+    assert user.session.segment_id == ""

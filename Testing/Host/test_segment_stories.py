@@ -1,0 +1,192 @@
+"""Segments beside each other: locks, overwriting, undo and redo, deletion."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("PySide6")
+
+
+@pytest.fixture
+def balls():
+    from phantoms import balls_kji
+
+    return balls_kji()
+
+
+@pytest.fixture
+def at(user):
+    from phantoms import to_ras
+
+    return lambda kji: to_ras(user.volume, kji)
+
+
+def accept_ball(user, point_ras) -> None:
+    if not user.ui.positiveButton.checked:
+        user.key("A")
+    user.click("Red", point_ras)
+    user.key("Return")
+
+
+def test_a_second_segment_leaves_the_first_as_it_is(user, balls, at):
+    accept_ball(user, at((8, 32, 20)))
+    first = user.voxels().copy()
+    user.press("addSegmentButton")
+    accept_ball(user, at((8, 32, 46)))
+    user.picture("two_segments")
+    assert np.array_equal(user.voxels("Segment 1"), first)
+    assert (user.voxels("Segment 2") & balls[1]).any()
+    assert not (user.voxels("Segment 2") & first).any()
+
+
+def test_a_finished_segment_is_never_written(user, at):
+    from PySide6.QtTest import QTest
+
+    accept_ball(user, at((8, 32, 20)))
+    before = user.voxels().copy()
+    user.key("Esc")
+    user.press("finishButton")
+    user.picture("finished")
+    assert user.ui.finishButton.checked
+    assert not user.ui.positiveButton.enabled
+    assert not user.ui.deleteSegmentButton.enabled
+    # Another segment over it, with everything to be overwritten.
+    user.press("addSegmentButton")
+    user.choose("overwriteSelector", "all")
+    accept_ball(user, at((8, 32, 20)))
+    user.picture("finished_neighbour")
+    assert np.array_equal(user.voxels("Segment 1"), before)
+    assert not (user.voxels("Segment 2") & before).any()
+    assert "finished" in user.message
+    assert QTest
+
+
+def test_overwriting_takes_voxels_from_other_segments_only_if_asked(user, at):
+    accept_ball(user, at((8, 32, 20)))
+    first = user.voxels().copy()
+    user.press("addSegmentButton")
+    accept_ball(user, at((8, 32, 20)))
+    assert np.array_equal(user.voxels("Segment 1"), first), "by default nothing is overwritten"
+    assert np.array_equal(user.voxels("Segment 2"), first)
+    user.key("Z")
+    user.choose("overwriteSelector", "all")
+    user.key("Return")
+    assert not user.voxels("Segment 1").any()
+    assert np.array_equal(user.voxels("Segment 2"), first)
+
+
+def test_accepting_can_subtract(user, at, balls):
+    accept_ball(user, at((8, 32, 20)))
+    user.choose("writeModeSelector", "subtract")
+    user.click("Red", at((8, 33, 21)))
+    user.key("Return")
+    assert not (user.voxels() & balls[0]).any()
+
+
+def test_ten_steps_back_and_forth(user, at):
+    steps = []
+
+    def remember() -> None:
+        steps.append((user.voxels("Segment 1").sum(), user.proposed().sum(), len(user.session.segments)))
+
+    user.key("A")
+    planes = (6, 7, 8, 9, 10)
+    for plane in planes:
+        user.view("Red").node.JumpSliceByOffsetting(*at((plane, 32, 20)))
+        user.settle()
+        user.click("Red", at((plane, 32, 20)))
+        remember()
+        user.key("Return")
+        remember()
+    user.picture("ten_steps")
+    for expected in reversed(steps[:-1]):
+        user.key("Z")
+        assert (user.voxels("Segment 1").sum(), user.proposed().sum(), len(user.session.segments)) == expected
+    user.press("undoButton")
+    assert user.proposed().sum() == 0
+    for expected in steps:
+        user.key("Y")
+        assert (user.voxels("Segment 1").sum(), user.proposed().sum(), len(user.session.segments)) == expected
+
+
+def test_a_deleted_segment_comes_back_with_its_prompts(user, at):
+    accept_ball(user, at((8, 32, 20)))
+    before = user.voxels().copy()
+    user.key("Esc")
+    user.press("deleteSegmentButton")
+    assert user.session.segments == ()
+    user.press("undoButton")
+    assert np.array_equal(user.voxels("Segment 1"), before)
+    user.panel.work.session.choose_segment(user.session.segments[0])
+    assert user.session.workspace.prompts.read(user.session.segment_id).points
+
+
+def test_names_and_visibility_are_edited_in_the_table(user, at):
+    from PySide6 import QtCore
+    from PySide6.QtTest import QTest
+
+    accept_ball(user, at((8, 32, 20)))
+    user.session.node.GetSegmentation().GetSegment(user.session.segment_id).SetName("Liver")
+    user.settle()
+    user.key("Esc")
+    user.view("Red").node.JumpSliceByOffsetting(*at((9, 32, 20)))
+    user.settle()
+    accept_ball(user, at((9, 32, 20)))
+    assert all("Liver" in node.GetName() for node in user.session.workspace.prompts.nodes())
+    viewport, spot = user.ui.segmentsTable.cell_centre(user.session.segment_id, "Visible")
+    spot.setX(12)
+    QTest.mouseClick(viewport, QtCore.Qt.LeftButton, QtCore.Qt.NoModifier, spot)
+    user.settle()
+    assert not user.session.node.GetDisplayNode().GetSegmentVisibility(user.session.segment_id)
+
+
+def test_a_segment_deleted_elsewhere_is_let_go(user, at):
+    user.key("A")
+    user.click("Red", at((8, 32, 20)))
+    user.session.node.GetSegmentation().RemoveSegment(user.session.segment_id)
+    user.settle()
+    assert user.session.segment_id == ""
+    assert not user.ui.acceptButton.enabled
+    accept_ball(user, at((8, 32, 20)))
+    assert user.voxels().any(), "the next prompt begins a new segment"
+
+
+def test_an_edit_made_elsewhere_survives_undo(user, at):
+    import slicer
+
+    accept_ball(user, at((8, 32, 20)))
+    session = user.session
+    edited = user.voxels().copy()
+    edited[2, 2:6, 2:6] = True
+    slicer.util.updateSegmentBinaryLabelmapFromArray(
+        edited.astype(np.uint8), session.node, session.segment_id, session.volume_node
+    )
+    user.key("Z")
+    assert user.voxels()[2, 2:6, 2:6].all()
+    assert not user.voxels()[8].any()
+
+
+def test_the_segment_editor_opens_on_the_same_segment(user, at, monkeypatch):
+    import types
+
+    import slicer
+
+    told = {}
+    editor = types.SimpleNamespace(
+        setSegmentationNode=lambda node: told.update(segmentation=node),
+        setSourceVolumeNode=lambda node: told.update(volume=node),
+        setCurrentSegmentID=lambda segment: told.update(segment=segment),
+    )
+    representation = types.SimpleNamespace(self=lambda: types.SimpleNamespace(editor=editor))
+    slicer.modules.segmenteditor = types.SimpleNamespace(widgetRepresentation=lambda: representation)
+    monkeypatch.setattr(slicer.util, "selectModule", lambda module: told.update(module=module))
+    accept_ball(user, at((8, 32, 20)))
+    user.press("segmentEditorButton")
+    session = user.session
+    assert told == {
+        "module": "SegmentEditor",
+        "segmentation": session.node,
+        "volume": session.volume_node,
+        "segment": session.segment_id,
+    }
