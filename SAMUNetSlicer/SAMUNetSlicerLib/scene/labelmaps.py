@@ -42,6 +42,12 @@ class SegmentChange:
     removed: np.ndarray
 
 
+def check_grid(segmentation_node, geometry: GridGeometry) -> None:
+    """Raise EditError where some segment does not lie on the voxels of this grid, or is not stored as a labelmap."""
+    for segment_id in segmentation_node.GetSegmentation().GetSegmentIDs():
+        _Layer.of(segmentation_node, segment_id, geometry)
+
+
 def read_block(segmentation_node, segment_id: str, geometry: GridGeometry, slices_kji: Slices) -> np.ndarray:
     """What a segment holds in a block of the volume's grid (its own coordinates): bool, a copy.
 

@@ -21,10 +21,11 @@ import vtk
 from ..errors import PromptError
 from ..volumes.markups import read_texts
 from ..volumes.prompts import BoxExtent, BoxPrompt, PointPrompt, SegmentPrompts, Sign
-from .names import FRAME, REFERENCE_PROMPTS, ROLE, ROLE_PROMPTS, SEGMENT, SIGN, STACK
+from .names import FRAME, REFERENCE_PROMPTS, ROLE_PROMPTS, SEGMENT, SIGN, STACK
 from .placed_prompts import PlacedBox, PlacedPoint, PromptSet
 from .placement import follow, numpy_matrix, to_world, vtk_matrix
 from .stacks import StackKey
+from .state_node import belong_to
 
 _PLANE = re.compile(r"(?:^|;)\s*plane=([^;]+)")
 _COLOURS = {Sign.POSITIVE: (0.2, 0.9, 0.3), Sign.NEGATIVE: (0.95, 0.25, 0.2)}
@@ -55,12 +56,13 @@ def read_prompt_nodes(nodes: Iterable, segment: str) -> SegmentPrompts:
     return SegmentPrompts(segment, tuple(points), tuple(boxes))
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class PromptStore:
     """The prompts of all segments of one segmentation, in nodes that its state node refers to."""
 
     scene: object
     volume_node: object
+    segmentation_node: object
     state_node: object
 
     def nodes(self, segment_id: str | None = None, frame: str | None = None) -> list:
@@ -158,7 +160,7 @@ class PromptStore:
 
     def _new_node(self, class_name: str, name: str, segment_id: str, frame: str):
         node = self.scene.AddNewNodeByClass(class_name, name)
-        node.SetAttribute(ROLE, ROLE_PROMPTS)
+        belong_to(node, self.segmentation_node, ROLE_PROMPTS)
         node.SetAttribute(SEGMENT, segment_id)
         if frame:
             node.SetAttribute(FRAME, frame)

@@ -19,12 +19,13 @@ from .names import FRAME, REFERENCE_PROPOSALS, ROLE_PROPOSALS, SEGMENT, STACK
 from .packed_voxels import Slices, bounding_slices
 from .placement import follow
 from .segmentation_nodes import add_segment, create_segmentation, find_segment, get_tag, segment_ids, set_tag
+from .state_node import belong_to
 
 _FILL_OPACITY = 0.25
 _OUTLINE_OPACITY = 1.0
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class ProposalStore:
     """The proposals for one segmentation; the node is made when the first one comes."""
 
@@ -69,6 +70,17 @@ class ProposalStore:
         write_changes(self.node, {proposal_id: change}, geometry)
         return change
 
+    def targets(self) -> list[PlaneKey]:
+        """Plane 0 of each stack (and frame) of each segment for which there is a proposal segment."""
+        if self.node is None:
+            return []
+        found = []
+        for proposal_id in segment_ids(self.node):
+            segment_id, stack = (get_tag(self.node, proposal_id, tag) for tag in (SEGMENT, STACK))
+            if segment_id and stack:
+                found.append(PlaneKey(get_tag(self.node, proposal_id, FRAME) or "", segment_id, stack, 0))
+        return found
+
     def remove_empty(self, geometry: GridGeometry, known: Iterable[PlaneKey]) -> None:
         """Drop proposal segments of which no plane is known any more."""
         if self.node is None:
@@ -102,6 +114,7 @@ class ProposalStore:
         """ID of the proposal segment of the key's stack, made if need be. Raises EditError for an unknown segment."""
         if self.node is None:
             node = create_segmentation(self.scene, self.volume_node, f"{NAME} proposals", ROLE_PROPOSALS)
+            belong_to(node, self.segmentation_node, ROLE_PROPOSALS)
             # A list of segmentations to choose from should not offer this one.
             node.SetHideFromEditors(True)
             node.GetDisplayNode().SetOpacity2DFill(_FILL_OPACITY)

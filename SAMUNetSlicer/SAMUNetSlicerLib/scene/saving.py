@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import tempfile
 import time
 import zipfile
-from pathlib import Path
+from html import unescape
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote
 
 from ..errors import OutputError
 
 _LEFT_OVER_AFTER_S = 3600
+# Attributes of storage nodes in a .mrml file.
+_STATED_FILE = re.compile(r'\b(?:fileName|fileListMember\d+)="([^"]+)"')
 
 
 def save_scene(scene, path: str | os.PathLike) -> None:
@@ -23,17 +28,17 @@ def save_scene(scene, path: str | os.PathLike) -> None:
     path = Path(path).absolute()
     if path.suffix.lower() != ".mrb":
         raise OutputError(f"A saved scene ends in .mrb, not {path.name}. Give it that ending.")
-    if not path.parent.is_dir():
-        raise OutputError(f"The folder of {path} does not exist. Create it or choose another place.")
-    _remove_left_overs(path)
     try:
+        if not path.parent.is_dir():
+            raise OutputError(f"The folder of {path} does not exist. Create it or choose another place.")
+        _remove_left_overs(path)
         folder = Path(tempfile.mkdtemp(prefix=_prefix(path), dir=path.parent))
     except OSError as error:
         raise _not_written(path, error) from error
     try:
         # The bundle takes its inner name from its file, so the name is right from the start.
         bundle = folder / path.name
-        if not scene.WriteToMRB(str(bundle)) or not _is_whole(bundle, scene):
+        if not scene.WriteToMRB(str(bundle)) or not _is_whole(bundle):
             raise _not_written(path)
         with bundle.open("rb+") as stream:
             # A full network disk may say so only now, and a rename must not overtake the data.
@@ -57,24 +62,18 @@ def _remove_left_overs(path: Path) -> None:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _is_whole(bundle: Path, scene) -> bool:
-    """Whether the file can be read back to its last byte and holds every node that is stored in a file of its own."""
+def _is_whole(bundle: Path) -> bool:
+    """Whether the file can be read back to its last byte and holds every file that its scene names."""
     try:
         with zipfile.ZipFile(bundle) as archive:
-            names = archive.namelist()
-            return archive.testzip() is None and len(names) > _stored_nodes(scene)
-    except (OSError, zipfile.BadZipFile):
+            if archive.testzip() is not None:
+                return False
+            names = {PurePosixPath(name).name for name in archive.namelist()}
+            scenes = [name for name in archive.namelist() if name.lower().endswith(".mrml")]
+            stated = _STATED_FILE.findall("".join(archive.read(name).decode() for name in scenes))
+            return bool(scenes) and all(PurePosixPath(unquote(unescape(file))).name in names for file in stated)
+    except (OSError, zipfile.BadZipFile, UnicodeDecodeError):
         return False
-
-
-def _stored_nodes(scene) -> int:
-    """How many nodes have a file of their own in a bundle."""
-    count = 0
-    for class_name in ("vtkMRMLVolumeNode", "vtkMRMLSegmentationNode", "vtkMRMLMarkupsNode"):
-        nodes = scene.GetNodesByClass(class_name)
-        nodes.UnRegister(None)
-        count += sum(bool(nodes.GetItemAsObject(n).GetSaveWithScene()) for n in range(nodes.GetNumberOfItems()))
-    return count
 
 
 def _not_written(path: Path, error: OSError | None = None) -> OutputError:

@@ -54,8 +54,10 @@ def create_segmentation(scene, volume_node, name: str, role: str):
     node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", scene.GenerateUniqueName(name))
     node.SetAttribute(ROLE, role)
     node.CreateDefaultDisplayNodes()
-    node.SetReferenceImageGeometryParameterFromVolumeNode(volume_node)
+    # In this order: the reference geometry, to which Slicer resamples when it saves, is stated in the segmentation's
+    # own coordinates.
     follow(node, volume_node)
+    node.SetReferenceImageGeometryParameterFromVolumeNode(volume_node)
     return node
 
 

@@ -7,7 +7,18 @@ from collections.abc import Iterator
 from ..errors import InputError
 from ..project import NAME
 from .document import Document
-from .names import DOCUMENT, REFERENCE_SEGMENTATION, REFERENCE_VOLUME, ROLE, ROLE_STATE, SET_ASIDE
+from .names import (
+    DOCUMENT,
+    REFERENCE_PROMPTS,
+    REFERENCE_PROPOSALS,
+    REFERENCE_SEGMENTATION,
+    REFERENCE_VOLUME,
+    ROLE,
+    ROLE_PROMPTS,
+    ROLE_PROPOSALS,
+    ROLE_STATE,
+    SET_ASIDE,
+)
 
 
 def state_nodes(scene) -> Iterator:
@@ -27,15 +38,31 @@ def find_state_node(scene, segmentation_node):
 
 
 def create_state_node(scene, volume_node, segmentation_node):
+    """A state node with an empty record, and with the prompts and proposals that name this segmentation already."""
     node = scene.AddNewNodeByClass("vtkMRMLScriptedModuleNode", f"{NAME} of {segmentation_node.GetName()}")
     # Not the module's own name: Slicer would take this for the module's parameter node.
     node.SetModuleName(f"{NAME}State")
-    node.SetAttribute(ROLE, ROLE_STATE)
+    belong_to(node, segmentation_node, ROLE_STATE)
     node.SetHideFromEditors(True)
     node.SetNodeReferenceID(REFERENCE_VOLUME, volume_node.GetID())
-    node.SetNodeReferenceID(REFERENCE_SEGMENTATION, segmentation_node.GetID())
     write_document(node, Document())
+    for class_name in ("vtkMRMLMarkupsNode", "vtkMRMLSegmentationNode"):
+        for number in range(scene.GetNumberOfNodesByClass(class_name)):
+            found = scene.GetNthNodeByClass(number, class_name)
+            role = found.GetAttribute(ROLE)
+            if found.GetNodeReference(REFERENCE_SEGMENTATION) is not segmentation_node:
+                continue
+            if role == ROLE_PROMPTS:
+                node.AddNodeReferenceID(REFERENCE_PROMPTS, found.GetID())
+            elif role == ROLE_PROPOSALS:
+                node.SetNodeReferenceID(REFERENCE_PROPOSALS, found.GetID())
     return node
+
+
+def belong_to(node, segmentation_node, role: str) -> None:
+    """Say of a node that it is ours, what it is, and to which segmentation it belongs."""
+    node.SetAttribute(ROLE, role)
+    node.SetNodeReferenceID(REFERENCE_SEGMENTATION, segmentation_node.GetID())
 
 
 def write_document(node, document: Document) -> None:
@@ -64,5 +91,5 @@ def read_document(node) -> tuple[Document, str]:
         write_document(node, document)
         return document, (
             f"{error} It was set aside in the scene. Segments, proposals and prompts are as they were saved; "
-            "only the marks of accepted planes and their confidences are not known."
+            "only which planes were accepted, and the confidences, are not known."
         )

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 from ..errors import EditError, InputError
 from ..volumes.planes import Plane
+from ..volumes.provenance import PlaneOrigin
+from ..volumes.sampling import voxels_of_plane
 from ..volumes.windows import Window, default_window
-from .document import PlaneKey, PlaneState, changed_planes
+from .document import PlaneEntry, PlaneKey, PlaneState, changed_planes
 from .history_parts import PlanesPart, PromptsPart, VoxelsPart
-from .labelmaps import SegmentChange, write_changes
+from .labelmaps import SegmentChange, check_grid, write_changes
 from .markups_nodes import PromptStore
 from .names import FRAME, REFERENCE_VOLUME, ROLE, ROLE_RESULT, SEGMENT
 from .placed_prompts import PromptSet
@@ -40,10 +42,10 @@ class Workspace:
         self.segmentation_node = segmentation_node
         self.notes: list[str] = []
         require_present(scene, volume_node, "volume")
-        require_present(scene, segmentation_node, "segmentation")
         self._reader = VolumeReader(volume_node)
-        # Read before anything is made, so that an unusable volume leaves the scene as it is.
-        reading = self._reader.read()
+        self._known_reading: PlacedVolume | None = None
+        # Before anything is made, so that what cannot be used leaves the scene as it is.
+        reading = self._usable_reading()
         self.state_node = find_state_node(scene, segmentation_node) or create_state_node(
             scene, volume_node, segmentation_node
         )
@@ -51,39 +53,61 @@ class Workspace:
         self.document, note = read_document(self.state_node)
         if note:
             self.notes.append(note)
-        self.prompts = PromptStore(scene, volume_node, self.state_node)
+        self.prompts = PromptStore(scene, volume_node, segmentation_node, self.state_node)
         self.proposals = ProposalStore(scene, volume_node, segmentation_node, self.state_node)
         self._history: History | None = None
         self._recorder: Recorder | None = None
-        self._known_reading: PlacedVolume | None = None
         self._stacks: dict[StackKey, Stack] = {}
         self._pictures: dict[tuple[StackKey, Window | None], VolumePlanes] = {}
         self._default_window: Window | None = None
         self._names: dict[str, str] = {}
         self.seen_prompts = self._read_all_prompts()
         self._take_note_of(reading)
-        self.check()
+        if not self.document.planes:
+            self._recover_proposals()
 
     def check(self) -> PlacedVolume:
         """The volume as it is now. Raises InputError or EditError where the work cannot go on; nothing is lost then."""
+        reading = self._usable_reading()
+        if not self.scene.IsNodePresent(self.state_node):
+            self._revive_record()
+        self._take_note_of(reading)
+        return reading
+
+    def _usable_reading(self) -> PlacedVolume:
         require_present(self.scene, self.volume_node, "volume")
         require_present(self.scene, self.segmentation_node, "segmentation")
-        require_present(self.scene, self.state_node, "record of the work on this segmentation")
         reading = self._reader.read()
         if self.segmentation_node.GetAttribute(ROLE) == ROLE_RESULT:
             follow(self.segmentation_node, self.volume_node)
         check_fits(self.segmentation_node, self.volume_node)
-        self._take_note_of(reading)
+        if reading is not self._known_reading:
+            check_grid(self.segmentation_node, reading.local)
         return reading
 
     def is_alive(self) -> bool:
-        """Whether volume, segmentation and record still stand in the scene."""
-        try:
-            for node in (self.volume_node, self.segmentation_node, self.state_node):
-                require_present(self.scene, node, "node")
-        except InputError:
-            return False
-        return True
+        """Whether volume and segmentation still stand in the scene."""
+        return all(self.scene.IsNodePresent(node) for node in (self.volume_node, self.segmentation_node))
+
+    def _revive_record(self) -> None:
+        """Someone has deleted the state node: make it again from memory."""
+        self.state_node = create_state_node(self.scene, self.volume_node, self.segmentation_node)
+        self.prompts.state_node = self.proposals.state_node = self.state_node
+        self.save()
+
+    def _recover_proposals(self) -> None:
+        """Proposals of which the record is lost can be accepted or discarded all the same: their voxels tell."""
+        local = self.check().local
+        for place in self.proposals.targets():
+            stack = self.stack(StackKey(place.stack))
+            whole = tuple(slice(0, n) for n in local.shape_kji)
+            mask = self.proposals.read(place, local, whole)
+            for plane in stack if mask.any() else ():
+                voxels = voxels_of_plane(plane, self.check().geometry)
+                if (mask[voxels.slices_kji] & voxels.inside).any():
+                    entry = PlaneEntry(0.0, PlaneOrigin.PROPAGATED)
+                    self.document.set_plane(place._replace(index=plane.index), PlaneState(proposed=entry))
+        self.save()
 
     def _take_note_of(self, reading: PlacedVolume) -> None:
         if reading is self._known_reading:
@@ -137,7 +161,11 @@ class Workspace:
         return self._stacks[key]
 
     def plane(self, key: PlaneKey) -> Plane:
-        return self.stack(StackKey(key.stack))[key.index]
+        """Raises EditError for a plane that the volume does not have (any more)."""
+        try:
+            return self.stack(StackKey(key.stack))[key.index]
+        except IndexError as error:
+            raise EditError(f"{error} Choose the volume that this work was done on.") from error
 
     def stack_keys(self) -> list[StackKey]:
         """The stacks in use."""

@@ -6,7 +6,7 @@ import numpy as np
 import slicer
 import vtk
 from scipy.spatial.transform import Rotation
-from vtk.util.numpy_support import numpy_to_vtk
+from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from fakes import BrightRegionNetwork
 from SAMUNetSlicerLib.inference.predictor import PlanePredictor
@@ -183,8 +183,6 @@ def exported_by_slicer(scene, segmentation, segment_id: str, volume) -> np.ndarr
     ids = vtk.vtkStringArray()
     ids.InsertNextValue(segment_id)
     slicer.vtkSlicerSegmentationsModuleLogic.ExportSegmentsToLabelmapNode(segmentation, ids, node, volume)
-    from vtk.util.numpy_support import vtk_to_numpy
-
     mask = vtk_to_numpy(node.GetImageData().GetPointData().GetScalars()).reshape(local_geometry(volume).shape_kji) > 0
     scene.RemoveNode(node)
     return mask

@@ -74,7 +74,7 @@ def store(mrml_scene):
     volume = scenery.volume_node(mrml_scene)
     volume.SetAndObserveTransformNodeID(scenery.linear_transform(mrml_scene, scenery.rigid(1)).GetID())
     segmentation = mrml_scene.AddNewNodeByClass("vtkMRMLSegmentationNode")
-    return PromptStore(mrml_scene, volume, create_state_node(mrml_scene, volume, segmentation))
+    return PromptStore(mrml_scene, volume, segmentation, create_state_node(mrml_scene, volume, segmentation))
 
 
 PROMPTS = PromptSet(

@@ -1,5 +1,6 @@
 """Segmentation nodes on a volume's grid, and their segments."""
 
+import numpy as np
 import pytest
 import scenery
 
@@ -7,8 +8,9 @@ from SAMUNetSlicerLib.errors import EditError, InputError
 from SAMUNetSlicerLib.scene import segmentation_nodes as nodes
 from SAMUNetSlicerLib.scene.editing_rules import Area, EditingRules, Overwrite
 from SAMUNetSlicerLib.scene.editor_rules import segment_editor_rules
+from SAMUNetSlicerLib.scene.labelmaps import SegmentChange, read_mask, write_changes
 from SAMUNetSlicerLib.scene.names import ROLE_RESULT
-from SAMUNetSlicerLib.scene.placement import follow
+from SAMUNetSlicerLib.scene.placement import follow, local_geometry
 
 
 @pytest.fixture
@@ -27,6 +29,18 @@ def test_a_new_segmentation_lies_where_the_volume_lies(volume, segmentation):
     assert segmentation.GetTransformNodeID() == volume.GetTransformNodeID()
     assert segmentation.GetNodeReference(segmentation.GetReferenceImageGeometryReferenceRole()) is volume
     nodes.check_fits(segmentation, volume)
+
+
+def test_voxels_saved_under_a_transform_come_back_unchanged(volume, segmentation, mrml_host, tmp_path):
+    """Slicer resamples to the reference geometry when it saves: that must be the volume's own grid."""
+    geometry = local_geometry(volume)
+    mask = scenery.ball()
+    segment_id = nodes.add_segment(segmentation, "Liver")
+    whole = tuple(slice(0, n) for n in geometry.shape_kji)
+    write_changes(segmentation, {segment_id: SegmentChange(whole, mask, np.zeros_like(mask))}, geometry)
+    mrml_host.save(segmentation, tmp_path / "moved.seg.nrrd")
+    loaded = mrml_host.load_segmentation(tmp_path / "moved.seg.nrrd")
+    assert np.array_equal(read_mask(loaded, segment_id, geometry), mask)
 
 
 def test_a_segmentation_elsewhere_is_refused_and_one_in_the_same_place_is_not(mrml_scene, volume, segmentation):
