@@ -5,10 +5,6 @@ from __future__ import annotations
 import sys
 import types
 
-import pytest
-
-pytest.importorskip("PySide6")
-
 
 def test_the_description_says_what_it_is_and_is_not(user):
     description = user.opened.description

@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-pytest.importorskip("PySide6")
-
 
 @pytest.fixture
 def balls():

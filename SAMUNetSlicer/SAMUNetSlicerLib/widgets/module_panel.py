@@ -192,7 +192,11 @@ class ModulePanel(VTKObservationMixin):
             self.segment.placing.put_down()
             self.propagate.stop()
             self.segment.view = None
-            self.work.attempt(self.work.open, volume, segmentation)
+            if volume is None or segmentation is None:
+                self.work.close()
+                self.work.notify()
+            else:
+                self.work.attempt(self.work.open, volume, segmentation)
 
     def _volume_chosen(self, volume) -> None:
         """The segmentation that was worked on with a volume comes with it."""
