@@ -5,76 +5,83 @@ from __future__ import annotations
 import argparse
 import csv
 import time
-import tomllib
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
 
-from ..checkpoints.tensors import read_tensors
 from ..errors import InputError
+from ..networks.base import PromptedNetwork
 from ..networks.sam_unet_tiny import SamUnetTiny
 from .bank import Bank
 from .curve import draw_curve
 from .development import fuse_tiny, measure
-from .losses import LossWeights
-from .prompts import Habits
-from .start import start_from_lite_medsam
+from .examples import BankExamples, Examples, PictureExamples
+from .production import read_sources
+from .settings import read_settings
+from .sources import Split, find_pairs, split_pairs
+from .start import start_network
 from .state import averaged
-from .training import Trainer, TrainingSettings, train
+from .training import Trainer, train
 
 
-def read_settings(config: Path) -> TrainingSettings:
-    """The [training] table of a TOML configuration. Raises InputError."""
-    try:
-        table = tomllib.loads(config.read_text())["training"]
-        values = {k: tuple(v) if isinstance(v, list) else v for k, v in table.items()}
-        habits = {k: tuple(v) if isinstance(v, list) else v for k, v in values.pop("habits", {}).items()}
-        return TrainingSettings(loss=LossWeights(**values.pop("loss", {})), habits=Habits(**habits), **values)
-    except (OSError, KeyError, TypeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{config} is not a training configuration: {error}.") from error
+@dataclass(frozen=True)
+class Files:
+    """start: the checkpoint to start from. folder: for checkpoints and logs.
 
-
-def run_training(
-    config: Path,
-    bank: Path,
-    start: Path,
-    folder: Path,
-    development_bank: Path | None = None,
-    measure_every: int = 250,
-    pause_file: Path | None = None,
-    threads: int = 1,
-    processes: int = 1,
-) -> None:
-    """Train sam_unet_tiny on a bank; resumes if `folder` holds a checkpoint.
-
-    start: LiteMedSAM's checkpoint (frozen encoder, prompt encoder, decoder transformer). Every `measure_every` steps
-    the averaged weights are measured on the development bank, into `folder`/development.csv. While `pause_file`
-    exists, training waits. processes: as many train together, when this is started by `torchrun`. Raises InputError
-    and ModelError.
+    bank: for sam_unet_tiny. data and sources (a configuration with [[sources]]): for SAM-UNet, instead of a bank.
+    development_bank: held-back looks. While pause_file exists, training waits.
     """
+
+    start: Path
+    folder: Path
+    bank: Path | None = None
+    development_bank: Path | None = None
+    data: Path | None = None
+    sources: Path | None = None
+    pause_file: Path | None = None
+
+
+def run_training(config: Path, files: Files, measure_every: int = 250, threads: int = 1, processes: int = 1) -> None:
+    """Train a network as the configuration says; resumes if the folder holds a checkpoint.
+
+    Every `measure_every` steps the averaged weights are measured on the development bank, into development.csv.
+    processes: as many train together, when this is started by `torchrun`. Raises InputError and ModelError.
+    """
+    settings = read_settings(config)
     torch.set_num_threads(threads)
     fabric = Fabric(accelerator="auto", devices=processes, strategy="ddp" if processes > 1 else "auto")
     fabric.launch()
-    settings = read_settings(config)
     torch.manual_seed(settings.seed)
-    network = SamUnetTiny()
-    start_from_lite_medsam(network, read_tensors(start))
-    looks = Bank(bank)
-    if len(looks) == 0:
-        raise InputError(f"The bank {bank} is empty. Fill it first.")
-    trainer = Trainer(network, looks, settings, fabric)
-    held = None if development_bank is None else Bank(development_bank)
+    network = start_network(settings.family, files.start)
+    trainer = Trainer(network, _examples(network, files), settings, fabric)
+    held = None if files.development_bank is None else Bank(files.development_bank)
 
     def after_step(now: Trainer) -> None:
         if held is not None and fabric.is_global_zero and (now.step % measure_every == 0 or now.step == settings.steps):
             with averaged(now.named, now.average):
                 figures = measure(now.network, fuse_tiny(now.network), held)
-            _log_figures(folder / "development.csv", now.step, figures)
+            _log_figures(files.folder / "development.csv", now.step, figures)
 
-    train(trainer, folder, pause_file, after_step)
-    if fabric.is_global_zero and (folder / "log.csv").exists():
-        draw_curve(folder)
+    train(trainer, files.folder, files.pause_file, after_step)
+    if fabric.is_global_zero and (files.folder / "log.csv").exists():
+        draw_curve(files.folder)
+
+
+def _examples(network: PromptedNetwork, files: Files) -> Examples:
+    if isinstance(network, SamUnetTiny):
+        if files.bank is None:
+            raise InputError("sam_unet_tiny is trained on a bank: fill one and name it.")
+        bank = Bank(files.bank)
+        if len(bank) == 0:
+            raise InputError(f"The bank {files.bank} is empty. Fill it first.")
+        return BankExamples(bank)
+    if files.data is None or files.sources is None or files.development_bank is not None:
+        raise InputError("SAM-UNet is trained on pictures: name the data and the sources, and no development bank.")
+    specs = read_sources(files.sources)
+    pairs = [p for spec in specs for p in split_pairs(spec, find_pairs(spec, files.data), Split.TRAIN)]
+    return PictureExamples(pairs, network)
 
 
 def _log_figures(path: Path, step: int, figures: dict[str, float]) -> None:
@@ -89,16 +96,20 @@ def _log_figures(path: Path, step: int, figures: dict[str, float]) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Command: train on a bank."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("config", type=Path)
-    parser.add_argument("--bank", type=Path, required=True)
-    parser.add_argument("--lite-medsam", dest="start", type=Path, required=True, help="LiteMedSAM's checkpoint")
+    parser.add_argument("config", type=Path, help="TOML or JSON, with a table `training`")
+    parser.add_argument("--from", dest="start", type=Path, required=True, help="LiteMedSAM's or SAM's checkpoint")
     parser.add_argument("--folder", type=Path, required=True, help="for checkpoints and logs")
+    parser.add_argument("--bank", type=Path, help="for sam_unet_tiny")
     parser.add_argument("--development-bank", type=Path)
-    parser.add_argument("--measure-every", type=int, default=250, help="steps")
+    parser.add_argument("--data", type=Path, help="root of the data, for SAM-UNet")
+    parser.add_argument("--sources", type=Path, help="configuration with [[sources]], for SAM-UNet")
     parser.add_argument("--pause-file", type=Path, help="training waits while this file exists")
+    parser.add_argument("--measure-every", type=int, default=250, help="steps")
     parser.add_argument("--threads", type=int, default=1, help="of each process")
     parser.add_argument("--processes", type=int, default=1, help="under torchrun: its --nproc-per-node")
-    run_training(**vars(parser.parse_args(arguments)))
+    options = vars(parser.parse_args(arguments))
+    files = Files(**{field.name: options.pop(field.name) for field in fields(Files)})
+    run_training(files=files, **options)
 
 
 if __name__ == "__main__":

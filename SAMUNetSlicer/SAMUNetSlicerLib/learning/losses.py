@@ -19,6 +19,7 @@ class LossWeights:
     focal: float = 0.0
     quality: float = 1.0
     focal_gamma: float = 2.0
+    pooled: bool = False  # Dice over all answers of a batch together, as published for SAM-UNet
 
 
 class PromptLoss:
@@ -26,13 +27,13 @@ class PromptLoss:
 
     def __init__(self, weights: LossWeights) -> None:
         self._weights = weights
-        self._dice = DiceLoss(sigmoid=True, reduction="none", smooth_nr=1.0, smooth_dr=1.0)
+        self._dice = DiceLoss(sigmoid=True, reduction="none", smooth_nr=1.0, smooth_dr=1.0, batch=weights.pooled)
         self._focal = FocalLoss(gamma=weights.focal_gamma, alpha=0.25, reduction="none")
 
     def __call__(self, decoded: Decoded, targets: Tensor) -> Tensor:
         """(B,) losses. targets: (B, 1, h, w) of the logits' size, the share of each pixel that the object covers."""
         logits = decoded.logits.float()
-        loss = self._weights.dice * self._dice(logits, targets).flatten(1).mean(dim=1)
+        loss = self._weights.dice * self._dice(logits, targets).reshape(-1).expand(len(logits))
         if self._weights.cross_entropy:
             entropy = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
             loss = loss + self._weights.cross_entropy * entropy.flatten(1).mean(dim=1)

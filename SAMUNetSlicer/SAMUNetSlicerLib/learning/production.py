@@ -55,7 +55,7 @@ def draw_look(mixture: Mixture, rng: np.random.Generator, augmentation: Augmenta
             picture = synthetic.make_picture(rng)
         else:
             pairs = mixture.pairs[rng.choice(len(shares), p=shares)]
-            picture = _read_or_skip(pairs[rng.integers(len(pairs))], rng)
+            picture = read_or_skip(pairs[rng.integers(len(pairs))], rng)
         if picture is None:
             continue
         picture = turned(picture, rng)
@@ -68,7 +68,7 @@ def draw_look(mixture: Mixture, rng: np.random.Generator, augmentation: Augmenta
             return look
 
 
-def _read_or_skip(pair: Pair, rng: np.random.Generator) -> Picture | None:
+def read_or_skip(pair: Pair, rng: np.random.Generator) -> Picture | None:
     """Large collections have broken files: they are named in the log, and training goes on without them."""
     try:
         return read_picture(pair, rng)
@@ -83,7 +83,7 @@ def development_looks(specs: list[SourceSpec], root: Path, per_source: int, zoom
         pairs = split_pairs(spec, find_pairs(spec, root), Split.DEVELOPMENT)
         rng = np.random.default_rng(0)
         for index in rng.permutation(len(pairs))[:per_source]:
-            picture = _read_or_skip(pairs[index], rng)
+            picture = read_or_skip(pairs[index], rng)
             look = None if picture is None else _centred_look(picture, zoom)
             if look is not None:
                 yield look

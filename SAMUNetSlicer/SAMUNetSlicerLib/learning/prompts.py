@@ -11,6 +11,7 @@ from enum import Enum
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from scipy import ndimage
 
 from ..networks.base import NetworkPrompts
@@ -38,6 +39,7 @@ class Habits:
     exact_boxes: float = 0.35
     jitter: float = 0.1  # of a box's side, for each edge
     negative_points: float = 0.25  # of first prompts with points
+    shift: float = 0.0  # pixels by which boxes are moved as a whole, at most, instead of being jittered
 
 
 @dataclass(frozen=True)
@@ -49,9 +51,10 @@ class Prompt:
     mask_logits: np.ndarray | None = None
 
 
-def coarse(mask: np.ndarray) -> np.ndarray:
-    """(256, 256) bool to the share of each (128, 128) pixel that it covers, float32."""
-    return mask.reshape(MASK_SIZE, _STEP, MASK_SIZE, _STEP).mean(axis=(1, 3), dtype=np.float32)
+def coarse(mask: np.ndarray, side: int = MASK_SIZE) -> np.ndarray:
+    """(256, 256) bool to the share of each (side, side) pixel that it covers, float32."""
+    step = SIZE // side
+    return mask.reshape(side, step, side, step).mean(axis=(1, 3), dtype=np.float32)
 
 
 def first_prompt(mask: np.ndarray, habits: Habits, rng: np.random.Generator) -> Prompt:
@@ -59,8 +62,7 @@ def first_prompt(mask: np.ndarray, habits: Habits, rng: np.random.Generator) -> 
     kind = list(FirstPrompt)[rng.choice(len(habits.shares), p=habits.shares)]
     prompt = Prompt()
     if kind in (FirstPrompt.BOX, FirstPrompt.BOX_AND_POINTS, FirstPrompt.MASK_AND_BOX):
-        box = bounding_box(mask)
-        prompt = replace(prompt, box=box if rng.random() < habits.exact_boxes else jittered(box, habits.jitter, rng))
+        prompt = replace(prompt, box=_first_box(mask, habits, rng))
     if kind in (FirstPrompt.POINTS, FirstPrompt.BOX_AND_POINTS):
         prompt = replace(prompt, points=_first_points(mask, habits, rng))
     if kind in (FirstPrompt.MASK, FirstPrompt.MASK_AND_BOX):
@@ -120,8 +122,13 @@ def neighbouring_mask(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.clip(distance * rng.uniform(0.7, 6), -limit, limit).astype(np.float32)
 
 
-def group(prompts: list[Prompt], planes: list[int]) -> Iterator[tuple[list[int], NetworkPrompts]]:
-    """Batches of prompts of the same kinds, with their positions in the list; planes: the image of each prompt."""
+def group(
+    prompts: list[Prompt], planes: list[int], mask_side: int = MASK_SIZE
+) -> Iterator[tuple[list[int], NetworkPrompts]]:
+    """Batches of prompts of the same kinds, with their positions in the list.
+
+    planes: the image of each prompt. mask_side: of the mask prompts that the network takes.
+    """
     kinds: dict[tuple[bool, bool, bool], list[int]] = {}
     for index, p in enumerate(prompts):
         kinds.setdefault((bool(p.points), p.box is not None, p.mask_logits is not None), []).append(index)
@@ -136,6 +143,8 @@ def group(prompts: list[Prompt], planes: list[int]) -> Iterator[tuple[list[int],
         masks = None
         if with_mask:
             masks = torch.from_numpy(np.stack([p.mask_logits for p in chosen]))[:, None]
+            if mask_side != MASK_SIZE:
+                masks = F.interpolate(masks, (mask_side, mask_side), mode="bilinear", antialias=True)
         yield (
             indices,
             NetworkPrompts(
@@ -146,6 +155,14 @@ def group(prompts: list[Prompt], planes: list[int]) -> Iterator[tuple[list[int],
                 plane_index=torch.tensor([planes[i] for i in indices]),
             ),
         )
+
+
+def _first_box(mask: np.ndarray, habits: Habits, rng: np.random.Generator) -> tuple[float, float, float, float]:
+    box = bounding_box(mask)
+    if habits.shift:
+        x, y = rng.uniform(-habits.shift, habits.shift, 2)
+        return tuple(float(v) for v in np.clip(np.add(box, (x, y, x, y)), 0, SIZE))
+    return box if rng.random() < habits.exact_boxes else jittered(box, habits.jitter, rng)
 
 
 def _first_points(mask: np.ndarray, habits: Habits, rng: np.random.Generator) -> tuple[tuple[float, float, int], ...]:

@@ -1,12 +1,18 @@
-"""Where training of sam_unet_tiny starts: LiteMedSAM's encoder, prompt encoder and mask decoder."""
+"""Where training starts: sam_unet_tiny from LiteMedSAM, SAM-UNet from SAM's ViT-B."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from torch import Tensor
 
+from ..checkpoints.tensors import read_tensors, to_float32
 from ..errors import ModelError
+from ..networks.base import PromptedNetwork
+from ..networks.registry import build
+from ..networks.sam_start import sam_unet_start
+from ..networks.sam_unet import SamUnet
 from ..networks.sam_unet_tiny import SamUnetTiny
 
 _RENAMED = {
@@ -20,6 +26,19 @@ _RENAMED = {
 }
 # Named here so that the optimizer can treat what was trained before more gently.
 PRETRAINED = tuple(_RENAMED.values())
+
+
+def start_network(family: str, checkpoint: Path) -> PromptedNetwork:
+    """A network ready to be trained. checkpoint: LiteMedSAM's, or SAM ViT-B's for SAM-UNet. Raises ModelError."""
+    network = build(family, device="cpu")
+    state = read_tensors(checkpoint)
+    if isinstance(network, SamUnetTiny):
+        start_from_lite_medsam(network, state)
+    elif isinstance(network, SamUnet):
+        network.load_state_dict({n: to_float32(t) for n, t in sam_unet_start(network, state).items()}, strict=False)
+    else:
+        raise ModelError(f"Networks of the family {family} cannot be trained here: only SAM-UNets can.")
+    return network
 
 
 def start_from_lite_medsam(network: SamUnetTiny, state: Mapping[str, Tensor]) -> None:

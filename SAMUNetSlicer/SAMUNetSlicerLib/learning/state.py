@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,13 +20,18 @@ _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
 @dataclass(frozen=True)
 class Named:
-    """Trained parameters with their names, in a fixed order."""
+    """Trained parameters with their names, in a fixed order, and the buffers that training may change."""
 
     parameters: dict[str, nn.Parameter]
+    buffers: dict[str, Tensor]
 
     @staticmethod
     def of(network: nn.Module) -> Named:
-        return Named({name: p for name, p in network.named_parameters() if p.requires_grad})
+        trained = {name: p for name, p in network.named_parameters() if p.requires_grad}
+        rooms = {name.partition(".")[0] for name in trained}
+        kept = network.state_dict().keys()
+        buffers = {n: b for n, b in network.named_buffers() if n in kept and n.partition(".")[0] in rooms}
+        return Named(trained, buffers)
 
 
 class Average:
@@ -57,17 +61,17 @@ def averaged(named: Named, average: Average) -> Iterator[None]:
 
 
 def save_state(
-    path: Path, named: Named, average: Average, optimizer: torch.optim.Optimizer, step: int, about: dict
+    path: Path, named: Named, average: Average, optimizer: torch.optim.Optimizer, step: int, family: str
 ) -> None:
-    """Write parameters, their average and the optimizer's moments."""
-    tensors: dict[str, Tensor] = {}
+    """Write parameters, their average, buffers and the optimizer's moments."""
+    tensors: dict[str, Tensor] = {f"buffer.{name}": buffer for name, buffer in named.buffers.items()}
     for name, parameter in named.parameters.items():
         tensors[f"model.{name}"] = parameter.detach()
         tensors[f"average.{name}"] = average.values[name]
         for moment, value in optimizer.state.get(parameter, {}).items():
             if moment in _MOMENTS:
                 tensors[f"{moment}.{name}"] = value
-    write_tensors(path, tensors, {"step": str(step), "about": json.dumps(about)})
+    write_tensors(path, tensors, {"step": str(step), "family": family})
 
 
 def load_state(path: Path, named: Named, average: Average, optimizer: torch.optim.Optimizer) -> int:
@@ -81,6 +85,8 @@ def load_state(path: Path, named: Named, average: Average, optimizer: torch.opti
                 moments = {m: file.get_tensor(f"{m}.{name}") for m in _MOMENTS if f"{m}.{name}" in names}
                 if moments:
                     optimizer.state[parameter] = moments
+            for name in named.buffers.keys() & {n.removeprefix("buffer.") for n in names}:
+                named.buffers[name].copy_(file.get_tensor(f"buffer.{name}"))
             return int(file.metadata()["step"])
     except (OSError, SafetensorError, RuntimeError, KeyError) as error:
         raise ModelError(f"{path.name} is not a checkpoint of this training. Delete it to start afresh.") from error

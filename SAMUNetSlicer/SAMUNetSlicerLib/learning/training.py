@@ -1,57 +1,35 @@
-"""The training loop of sam_unet_tiny on a bank of encodings.
+"""The training loop.
 
-One step: a few looks, several objects on each, prompts simulated, answers corrected for some rounds. All of an image's
-prompts share one pass of the image fusion; every round is differentiated by itself, so memory does not grow with them.
+One step: a few images, several objects on each, prompts simulated, answers corrected for some rounds. All of an image's
+prompts share one pass of what is trained of its encoding; every round is differentiated by itself, so memory does not
+grow with them.
 """
 
 from __future__ import annotations
 
 import csv
-import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import astuple, dataclass, field, fields
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from lightning_fabric import Fabric
+from torch import Tensor
 
-from ..networks.base import Embedding
-from ..networks.sam_unet_tiny import SamUnetTiny
-from .bank import Bank, Entry
+from ..networks.base import Decoded, Embedding, PromptedNetwork
 from .crops import object_mask
-from .losses import LossWeights, PromptLoss, intersection_over_union
-from .prompts import Habits, Prompt, coarse, correct, first_prompt, group
+from .examples import Examples
+from .losses import PromptLoss, intersection_over_union
+from .prompts import MASK_SIZE, Prompt, coarse, correct, first_prompt, group
+from .settings import Draw, Optimizer, Precision, TrainingSettings, rate_factor
 from .start import PRETRAINED
 from .state import Average, Named, load_state, save_state
 
 _PAUSE_SECONDS = 2.0
 _REFRESH_EVERY = 10  # steps between looks for new shards of a growing bank
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """steps: in all. warm_up: steps of rising rate; cool_down: share of the steps at the end with a falling rate.
-
-    rounds: shares of 1, 2, 3 .. rounds of prompts. decay: of the weights' moving average.
-    """
-
-    steps: int = 2000
-    images: int = 6
-    objects: int = 3
-    rounds: tuple[float, ...] = (0.25, 0.5, 0.25)
-    rate: float = 1e-3
-    pretrained_rate: float = 1e-4
-    weight_decay: float = 0.02
-    warm_up: int = 60
-    cool_down: float = 0.3
-    clip: float = 1.0
-    decay: float = 0.99
-    seed: int = 0
-    checkpoint_every: int = 50
-    loss: LossWeights = field(default_factory=LossWeights)
-    habits: Habits = field(default_factory=Habits)
 
 
 @dataclass(frozen=True)
@@ -66,18 +44,8 @@ class Report:
     seconds: float
 
 
-def rate_factor(step: int, settings: TrainingSettings) -> float:
-    """Warm up, stay, and come down along a half cosine."""
-    if step < settings.warm_up:
-        return (step + 1) / settings.warm_up
-    start = settings.steps * (1 - settings.cool_down)
-    if step < start:
-        return 1.0
-    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, (step - start) / max(1.0, settings.steps - start))))
-
-
-def build_optimizer(network: SamUnetTiny, settings: TrainingSettings) -> torch.optim.AdamW:
-    """AdamW; a gentler rate where LiteMedSAM's weights are the start; no decay of norms, biases and tokens."""
+def build_optimizer(network: PromptedNetwork, settings: TrainingSettings) -> torch.optim.Optimizer:
+    """Adam or AdamW; a gentler rate where LiteMedSAM's weights are the start; no decay of norms, biases and tokens."""
     groups: dict[tuple[float, float], list] = {}
     for name, parameter in network.named_parameters():
         if not parameter.requires_grad:
@@ -85,20 +53,24 @@ def build_optimizer(network: SamUnetTiny, settings: TrainingSettings) -> torch.o
         rate = settings.pretrained_rate if name.startswith(PRETRAINED) else settings.rate
         decay = 0.0 if parameter.ndim < 2 or "token" in name or "embed" in name else settings.weight_decay
         groups.setdefault((rate, decay), []).append(parameter)
-    return torch.optim.AdamW(
-        [{"params": p, "lr": rate, "weight_decay": decay, "peak": rate} for (rate, decay), p in groups.items()],
-        betas=(0.9, 0.98),
-    )
+    entries = [{"params": p, "lr": rate, "weight_decay": decay, "peak": rate} for (rate, decay), p in groups.items()]
+    if settings.optimizer is Optimizer.ADAM:
+        return torch.optim.Adam(entries)
+    return torch.optim.AdamW(entries, betas=(0.9, 0.98))
 
 
 class Trainer:
-    """Trains a network on a bank, step by step, alone or as one of several processes.
+    """Trains a network step by step, alone or as one of several processes.
 
-    Each process learns from looks of its own; gradients are averaged by hand once a step, since a step has several
+    Each process learns from examples of its own; gradients are averaged by hand once a step, since a step has several
     backward passes and not every prompt touches every parameter, which torch's DDP wrapper does not like.
     """
 
-    def __init__(self, network: SamUnetTiny, bank: Bank, settings: TrainingSettings, fabric: Fabric) -> None:
+    def __init__(
+        self, network: PromptedNetwork, examples: Examples, settings: TrainingSettings, fabric: Fabric
+    ) -> None:
+        if fabric.device.type == "cuda" and fabric.world_size > 1:
+            network = torch.nn.SyncBatchNorm.convert_sync_batchnorm(network)
         self.network = network.to(fabric.device).train()
         self.network.to(memory_format=torch.channels_last)
         self.settings = settings
@@ -108,7 +80,7 @@ class Trainer:
         self.optimizer = build_optimizer(network, settings)
         self.average = Average(self.named, settings.decay)
         self.step = 0
-        self.bank = bank
+        self.examples = examples
         self._loss = PromptLoss(settings.loss)
 
     def resume(self, path: Path) -> None:
@@ -116,7 +88,7 @@ class Trainer:
         self.step = load_state(path, self.named, self.average, self.optimizer)
 
     def save(self, path: Path) -> None:
-        save_state(path, self.named, self.average, self.optimizer, self.step, {"seed": self.settings.seed})
+        save_state(path, self.named, self.average, self.optimizer, self.step, self.settings.family)
 
     def run(self) -> Iterator[Report]:
         """The steps that are left, one report after each."""
@@ -129,7 +101,8 @@ class Trainer:
                 entry["lr"] = entry["peak"] * factor
             loss, dices = self._learn(rng)
             self._share_gradients()
-            torch.nn.utils.clip_grad_norm_(self.named.parameters.values(), self.settings.clip)
+            if self.settings.clip:
+                torch.nn.utils.clip_grad_norm_(self.named.parameters.values(), self.settings.clip)
             self.optimizer.step()
             self.optimizer.zero_grad(set_to_none=True)
             self.step += 1
@@ -139,16 +112,17 @@ class Trainer:
     def _learn(self, rng: np.random.Generator) -> tuple[float, list[float]]:
         """Accumulate the gradients of one step."""
         settings = self.settings
-        entries = [self.bank[int(i)] for i in rng.integers(len(self.bank), size=settings.images)]
-        masks, planes = draw_objects(entries, settings.objects, rng)
+        examples = self.examples.draw(settings.images, rng)
+        masks, planes = draw_objects(examples, settings.objects, settings.draw, rng)
         targets = np.stack([coarse(mask) for mask in masks])
         prompts = [first_prompt(mask, settings.habits, rng) for mask in masks]
         rounds = 1 + int(rng.choice(len(settings.rounds), p=settings.rounds))
-        fused = self._fuse(entries)
+        with self._autocast():
+            fused = self.examples.embed(self.network, examples, self.device)
         leaves = {name: t.detach().requires_grad_() for name, t in fused.features.items()}
         total, dices = 0.0, []
         for number in range(rounds):
-            logits, loss, dice = self._answer(Embedding(leaves), prompts, planes, targets, rounds)
+            logits, loss, dice = self._answer(Embedding(leaves), prompts, planes, masks, rounds)
             total += loss
             dices.append(dice)
             if number + 1 < rounds:
@@ -167,39 +141,48 @@ class Trainer:
         for parameter, gradient in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
             parameter.grad = gradient.view_as(parameter).contiguous()
 
-    def _fuse(self, entries: list[Entry]) -> Embedding:
-        images, stage2, embedding = (
-            torch.stack([getattr(e, name) for e in entries]).to(self.device, memory_format=torch.channels_last)
-            for name in ("image", "stage2", "embedding")
-        )
-        with torch.autocast(self.device.type, dtype=torch.bfloat16):
-            return self.network.image_fusion(images, stage2, embedding)
+    def _autocast(self) -> torch.autocast:
+        is_half = self.settings.precision is Precision.BFLOAT16
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=is_half)
 
     def _answer(
-        self, embedding: Embedding, prompts: list[Prompt], planes: list[int], targets: np.ndarray, rounds: int
+        self, embedding: Embedding, prompts: list[Prompt], planes: list[int], masks: list[np.ndarray], rounds: int
     ) -> tuple[np.ndarray, float, float]:
-        """Decode, differentiate; logits (B, 128, 128), mean loss share and mean Dice."""
-        logits = np.zeros(targets.shape, np.float32)
+        """Decode, differentiate; logits (B, 128, 128), the round's share of the loss, mean Dice."""
+        answers = np.zeros((len(prompts), MASK_SIZE, MASK_SIZE), np.float32)
         total, ious = 0.0, []
-        for indices, batch in group(prompts, planes):
-            truth = torch.from_numpy(targets[indices])[:, None].to(self.device)
-            with torch.autocast(self.device.type, dtype=torch.bfloat16):
+        side = self.settings.loss_side
+        for indices, batch in group(prompts, planes, self.network.spec.mask_prompt_size):
+            truth = np.stack([coarse(masks[i], side) for i in indices])
+            truth = torch.from_numpy(truth)[:, None].to(self.device)
+            with self._autocast():
                 decoded = self.network.decode(embedding, batch)
-            loss = self._loss(decoded, truth).sum() / (len(prompts) * rounds)
+            logits = _resized(decoded.logits[:, :1].float(), side)
+            loss = self._loss(Decoded(logits, decoded.quality), truth).sum() / (len(prompts) * rounds)
             loss.backward()
             total += float(loss.detach())
-            ious.append(intersection_over_union(decoded.logits, truth))
-            logits[indices] = decoded.logits.detach().float()[:, 0].cpu().numpy()
+            ious.append(intersection_over_union(logits, truth))
+            answers[indices] = _resized(logits.detach(), MASK_SIZE)[:, 0].cpu().numpy()
         overlap = torch.cat(ious)
-        return logits, total, float((2 * overlap / (1 + overlap)).mean())
+        return answers, total, float((2 * overlap / (1 + overlap)).mean())
 
 
-def draw_objects(entries: list[Entry], count: int, rng: np.random.Generator) -> tuple[list[np.ndarray], list[int]]:
-    """Masks (256, 256) bool of `count` random objects of each look, and the look of each."""
+def _resized(logits: Tensor, side: int) -> Tensor:
+    if logits.shape[-1] == side:
+        return logits
+    return F.interpolate(logits, (side, side), mode="bilinear", align_corners=False)
+
+
+def draw_objects(
+    examples: list, count: int, draw: Draw, rng: np.random.Generator
+) -> tuple[list[np.ndarray], list[int]]:
+    """Masks (256, 256) bool of `count` random objects of each example, and the number of its example for each."""
     masks, planes = [], []
-    for plane, entry in enumerate(entries):
-        choices = rng.permutation(len(entry.objects))
-        for index in np.resize(choices, count):
+    for plane, entry in enumerate(examples):
+        objects = len(entry.objects)
+        replaced = draw is Draw.REPLACED
+        choices = rng.integers(objects, size=count) if replaced else np.resize(rng.permutation(objects), count)
+        for index in choices:
             masks.append(object_mask(entry.parts, entry.objects[index]))
             planes.append(plane)
     return masks, planes
@@ -222,7 +205,7 @@ def train(trainer: Trainer, folder: Path, pause_file: Path | None, after_step: C
             if is_due or is_pausing:
                 trainer.save(checkpoint)
         if report.step % _REFRESH_EVERY == 0:
-            trainer.bank.refresh()
+            trainer.examples.refresh()
         after_step(trainer)
         while pause_file is not None and pause_file.exists():
             time.sleep(_PAUSE_SECONDS)

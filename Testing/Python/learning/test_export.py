@@ -7,9 +7,11 @@ from safetensors.torch import load_file, save_file
 from SAMUNetSlicerLib.checkpoints.loading import load_network
 from SAMUNetSlicerLib.errors import ModelError
 from SAMUNetSlicerLib.learning.bank import Bank
+from SAMUNetSlicerLib.learning.examples import BankExamples
 from SAMUNetSlicerLib.learning.export import export_weights
+from SAMUNetSlicerLib.learning.settings import TrainingSettings
 from SAMUNetSlicerLib.learning.start import start_from_lite_medsam
-from SAMUNetSlicerLib.learning.training import Trainer, TrainingSettings
+from SAMUNetSlicerLib.learning.training import Trainer
 from SAMUNetSlicerLib.networks.lite_medsam import LiteMedSam
 from SAMUNetSlicerLib.networks.sam_unet_tiny import SamUnetTiny
 
@@ -26,7 +28,7 @@ def test_exported_weights_load_as_the_averaged_network(start, tmp_path):
     network = SamUnetTiny()
     start_from_lite_medsam(network, load_file(start))
     settings = TrainingSettings(steps=1, images=1, objects=1, rounds=(1.0,))
-    trainer = Trainer(network, Bank(tmp_path / "bank"), settings, Fabric(accelerator="cpu", devices=1))
+    trainer = Trainer(network, BankExamples(Bank(tmp_path / "bank")), settings, Fabric(accelerator="cpu", devices=1))
     list(trainer.run())
     trainer.save(tmp_path / "checkpoint.safetensors")
     output = tmp_path / "tiny.safetensors"

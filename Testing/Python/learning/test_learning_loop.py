@@ -13,10 +13,11 @@ from safetensors.torch import load_file, save_file
 
 from SAMUNetSlicerLib.errors import ModelError
 from SAMUNetSlicerLib.learning.bank import Bank
-from SAMUNetSlicerLib.learning.command import read_settings
+from SAMUNetSlicerLib.learning.examples import BankExamples
+from SAMUNetSlicerLib.learning.settings import TrainingSettings, rate_factor, read_settings
 from SAMUNetSlicerLib.learning.start import start_from_lite_medsam
 from SAMUNetSlicerLib.learning.state import averaged
-from SAMUNetSlicerLib.learning.training import Trainer, TrainingSettings, rate_factor, train
+from SAMUNetSlicerLib.learning.training import Trainer, train
 from SAMUNetSlicerLib.networks.lite_medsam import LiteMedSam
 from SAMUNetSlicerLib.networks.sam_unet_tiny import SamUnetTiny
 
@@ -32,7 +33,7 @@ def bank(tmp_path):
 
 def build_trainer(bank, settings=SETTINGS):
     torch.manual_seed(0)
-    return Trainer(SamUnetTiny(), bank, settings, Fabric(accelerator="cpu", devices=1))
+    return Trainer(SamUnetTiny(), BankExamples(bank), settings, Fabric(accelerator="cpu", devices=1))
 
 
 def test_the_loss_falls_on_a_few_looks(bank):
@@ -128,7 +129,7 @@ def command(tmp_path, folder, processes=1):
         program = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m"]
     arguments = {
         "--bank": tmp_path / "bank",
-        "--lite-medsam": tmp_path / "start.safetensors",
+        "--from": tmp_path / "start.safetensors",
         "--folder": folder,
         "--processes": processes,
     }

@@ -1,0 +1,97 @@
+"""All choices of a training, as a configuration states them."""
+
+from __future__ import annotations
+
+import json
+import math
+import tomllib
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from ..errors import InputError
+from .losses import LossWeights
+from .prompts import Habits
+
+
+class Optimizer(StrEnum):
+    ADAMW = "adamw"
+    ADAM = "adam"
+
+
+class Precision(StrEnum):
+    """Of the forward pass; parameters and moments are float32."""
+
+    BFLOAT16 = "bfloat16"
+    FLOAT32 = "float32"
+
+
+class Draw(StrEnum):
+    """How the objects of one picture are chosen."""
+
+    DISTINCT = "distinct"  # again only where there are too few
+    REPLACED = "replaced"
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """family: of the network. steps: in all. images: a step and process. objects: of each image.
+
+    rounds: shares of 1, 2, 3 .. rounds of prompts. warm_up: steps of rising rate; cool_down: share of the steps at the
+    end in which it falls along a cosine; milestones: shares of the steps after which it is halved.
+    pretrained_rate: where LiteMedSAM's weights are the start. clip: of the gradient's norm, 0 for none.
+    decay: of the weights' moving average. loss_side: side of the grid on which answers are compared, in pixels.
+    """
+
+    family: str = "sam_unet_tiny"
+    steps: int = 2000
+    images: int = 6
+    objects: int = 3
+    draw: Draw = Draw.DISTINCT
+    rounds: tuple[float, ...] = (0.25, 0.5, 0.25)
+    optimizer: Optimizer = Optimizer.ADAMW
+    rate: float = 1e-3
+    pretrained_rate: float = 1e-4
+    weight_decay: float = 0.02
+    warm_up: int = 60
+    cool_down: float = 0.3
+    milestones: tuple[float, ...] = ()
+    clip: float = 1.0
+    decay: float = 0.99
+    precision: Precision = Precision.BFLOAT16
+    loss_side: int = 128
+    seed: int = 0
+    checkpoint_every: int = 50
+    loss: LossWeights = field(default_factory=LossWeights)
+    habits: Habits = field(default_factory=Habits)
+
+
+def rate_factor(step: int, settings: TrainingSettings) -> float:
+    """Warm up, stay or be halved at the milestones, and come down along a half cosine."""
+    if step < settings.warm_up:
+        return (step + 1) / settings.warm_up
+    factor = 0.5 ** sum(step >= share * settings.steps for share in settings.milestones)
+    start = settings.steps * (1 - settings.cool_down)
+    if step < start or settings.cool_down == 0:
+        return factor
+    return factor * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, (step - start) / (settings.steps - start)))))
+
+
+def read_settings(config: Path) -> TrainingSettings:
+    """The table `training` of a TOML or JSON configuration. Raises InputError."""
+    try:
+        text = config.read_text()
+        table = (json.loads(text) if config.suffix == ".json" else tomllib.loads(text))["training"]
+        values = _with_tuples(table)
+        for name, kind in (("draw", Draw), ("optimizer", Optimizer), ("precision", Precision)):
+            if name in values:
+                values[name] = kind(values[name])
+        loss = LossWeights(**_with_tuples(values.pop("loss", {})))
+        habits = Habits(**_with_tuples(values.pop("habits", {})))
+        return TrainingSettings(loss=loss, habits=habits, **values)
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{config} is not a training configuration: {error}.") from error
+
+
+def _with_tuples(table: dict) -> dict:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in table.items()}

@@ -1,0 +1,117 @@
+import numpy as np
+import pytest
+import torch
+from learning_examples import two_discs
+from lightning_fabric import Fabric
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from repository import LIBRARY
+from SAMUNetSlicerLib.errors import InputError, ModelError
+from SAMUNetSlicerLib.learning import training
+from SAMUNetSlicerLib.learning.command import Files, run_training
+from SAMUNetSlicerLib.learning.examples import PictureExamples
+from SAMUNetSlicerLib.learning.losses import LossWeights, PromptLoss
+from SAMUNetSlicerLib.learning.prompts import Habits, first_prompt
+from SAMUNetSlicerLib.learning.settings import Optimizer, Precision, TrainingSettings, rate_factor, read_settings
+from SAMUNetSlicerLib.learning.sources import SourceSpec, find_pairs
+from SAMUNetSlicerLib.learning.start import start_network
+from SAMUNetSlicerLib.networks.base import Decoded
+from SAMUNetSlicerLib.networks.registry import build
+
+CONFIG = LIBRARY / "learning" / "configs" / "sam_unet_published.toml"
+
+
+def pairs_of_two_discs(folder):
+    picture = two_discs()
+    Image.fromarray(picture.image[:80]).save(folder / "a_image.png")
+    Image.fromarray(picture.labels[:80]).save(folder / "a_labels.png")
+    return find_pairs(SourceSpec("discs", "."), folder)
+
+
+def test_the_recipe_is_the_published_one():
+    settings = read_settings(CONFIG)
+    assert (settings.optimizer, settings.rate, settings.precision) == (Optimizer.ADAM, 1e-4, Precision.FLOAT32)
+    assert (settings.loss.dice, settings.loss.focal, settings.loss.pooled) == (20, 1, True)
+    epoch = settings.steps // 12
+    rates = [rate_factor(int((number + 0.5) * epoch), settings) for number in range(12)]
+    assert rates == [1] * 5 + [0.5] * 5 + [0.25] * 2
+
+
+def test_json_states_the_same_as_toml(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text('{"training": {"steps": 5, "rounds": [1.0], "habits": {"shift": 5.0}}}')
+    settings = read_settings(path)
+    assert (settings.steps, settings.rounds, settings.habits.shift) == (5, (1.0,), 5.0)
+
+
+def test_a_wrong_key_of_a_recipe_is_named(tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text("[training]\nstep = 5\n")
+    with pytest.raises(InputError, match="step"):
+        read_settings(path)
+
+
+def test_boxes_are_moved_as_a_whole():
+    mask = np.zeros((256, 256), bool)
+    mask[60:100, 50:130] = True
+    habits = Habits(shares=(1, 0, 0, 0, 0), shift=5.0)
+    moved = np.subtract(first_prompt(mask, habits, np.random.default_rng(0)).box, (50, 60, 130, 100))
+    assert moved[0] == pytest.approx(moved[2])
+    assert moved[1] == pytest.approx(moved[3])
+    assert 0 < np.abs(moved).max() <= 5
+
+
+def test_pooled_dice_is_one_number_for_the_batch():
+    loss = PromptLoss(LossWeights(cross_entropy=0, pooled=True))
+    targets = torch.zeros(2, 1, 16, 16)
+    targets[0, :, :12] = 1
+    targets[1, :, :1] = 1
+    logits = torch.where(targets > 0, 20.0, -20.0)
+    logits[1] *= -1
+    first, second = loss(Decoded(logits, None), targets).tolist()
+    assert first == second > 0.1
+
+
+def test_pictures_come_whole_with_their_objects_in_place(tmp_path):
+    network = build("sam_unet_res34")
+    (example,) = PictureExamples(pairs_of_two_discs(tmp_path), network).draw(1, np.random.default_rng(0))
+    assert example.image.shape == (3, 256, 256)
+    assert len(example.objects) == 2
+    bright = example.image[0].numpy() > 0.5
+    assert np.mean(bright != (example.parts > 0)) < 0.02
+    assert not example.parts[205:].any()  # 80 of 100 rows
+
+
+def test_other_families_are_not_trained(tmp_path):
+    save_file({"a": torch.zeros(1)}, tmp_path / "any.safetensors")
+    with pytest.raises(ModelError, match="lite_medsam"):
+        start_network("lite_medsam", tmp_path / "any.safetensors")
+
+
+@pytest.mark.parametrize("family", ["sam_unet_tiny", "sam_unet_res34"])
+def test_missing_data_is_explained(tmp_path, monkeypatch, family):
+    monkeypatch.setattr("SAMUNetSlicerLib.learning.command.start_network", lambda family, start: build(family))
+    (tmp_path / "config.toml").write_text(f'[training]\nfamily = "{family}"\n')
+    with pytest.raises(InputError, match="trained on"):
+        run_training(tmp_path / "config.toml", Files(tmp_path / "start", tmp_path / "run"))
+
+
+@pytest.mark.slow
+def test_sam_unet_learns_all_but_its_vit(tmp_path):
+    torch.manual_seed(0)
+    network = build("sam_unet_res34", device="cpu")
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    settings = TrainingSettings(
+        family="sam_unet_res34", steps=1, images=1, objects=2, rounds=(1.0,), precision=Precision.FLOAT32,
+        loss_side=256, warm_up=0, cool_down=0.0, decay=0.0, habits=Habits(shares=(1, 0, 0, 0, 0)),
+    )  # fmt: skip
+    examples = PictureExamples(pairs_of_two_discs(tmp_path), network)
+    trainer = training.Trainer(network, examples, settings, Fabric(accelerator="cpu", devices=1))
+    training.train(trainer, tmp_path, None, lambda now: None)
+    moved = {
+        name.split(".")[0] for name, tensor in network.state_dict().items() if not torch.equal(tensor, before[name])
+    }
+    assert moved == {"resnet", "adapters_in", "adapters_bridge", "embedding_encoder", "mask_decoder", "prompt_encoder"}
+    stored = load_file(tmp_path / "checkpoint.safetensors")
+    assert torch.equal(stored["buffer.resnet.stage0.1.running_mean"], network.resnet.stage0[1].running_mean)
