@@ -1,45 +1,158 @@
-"""`samunet models`: which models there are."""
+"""`samunet models`: which models there are, and getting, installing, converting and deleting them."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
 
 from ..checkpoints.catalogue import CatalogueEntry, read_catalogue
+from ..checkpoints.download import Progress
 from ..checkpoints.installed import find_installed
-from ..errors import ExitCode
+from ..checkpoints.starting import adapt_model
+from ..checkpoints.store import (
+    ListedModel,
+    convert_model,
+    delete_all_models,
+    delete_model,
+    download_model,
+    install_model,
+    list_models,
+)
+from ..checkpoints.writing import Precision
+from ..errors import ExitCode, ModelError, UserError
 
-HELP = "List the models that the program knows, with licence and state."
+HELP = "List models with licence and state; download, install, convert or delete them."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--json", action="store_true", help="print the list as JSON")
+    parser.set_defaults(work=_list)
+    works = parser.add_subparsers(metavar="WORK")
+
+    get = works.add_parser("download", help="download a model of the list, after showing its licence")
+    get.add_argument("name")
+    get.add_argument("--yes", action="store_true", help="do not ask")
+    get.set_defaults(work=_download)
+
+    install = works.add_parser("install", help="copy a checkpoint file into the program's models")
+    install.add_argument("file", type=Path)
+    install.add_argument("--name", help="to call it by")
+    add_family_arguments(install)
+    install.set_defaults(work=_install)
+
+    delete = works.add_parser("delete", help="delete an installed model")
+    delete.add_argument("name", help="a model's name, or 'all'")
+    delete.set_defaults(work=_delete)
+
+    convert = works.add_parser("convert", help="write a checkpoint as a safetensors file")
+    convert.add_argument("model", help="model name or checkpoint file")
+    convert.add_argument("-o", "--output", type=Path, required=True)
+    convert.add_argument("--family", help="network family of a checkpoint whose layout two families share")
+    convert.add_argument("--half", action="store_true", help="in half precision")
+    convert.set_defaults(work=_convert)
+
+    adapt = works.add_parser("adapt", help="make a SAM-UNet start checkpoint from SAM's ViT-B, for training")
+    adapt.add_argument("--vit", required=True, help="sam_vit_b, or its file")
+    adapt.add_argument("--resnet", type=Path, help="torchvision's ResNet checkpoint for the conv branch")
+    adapt.add_argument("--family", choices=["sam_unet_res34", "sam_unet_res50"], default="sam_unet_res34")
+    adapt.add_argument("-o", "--output", type=Path, required=True)
+    adapt.set_defaults(work=_adapt)
+
+
+def add_family_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options that say how a checkpoint file is to be understood."""
+    parser.add_argument("--family", help="network family of a checkpoint whose layout two families share")
+    parser.add_argument("--base", help="SAM's checkpoint (name or file) for files that hold only what was added to it")
+    parser.add_argument("--input-size", type=int, metavar="PX", help="side that such a file was trained at")
 
 
 def run(arguments: argparse.Namespace) -> ExitCode:
-    rows = [_describe(entry) for entry in read_catalogue().models]
+    return arguments.work(arguments)
+
+
+def _list(arguments: argparse.Namespace) -> ExitCode:
+    rows = [_describe(model) for model in list_models()]
     if arguments.json:
         print(json.dumps(rows, indent=2))
         return ExitCode.OK
     for row in rows:
         size = f", {row['megabytes']} MB" if row["megabytes"] else ""
-        prompts = ", ".join(row["prompts"]) or "classes, without prompts"
         print(f"{row['name']}  ({row['state']}{size}, {row['licence']})")
-        print(f"  {row['title']}; trained for {prompts}; input {row['input_size']} px")
-        print(f"  {row['source']}")
+        if row["title"]:
+            prompts = ", ".join(row["prompts"]) or "classes, without prompts"
+            print(f"  {row['title']}; trained for {prompts}; input {row['input_size']} px")
+            print(f"  {row['source']}")
     return ExitCode.OK
 
 
-def _describe(entry: CatalogueEntry) -> dict:
-    here = "shipped" if entry.file.shipped else "installed"
+def _describe(model: ListedModel) -> dict:
+    entry = model.entry
     return {
-        "name": entry.name,
-        "title": entry.title,
-        "family": entry.family,
-        "state": here if find_installed(entry) else "not installed",
-        "megabytes": round(entry.file.size / 1e6) if entry.file.size else None,
-        "licence": entry.licence,
-        "prompts": list(entry.trained_prompts),
-        "input_size": entry.input_size,
-        "source": entry.source,
+        "name": model.name,
+        "title": entry.title if entry else "",
+        "family": model.family,
+        "state": model.state.value,
+        "megabytes": round(entry.file.size / 1e6) if entry and entry.file.size else None,
+        "licence": model.licence,
+        "prompts": list(entry.trained_prompts) if entry else [],
+        "input_size": entry.input_size if entry else None,
+        "source": entry.source if entry else "",
     }
+
+
+def _download(arguments: argparse.Namespace) -> ExitCode:
+    entry = read_catalogue().get(arguments.name)
+    if entry is not None and find_installed(entry) is None and not arguments.yes and not _agreed(entry):
+        print("Nothing was downloaded.")
+        return ExitCode.CANCELLED
+    _follow(download_model(arguments.name))
+    print(f"Installed {arguments.name}")
+    return ExitCode.OK
+
+
+def _agreed(entry: CatalogueEntry) -> bool:
+    if not sys.stdin.isatty():
+        raise UserError("Nothing is downloaded without a yes. Add --yes after reading the licence.")
+    size = f"{entry.file.size / 1e6:,.0f} MB" if entry.file.size else "a file of unknown size"
+    print(f"{entry.title}: {size} from {entry.file.url}\nLicence: {entry.licence}\nSource: {entry.source}")
+    return input("Download it? [y/N] ").strip().lower() in ("y", "yes")
+
+
+def _follow(steps) -> None:
+    with tqdm(unit="B", unit_scale=True, file=sys.stderr, disable=None, dynamic_ncols=True) as bar:
+        step: Progress
+        for step in steps:
+            bar.total = step.total_bytes
+            bar.set_postfix_str(step.phase.value)
+            bar.update(step.done_bytes - bar.n)
+
+
+def _install(arguments: argparse.Namespace) -> ExitCode:
+    model = install_model(
+        arguments.file, arguments.name, arguments.family, base=arguments.base, input_size=arguments.input_size
+    )
+    print(f"Installed {model.name} ({model.family}, licence: {model.licence})")
+    return ExitCode.OK
+
+
+def _delete(arguments: argparse.Namespace) -> ExitCode:
+    paths = delete_all_models() if arguments.name == "all" else [delete_model(arguments.name)]
+    print(f"Deleted {len(paths)} file{'' if len(paths) == 1 else 's'}")
+    return ExitCode.OK
+
+
+def _convert(arguments: argparse.Namespace) -> ExitCode:
+    if arguments.output.suffix != ".safetensors":
+        raise ModelError("The output must end in .safetensors.")
+    precision = Precision.HALF if arguments.half else Precision.AS_IS
+    print(f"Saved {convert_model(arguments.model, arguments.output, arguments.family, precision)}")
+    return ExitCode.OK
+
+
+def _adapt(arguments: argparse.Namespace) -> ExitCode:
+    print(f"Saved {adapt_model(arguments.vit, arguments.output, arguments.family, arguments.resnet)}")
+    return ExitCode.OK

@@ -5,19 +5,23 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from ..atomic_file import check_destination
 from ..checkpoints.loading import LoadedModel, load_network
 from ..errors import ExitCode, UserError
+from ..inference.classes import check_answers_prompts
 from ..inference.devices import choose_device, describe_device
 from ..inference.engines import EngineChoice, build_encode, kept_conversions_folder
 from ..inference.predictor import PlanePredictor
 from ..inference.zoom import ZoomMode, ZoomPolicy
+from ..volumes.class_job import ClassJob
 from ..volumes.geometry import GridGeometry
-from ..volumes.job import SegmentationJob
+from ..volumes.job import PlaneDone, SegmentationJob
 from ..volumes.markups import collect_prompts
 from ..volumes.plane_source import VolumePlanes
 from ..volumes.planes import ObliqueStack, Orientation, PlaneStack, acquisition_orientation
@@ -28,6 +32,7 @@ from ..volumes.results import orientation_name, result_provenance, result_segmen
 from ..volumes.segmentation_file import write_segmentation
 from ..volumes.windows import default_window, parse_window
 from .defaults import DEFAULT_MODEL
+from .models import add_family_arguments
 from .progress import shown
 
 HELP = "Segment a volume from points and boxes placed in Slicer (.mrk.json)."
@@ -53,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--propagate", choices=[d.value for d in Direction], default=Direction.BOTH.value)
     parser.add_argument("--range", type=_plane_range, metavar="FIRST:LAST", help="planes to stay within (from 0)")
     parser.add_argument("--model", default=DEFAULT_MODEL, help=f"model name or checkpoint file ({DEFAULT_MODEL})")
-    parser.add_argument("--family", help="network family of a checkpoint whose layout two families share")
+    add_family_arguments(parser)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
     parser.add_argument(
         "--engine", choices=[e.value for e in EngineChoice], default=EngineChoice.AUTO.value, help="what encodes planes"
@@ -71,18 +76,24 @@ def run(arguments: argparse.Namespace) -> ExitCode:
     for path in filter(None, (arguments.output, arguments.picture)):
         check_destination(path)  # before the work, not after it
     extent = BoxExtent.ALL_PLANES if arguments.box_planes == "all" else BoxExtent.CENTRE_PLANE
-    prompts = collect_prompts(arguments.points, arguments.box, arguments.segment, extent)
+    prompts = []
+    if arguments.points or arguments.box:
+        prompts = collect_prompts(arguments.points, arguments.box, arguments.segment, extent)
     volume = read_volume(arguments.volume, series_id=arguments.series)
     window = parse_window(arguments.window) or default_window(volume)
     planes = VolumePlanes(volume, _stack(arguments, volume.geometry), window)
     device = choose_device(arguments.device)
-    model = load_network(arguments.model, family=arguments.family, device=device)
-    kept_as = kept_conversions_folder() / model.sha256
-    encode = build_encode(model.network, device, EngineChoice(arguments.engine), kept_as)
-    predictor = PlanePredictor(model.network, device, ZoomPolicy(ZoomMode(arguments.zoom)), encode_planes=encode)
+    model = load_network(arguments.model, arguments.family, device, arguments.base, arguments.input_size)
     print(f"{model.name} on {describe_device(device)}, {orientation_name(planes.stack)} planes", file=sys.stderr)
-    job = SegmentationJob(planes, predictor, Direction(arguments.propagate), arguments.range)
-    finished = _run_until_done_or_stopped(job, prompts)
+    if model.network.spec.classes and not prompts:
+        job = ClassJob(planes, model.network, device)
+        steps = job.run()
+    else:
+        check_answers_prompts(model.network.spec)
+        predictor = _predictor(arguments, model, device)
+        job = SegmentationJob(planes, predictor, Direction(arguments.propagate), arguments.range)
+        steps = job.run(prompts)
+    finished = _run_until_done_or_stopped(steps)
     write_segmentation(
         arguments.output,
         volume.geometry,
@@ -109,10 +120,16 @@ def _stack(arguments: argparse.Namespace, geometry: GridGeometry) -> PlaneStack 
     return PlaneStack(geometry, Orientation(arguments.orientation))
 
 
-def _run_until_done_or_stopped(job: SegmentationJob, prompts) -> bool:
+def _predictor(arguments: argparse.Namespace, model: LoadedModel, device: torch.device) -> PlanePredictor:
+    kept_as = kept_conversions_folder() / model.identity
+    encode = build_encode(model.network, device, EngineChoice(arguments.engine), kept_as)
+    return PlanePredictor(model.network, device, ZoomPolicy(ZoomMode(arguments.zoom)), encode_planes=encode)
+
+
+def _run_until_done_or_stopped(steps: Iterator[PlaneDone]) -> bool:
     """Ctrl-C ends the work, not the result: what is finished is kept in the job. True if all was finished."""
     try:
-        for _ in shown(job.run(prompts)):
+        for _ in shown(steps):
             pass
     except KeyboardInterrupt:
         print("Stopped; what is finished will be saved.", file=sys.stderr)
@@ -120,7 +137,7 @@ def _run_until_done_or_stopped(job: SegmentationJob, prompts) -> bool:
     return True
 
 
-def _report(arguments: argparse.Namespace, job: SegmentationJob, model: LoadedModel, finished: bool) -> None:
+def _report(arguments: argparse.Namespace, job: SegmentationJob | ClassJob, model: LoadedModel, finished: bool) -> None:
     voxel_ml = float(job.planes.volume.geometry.spacing_ijk.prod()) / 1000
     summary = {
         "output": str(arguments.output),

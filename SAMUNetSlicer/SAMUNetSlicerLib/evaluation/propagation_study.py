@@ -119,7 +119,7 @@ def run_study(arguments: argparse.Namespace) -> str:
     device = choose_device(arguments.device)
     model = load_network(arguments.model, device=device)
     engine = EngineChoice(arguments.engine)
-    encode = build_encode(model.network, device, engine, kept_conversions_folder() / model.sha256)
+    encode = build_encode(model.network, device, engine, kept_conversions_folder() / model.identity)
     predictor = PlanePredictor(model.network, device, encode_planes=encode)
     results: dict[NeighbourRule, list[Walked]] = {rule: [] for rule in NeighbourRule}
     for source in read_case_set(arguments.set, arguments.data).sources:

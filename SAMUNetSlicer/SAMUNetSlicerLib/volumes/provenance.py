@@ -40,6 +40,7 @@ class PlaneOrigin(Enum):
 
     PROMPTED = "prompted"
     PROPAGATED = "propagated"
+    AUTOMATIC = "automatic"
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from .class_job import ClassJob
 from .job import SegmentationJob, SegmentResult
 from .planes import ObliqueStack, PlaneStack
 from .provenance import Provenance
@@ -17,7 +18,7 @@ def result_segments(results: Mapping[str, SegmentResult]) -> list[Segment]:
     return named_segments({name: result.mask_kji for name, result in results.items()})
 
 
-def result_provenance(job: SegmentationJob, model_family: str, model_sha256: str) -> dict[str, Provenance]:
+def result_provenance(job: SegmentationJob | ClassJob, model_family: str, model_sha256: str) -> dict[str, Provenance]:
     """By segment name: model, window, orientation, prompts, planes and their confidences."""
     window, orientation = describe_window(job.planes.window), orientation_name(job.planes.stack)
     shared = Provenance(model_family, model_sha256, window, orientation)

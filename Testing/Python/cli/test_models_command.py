@@ -1,0 +1,78 @@
+import json
+import sys
+
+import pytest
+import torch
+
+from SAMUNetSlicerLib.checkpoints.download import Phase, Progress
+from SAMUNetSlicerLib.checkpoints.places import MODELS_FOLDER_VARIABLE, weights_folder
+from SAMUNetSlicerLib.checkpoints.tensors import read_tensors
+from SAMUNetSlicerLib.cli import main, models
+from SAMUNetSlicerLib.errors import ExitCode
+
+
+@pytest.fixture(autouse=True)
+def own_models(tmp_path, monkeypatch):
+    monkeypatch.setenv(MODELS_FOLDER_VARIABLE, str(tmp_path / "models"))
+    return tmp_path
+
+
+def listed(capsys):
+    capsys.readouterr()
+    assert main(["models", "--json"]) == ExitCode.OK
+    return {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+
+
+def test_a_checkpoint_is_converted_installed_listed_and_deleted(own_models, capsys):
+    tensors = read_tensors(weights_folder() / "lite_medsam.safetensors")
+    trained_further = {name: t + 0 if "num_batches" in name else t * 1.001 for name, t in tensors.items()}
+    torch.save({"model": trained_further}, own_models / "mine.pth")
+    converted = own_models / "mine.safetensors"
+    assert main(["models", "convert", str(own_models / "mine.pth"), "-o", str(converted)]) == ExitCode.OK
+    assert main(["models", "install", str(converted), "--name", "mine"]) == ExitCode.OK
+    assert listed(capsys)["mine"]["family"] == "lite_medsam"
+    assert main(["models", "delete", "mine"]) == ExitCode.OK
+    assert "mine" not in listed(capsys)
+
+
+def test_nothing_is_downloaded_without_a_yes(monkeypatch, capsys):
+    def unexpected(*_args):
+        raise AssertionError("a download began")
+
+    monkeypatch.setattr(models, "download_model", unexpected)
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
+    assert main(["models", "download", "sam_vit_b"]) == ExitCode.USAGE
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", lambda _question: "n")
+    assert main(["models", "download", "sam_vit_b"]) == ExitCode.CANCELLED
+    assert "Licence: Apache-2.0" in capsys.readouterr().out
+
+
+def test_a_yes_downloads(monkeypatch, capsys):
+    asked = []
+
+    def steps(name):
+        asked.append(name)
+        yield Progress(Phase.RECEIVING, 5, 10)
+        yield Progress(Phase.DONE, 10, 10)
+
+    monkeypatch.setattr(models, "download_model", steps)
+    assert main(["models", "download", "sam_vit_b", "--yes"]) == ExitCode.OK
+    assert asked == ["sam_vit_b"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["delete", "lite_medsam"],
+        ["delete", "nothing_of_this_name"],
+        ["install", "missing.pth"],
+        ["convert", "lite_medsam", "-o", "out.pth"],
+        ["adapt", "--vit", "missing.pth", "-o", "start.safetensors"],
+        ["download", "nothing_of_this_name", "--yes"],
+    ],
+)
+def test_what_cannot_be_done_is_a_model_error(arguments, capsys):
+    assert main(["models", *arguments]) == ExitCode.MODEL
+    assert capsys.readouterr().err.count("samunet: ") == 1
+    assert (weights_folder() / "lite_medsam.safetensors").is_file()
