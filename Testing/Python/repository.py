@@ -97,7 +97,7 @@ def imports_on_import(path: Path) -> set[str]:
 
 def third_party(names: set[str]) -> set[str]:
     """Top-level names that are neither Python's own nor this package's."""
-    return {n.partition(".")[0] for n in names} - set(sys.stdlib_module_names) - {PACKAGE, "__future__"}
+    return {n.partition(".")[0] for n in names} - set(sys.stdlib_module_names) - {PACKAGE, ""}
 
 
 def third_party_on_import(path: Path) -> dict[str, tuple[str, ...]]:

@@ -27,7 +27,8 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 SLICERS_OWN = {"numpy", "scipy", "simpleitk", "requests", "pillow", "pydicom", "packaging"}
 # Only where there is no Slicer: the command line, its pictures and progress, training, evaluation.
 NOT_IN_SLICER = {"cli", "demo", "learning", "evaluation"}
-OF_SLICER = {"slicer", "vtk", "qt", "ctk", "PyTorchUtils"}  # Slicer's own modules and those of its extensions
+# Slicer's own modules and those of its extensions, which no package index has.
+OF_SLICER = {"slicer", "vtk", "vtkmodules", "qt", "ctk", "SampleData", "PyTorchUtils"}
 NOT_IMPORTED = {
     "segment-anything": "its folder is found and loaded under a private name",
     "slicer-core": "provides `slicer`",
@@ -129,6 +130,14 @@ def test_every_package_that_the_library_imports_is_declared():
         assert at_import <= expected, f"{module}: declare it in pyproject.toml"
         anywhere = distributions_imported(module, path, repository.imports)
         assert anywhere <= DECLARED | expected, f"{module}: declare it as an extra"
+
+
+def test_every_package_that_the_tests_import_is_declared():
+    files = [p for p in repository.tracked_files() if p.suffix == ".py" and p.is_relative_to(ROOT / "Testing")]
+    helpers = {part for p in files for part in (p.stem, p.parent.name)} | {"shiboken6"}  # PySide6 brings it
+    names = {n for p in files for n in repository.third_party(repository.imports(p))} - helpers - OF_SLICER
+    undeclared = {n for n in names if canonicalize_name(PROVIDERS.get(n, [n])[0]) not in DECLARED}
+    assert sorted(undeclared) == []
 
 
 def test_nothing_is_declared_that_nobody_imports():
