@@ -15,6 +15,7 @@ from ..checkpoints.loading import LoadedModel, load_network
 from ..errors import OutputError, UserError
 from ..inference.cache import EmbeddingCache
 from ..inference.devices import choose_device, describe_device
+from ..inference.engines import Encode, EngineChoice, build_encode, kept_conversions_folder
 from ..inference.predictor import PlanePredictor
 from ..inference.zoom import ZoomMode, ZoomPolicy
 from ..project import NAME, NOT_FOR_CLINICAL_USE, VERSION
@@ -55,6 +56,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tolerance", type=float, default=DEFAULT_TOLERANCE, help="of NSD, in mm (pictures: pixels)")
     parser.add_argument("--seed", type=int, default=0, help="of jittered boxes, random points and intervals")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
+    parser.add_argument(
+        "--engine", choices=[e.value for e in EngineChoice], default=EngineChoice.TORCH.value,
+        help="what encodes planes (default: torch, the reference)",
+    )  # fmt: skip
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the report")
 
 
@@ -125,11 +130,14 @@ def _assemble(arguments: argparse.Namespace) -> _Arena:
     models: dict[str, LoadedModel] = {}
     methods: dict[str, ModelMethod] = {}
     caches: dict[str, EmbeddingCache] = {}
+    encoders: dict[str, Encode] = {}
     for name, zooms in wanted:
         if name not in models:
             models[name], caches[name] = load_network(name, device=device), EmbeddingCache()
+            kept_as = kept_conversions_folder() / models[name].identity
+            encoders[name] = build_encode(models[name].network, device, EngineChoice(arguments.engine), kept_as)
         for zoom in zooms:
-            predictor = PlanePredictor(models[name].network, device, ZoomPolicy(zoom), caches[name])
+            predictor = PlanePredictor(models[name].network, device, ZoomPolicy(zoom), caches[name], encoders[name])
             method = ModelMethod(f"{models[name].name}, {_ZOOM_NAMES[zoom]}", predictor)
             methods.setdefault(method.name, method)
     volumes: list[VolumeMethod] = [PropagatedBox(method.name, method.predictor) for method in methods.values()]
@@ -163,7 +171,7 @@ def _lines(arguments: argparse.Namespace, cases: CaseSet, arena: _Arena) -> Iter
     yield f"Set '{cases.name}', {limit}, seed {arguments.seed}; the target is the largest component of a label"
     for model in arena.models:
         yield f"Model {model.name}: family {model.family}, SHA-256 {model.sha256[:16]}..., licence {model.licence}"
-    yield f"On {describe_device(arena.device)}, torch {torch.__version__}, Python {platform.python_version()}"
+    yield f"On {describe_device(arena.device)}, engine {arguments.engine}, torch {torch.__version__}, Python {platform.python_version()}"
     unit = f"{arguments.tolerance:g} mm, or {arguments.tolerance:g} px for pictures without a scale"
     yield f"NSD: tolerance {unit}. HD95: an empty answer counts as the image's diagonal"
     yield (
