@@ -17,20 +17,21 @@ from ..networks.sam_unet_tiny import SamUnetTiny
 from .bank import Bank
 from .curve import draw_curve
 from .development import fuse_tiny, measure
-from .examples import BankExamples, Examples, PictureExamples
+from .examples import BankExamples, Examples, PictureExamples, StreamExamples
 from .production import read_sources
-from .settings import read_settings
+from .settings import TrainingSettings, read_settings
+from .shards import ShardStream
 from .sources import Split, find_pairs, split_pairs
 from .start import start_network
-from .state import averaged
-from .training import Trainer, train
+from .state import averaged, read_step
+from .training import CHECKPOINT, Trainer, train
 
 
 @dataclass(frozen=True)
 class Files:
     """start: the checkpoint to start from. folder: for checkpoints and logs.
 
-    bank: for sam_unet_tiny. data and sources (a configuration with [[sources]]): for SAM-UNet, instead of a bank.
+    bank: for sam_unet_tiny. For SAM-UNet instead: shards, or data and sources (a configuration with [[sources]]).
     development_bank: held-back looks. While pause_file exists, training waits.
     """
 
@@ -40,6 +41,7 @@ class Files:
     development_bank: Path | None = None
     data: Path | None = None
     sources: Path | None = None
+    shards: Path | None = None
     pause_file: Path | None = None
 
 
@@ -55,7 +57,7 @@ def run_training(config: Path, files: Files, measure_every: int = 250, threads: 
     fabric.launch()
     torch.manual_seed(settings.seed)
     network = start_network(settings.family, files.start)
-    trainer = Trainer(network, _examples(network, files), settings, fabric)
+    trainer = Trainer(network, _examples(network, files, settings, fabric), settings, fabric)
     held = None if files.development_bank is None else Bank(files.development_bank)
 
     def after_step(now: Trainer) -> None:
@@ -69,7 +71,7 @@ def run_training(config: Path, files: Files, measure_every: int = 250, threads: 
         draw_curve(files.folder)
 
 
-def _examples(network: PromptedNetwork, files: Files) -> Examples:
+def _examples(network: PromptedNetwork, files: Files, settings: TrainingSettings, fabric: Fabric) -> Examples:
     if isinstance(network, SamUnetTiny):
         if files.bank is None:
             raise InputError("sam_unet_tiny is trained on a bank: fill one and name it.")
@@ -77,8 +79,15 @@ def _examples(network: PromptedNetwork, files: Files) -> Examples:
         if len(bank) == 0:
             raise InputError(f"The bank {files.bank} is empty. Fill it first.")
         return BankExamples(bank)
-    if files.data is None or files.sources is None or files.development_bank is not None:
-        raise InputError("SAM-UNet is trained on pictures: name the data and the sources, and no development bank.")
+    if files.development_bank is not None:
+        raise InputError("The development bank is for sam_unet_tiny. Leave it out.")
+    if files.shards is not None:
+        checkpoint = files.folder / CHECKPOINT
+        already = read_step(checkpoint) * settings.images if checkpoint.exists() else 0
+        stream = ShardStream(files.shards, settings.seed, fabric.global_rank, fabric.world_size)
+        return StreamExamples(stream, network, already)
+    if files.data is None or files.sources is None:
+        raise InputError("SAM-UNet is trained on pictures: name the shards, or the data and the sources.")
     specs = read_sources(files.sources)
     pairs = [p for spec in specs for p in split_pairs(spec, find_pairs(spec, files.data), Split.TRAIN)]
     return PictureExamples(pairs, network)
@@ -103,6 +112,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--development-bank", type=Path)
     parser.add_argument("--data", type=Path, help="root of the data, for SAM-UNet")
     parser.add_argument("--sources", type=Path, help="configuration with [[sources]], for SAM-UNet")
+    parser.add_argument("--shards", type=Path, help="folder of shards, for SAM-UNet")
     parser.add_argument("--pause-file", type=Path, help="training waits while this file exists")
     parser.add_argument("--measure-every", type=int, default=250, help="steps")
     parser.add_argument("--threads", type=int, default=1, help="of each process")

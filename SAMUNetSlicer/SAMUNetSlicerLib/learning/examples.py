@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from ..inference.preprocessing import prepare
-from ..networks.base import Embedding, PromptedNetwork
+from ..networks.base import Embedding, Preprocessing, PromptedNetwork
 from .bank import Bank, Entry
 from .crops import SIZE, Frame, cut
 from .production import read_or_skip
-from .sources import Pair
+from .shards import ShardStream
+from .sources import Pair, Picture
 
 
 class Examples(ABC):
@@ -75,7 +76,8 @@ class PictureExamples(Examples):
     def draw(self, count: int, rng: np.random.Generator) -> list[WholePicture]:
         found: list[WholePicture] = []
         while len(found) < count:
-            example = self._read(self._pairs[rng.integers(len(self._pairs))], rng)
+            picture = read_or_skip(self._pairs[rng.integers(len(self._pairs))], rng)
+            example = None if picture is None else prepare_whole(picture, self._preprocessing)
             if example is not None:
                 found.append(example)
         return found
@@ -86,18 +88,33 @@ class PictureExamples(Examples):
     def refresh(self) -> None:
         """The list of pairs is made once."""
 
-    def _read(self, pair: Pair, rng: np.random.Generator) -> WholePicture | None:
-        picture = read_or_skip(pair, rng)
-        if picture is None:
-            return None
-        height, width = picture.labels.shape
-        _, parts = cut(picture, Frame(0, 0, width, height))
-        padded = np.zeros((SIZE, SIZE), np.uint8)
-        padded[: parts.shape[0], : parts.shape[1]] = parts
-        present = set(np.unique(padded).tolist())
-        objects = tuple(members for members in picture.objects if present.issuperset(members))
-        if not objects:
-            return None
-        rgb = picture.image if picture.image.ndim == 3 else np.repeat(picture.image[..., None], 3, axis=2)
-        image, _ = prepare(rgb, self._preprocessing)
-        return WholePicture(image, padded, objects)
+
+class StreamExamples(PictureExamples):
+    """The same from shards, for collections of millions. A resumed training goes on at the border of a shard."""
+
+    def __init__(self, stream: ShardStream, network: PromptedNetwork, already: int) -> None:
+        super().__init__([], network)
+        self._pictures = stream.pictures(already)
+
+    def draw(self, count: int, rng: np.random.Generator) -> list[WholePicture]:
+        found: list[WholePicture] = []
+        while len(found) < count:
+            example = prepare_whole(next(self._pictures), self._preprocessing)
+            if example is not None:
+                found.append(example)
+        return found
+
+
+def prepare_whole(picture: Picture, preprocessing: Preprocessing) -> WholePicture | None:
+    """None where no object is left at the input's size."""
+    height, width = picture.labels.shape
+    _, parts = cut(picture, Frame(0, 0, width, height))
+    padded = np.zeros((SIZE, SIZE), np.uint8)
+    padded[: parts.shape[0], : parts.shape[1]] = parts
+    present = set(np.unique(padded).tolist())
+    objects = tuple(members for members in picture.objects if present.issuperset(members))
+    if not objects:
+        return None
+    rgb = picture.image if picture.image.ndim == 3 else np.repeat(picture.image[..., None], 3, axis=2)
+    image, _ = prepare(rgb, preprocessing)
+    return WholePicture(image, padded, objects)

@@ -157,7 +157,7 @@ def read_picture(pair: Pair, rng: np.random.Generator) -> Picture | None:
 
     Raises InputError when the two files do not fit each other.
     """
-    if _is_volume(pair.image):
+    if is_volume(pair.image):
         image, labels = _random_plane(pair, rng)
     elif pair.source.index:
         return _read_with_many_masks(pair)
@@ -301,7 +301,8 @@ def _find_mask(folder: Path, identity: str, endings: tuple[str, ...]) -> Path | 
     return None
 
 
-def _is_volume(path: Path) -> bool:
+def is_volume(path: Path) -> bool:
+    """Whether a file is a volume rather than a picture, by its name."""
     return path.name.endswith(_VOLUME_SUFFIXES)
 
 

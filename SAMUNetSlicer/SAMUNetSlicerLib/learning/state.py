@@ -92,6 +92,15 @@ def load_state(path: Path, named: Named, average: Average, optimizer: torch.opti
         raise ModelError(f"{path.name} is not a checkpoint of this training. Delete it to start afresh.") from error
 
 
+def read_step(path: Path) -> int:
+    """The step at which a checkpoint was written. Raises ModelError."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return int(file.metadata()["step"])
+    except (OSError, SafetensorError, TypeError, KeyError) as error:
+        raise ModelError(f"{path.name} is not a checkpoint of this training. Delete it to start afresh.") from error
+
+
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     """Safetensors; the file appears whole or not at all. Raises OutputError."""
     with written_whole(path) as stream:

@@ -28,6 +28,7 @@ from .settings import Draw, Optimizer, Precision, TrainingSettings, rate_factor
 from .start import PRETRAINED
 from .state import Average, Named, load_state, save_state
 
+CHECKPOINT = "checkpoint.safetensors"  # in a training's folder
 _PAUSE_SECONDS = 2.0
 _REFRESH_EVERY = 10  # steps between looks for new shards of a growing bank
 
@@ -194,7 +195,7 @@ def train(trainer: Trainer, folder: Path, pause_file: Path | None, after_step: C
     While `pause_file` exists, training waits (a checkpoint is written first).
     """
     folder.mkdir(parents=True, exist_ok=True)
-    checkpoint = folder / "checkpoint.safetensors"
+    checkpoint = folder / CHECKPOINT
     if checkpoint.exists():
         trainer.resume(checkpoint)
     for report in trainer.run():

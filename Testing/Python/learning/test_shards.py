@@ -1,0 +1,75 @@
+import itertools
+import json
+
+import numpy as np
+import pytest
+from learning_examples import two_discs
+from PIL import Image
+
+from SAMUNetSlicerLib.errors import InputError
+from SAMUNetSlicerLib.learning.examples import StreamExamples
+from SAMUNetSlicerLib.learning.shards import ShardStream, write_shards
+from SAMUNetSlicerLib.learning.sources import SourceSpec, Split, find_pairs, split_pairs
+from SAMUNetSlicerLib.networks.registry import build
+
+SPEC = SourceSpec("discs", "set", case_pattern=r"^c\d+", development_fraction=0.25)
+BROKEN = "c1"  # a case of the training side
+
+
+@pytest.fixture
+def shards(tmp_path):
+    folder = tmp_path / "set"
+    folder.mkdir()
+    picture = two_discs()
+    for case, plane in itertools.product(range(8), range(2)):
+        Image.fromarray(picture.image + case).save(folder / f"c{case}_{plane}_image.png")
+        Image.fromarray(picture.labels).save(folder / f"c{case}_{plane}_labels.png")
+    Image.fromarray(np.ones((9, 9), np.uint8)).save(folder / f"{BROKEN}_0_labels.png")  # another size
+    write_shards([SPEC], tmp_path, tmp_path / "shards", Split.TRAIN, shard_length=4, planes=1)
+    return tmp_path / "shards"
+
+
+def names(pictures):
+    return [(p.case, int(p.image.max())) for p in pictures]
+
+
+def test_pictures_come_back_with_their_objects(shards):
+    picture = next(ShardStream(shards).pictures())
+    assert picture.image.shape == picture.labels.shape == (100, 100)
+    assert picture.source == "discs"
+    assert len(picture.objects) == 2
+    assert {n for members in picture.objects for n in members} == set(np.unique(picture.labels)) - {0}
+
+
+def test_only_cases_of_the_training_side_are_written_and_broken_pairs_are_not(shards, tmp_path):
+    train = {p.case for p in split_pairs(SPEC, find_pairs(SPEC, tmp_path), Split.TRAIN)}
+    assert len(train) == 6
+    assert json.loads((shards / "index.json").read_text()) == {"shard_length": 4, "samples": 11, "skipped": 1}
+    cases = [p.case for p in itertools.islice(ShardStream(shards).pictures(), 11)]
+    assert sorted(set(cases)) == sorted(train)
+    assert cases.count(BROKEN) == 1
+
+
+def test_a_stream_goes_on_at_the_border_of_a_shard(shards):
+    whole = names(itertools.islice(ShardStream(shards).pictures(), 22))  # twice round, by shards of 4, 4 and 3
+    for already in range(20):
+        first = next(ShardStream(shards).pictures(already))
+        assert names([first])[0] in whole[max(0, already - 3) : already + 1]
+
+
+def test_processes_read_different_shards(shards):
+    first, second = (ShardStream(shards, rank=rank, world=2)._shards for rank in range(2))
+    assert not set(first) & set(second)
+    assert len(first) + len(second) == len(list(shards.glob("*.tar")))
+
+
+def test_too_few_shards_are_explained(shards):
+    with pytest.raises(InputError, match="too few"):
+        ShardStream(shards, rank=9, world=10)
+
+
+def test_whole_pictures_are_drawn_from_a_stream(shards):
+    examples = StreamExamples(ShardStream(shards), build("sam_unet_res34"), already=0)
+    drawn = examples.draw(5, np.random.default_rng(0))
+    assert [e.image.shape for e in drawn] == [(3, 256, 256)] * 5
+    assert all(len(e.objects) == 2 for e in drawn)
