@@ -171,7 +171,8 @@ def _lines(arguments: argparse.Namespace, cases: CaseSet, arena: _Arena) -> Iter
     yield f"Set '{cases.name}', {limit}, seed {arguments.seed}; the target is the largest component of a label"
     for model in arena.models:
         yield f"Model {model.name}: family {model.family}, SHA-256 {model.sha256[:16]}..., licence {model.licence}"
-    yield f"On {describe_device(arena.device)}, engine {arguments.engine}, torch {torch.__version__}, Python {platform.python_version()}"
+    versions = f"torch {torch.__version__}, Python {platform.python_version()}"
+    yield f"On {describe_device(arena.device)}, engine {arguments.engine}, {versions}"
     unit = f"{arguments.tolerance:g} mm, or {arguments.tolerance:g} px for pictures without a scale"
     yield f"NSD: tolerance {unit}. HD95: an empty answer counts as the image's diagonal"
     yield (
