@@ -12,8 +12,8 @@ from ..volumes.provenance import PlaneOrigin
 from ..volumes.sampling import PlaneVoxels, voxels_of_plane
 from .document import PlaneEntry, PlaneKey
 from .editing_rules import EditPlan, HeldBack, WriteMode, plan_edit
-from .labelmaps import SegmentChange, bounded_by, read_block
-from .packed_voxels import Slices, bounding_slices
+from .labelmaps import SegmentChange, extent_slices, read_block
+from .packed_voxels import Slices, bounding_slices, common_slices, inner_slices, joint_slices, outer_slices
 from .provenance_tags import write_provenance
 from .segmentation_nodes import SegmentStatus, check_writable, other_segments, set_status, status_of
 from .stacks import StackKey
@@ -157,14 +157,8 @@ def protected_voxels(workspace: Workspace, keys: Iterable[PlaneKey], slices_kji:
     block = np.zeros(tuple(s.stop - s.start for s in slices_kji), dtype=bool)
     for key in keys:
         voxels = plane_voxels(workspace, key)
-        common = [
-            (max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(slices_kji, voxels.slices_kji, strict=True)
-        ]
-        if any(start >= stop for start, stop in common):
-            continue
-        here = tuple(slice(a - s.start, b - s.start) for (a, b), s in zip(common, slices_kji, strict=True))
-        there = tuple(slice(a - s.start, b - s.start) for (a, b), s in zip(common, voxels.slices_kji, strict=True))
-        block[here] |= voxels.inside[there]
+        common = common_slices(slices_kji, voxels.slices_kji)
+        block[inner_slices(common, slices_kji)] |= voxels.inside[inner_slices(common, voxels.slices_kji)]
     return block
 
 
@@ -182,12 +176,9 @@ def _write(
     """Write some planes of one stack at once, and mark them. Returns the number of changed voxels."""
     workspace = recorder.workspace
     slices, inside = _union([plane_voxels(workspace, key) for key in keys])
-    mask = workspace.proposals.read(keys[0], workspace.check().local, slices) & inside
-    plan, slices_of_plan = _plan(workspace, keys[0].segment_id, slices, inside, mask, mode, protected)
-    changes = {
-        segment_id: SegmentChange(slices_of_plan, np.zeros_like(lost), lost) for segment_id, lost in plan.taken.items()
-    }
-    changes[keys[0].segment_id] = SegmentChange(slices_of_plan, plan.added, plan.removed)
+    plan, edited = _plan(workspace, keys[0], slices, inside, mode, protected)
+    changes = {segment_id: SegmentChange(edited, np.zeros_like(lost), lost) for segment_id, lost in plan.taken.items()}
+    changes[keys[0].segment_id] = SegmentChange(edited, plan.added, plan.removed)
     recorder.write_result(changes)
     for why, count in plan.held_back.items():
         held_back[why] = held_back.get(why, 0) + count
@@ -200,47 +191,47 @@ def _write(
 
 def _plan(
     workspace: Workspace,
-    segment_id: str,
+    key: PlaneKey,
     slices: Slices,
     inside: np.ndarray,
-    mask: np.ndarray,
     mode: WriteMode,
     protected: list[PlaneKey] | None,
 ) -> tuple[EditPlan, Slices]:
-    """The edit by the user's rules, on the part of the block where something can change."""
+    """The edit by the user's rules, and the part of the block where something can change."""
     reading, node = workspace.check(), workspace.segmentation_node
-    before = read_block(node, segment_id, reading.local, slices)
-    relevant = inside & (mask | before)
-    box = bounding_slices(relevant)
-    slices = bounded_by(slices, relevant)
+    # Oblique planes have blocks as large as the volume: look only where something is proposed or held.
+    held = (extent_slices(node, key.segment_id, reading.local), workspace.proposals.extent(key, reading.local))
+    part = joint_slices(*(common_slices(slices, extent) for extent in held))
+    inside = inside[inner_slices(part, slices)]
+    mask = workspace.proposals.read(key, reading.local, part) & inside
+    before = read_block(node, key.segment_id, reading.local, part)
+    box = bounding_slices(inside & (mask | before))
+    edited = outer_slices(box, part)
     rules = workspace.document.rules
     intensities = None
     if rules.intensity_range is not None:
-        intensities = reading.volume.voxels[slices]
+        intensities = reading.volume.voxels[edited]
         if reading.volume.is_rgb:
             intensities = intensities.mean(axis=-1)
     plan = plan_edit(
         before[box],
         inside[box],
         mask[box],
-        other_segments(node, segment_id, reading.local, slices),
+        other_segments(node, key.segment_id, reading.local, edited),
         rules,
         mode,
         intensities,
-        protected_voxels(workspace, protected, slices) if protected else None,
+        protected_voxels(workspace, protected, edited) if protected else None,
     )
-    return plan, slices
+    return plan, edited
 
 
 def _union(planes: list[PlaneVoxels]) -> tuple[Slices, np.ndarray]:
     """All voxels of some planes in one block."""
     if len(planes) == 1:
         return planes[0].slices_kji, planes[0].inside
-    slices = tuple(
-        slice(min(p.slices_kji[a].start for p in planes), max(p.slices_kji[a].stop for p in planes)) for a in range(3)
-    )
+    slices = joint_slices(*(plane.slices_kji for plane in planes))
     inside = np.zeros(tuple(s.stop - s.start for s in slices), dtype=bool)
     for plane in planes:
-        inner = tuple(slice(p.start - s.start, p.stop - s.start) for p, s in zip(plane.slices_kji, slices, strict=True))
-        inside[inner] |= plane.inside
+        inside[inner_slices(plane.slices_kji, slices)] |= plane.inside
     return slices, inside

@@ -21,7 +21,7 @@ from vtk.util.numpy_support import vtk_to_numpy
 
 from ..errors import EditError
 from ..volumes.geometry import GridGeometry
-from .packed_voxels import Slices, bounding_slices
+from .packed_voxels import Slices, bounding_slices, common_slices, inner_slices, outer_slices
 from .placement import numpy_matrix, vtk_matrix
 
 _BINARY_LABELMAP = "Binary labelmap"
@@ -53,12 +53,13 @@ def read_block(segmentation_node, segment_id: str, geometry: GridGeometry, slice
 
     Raises EditError where there is no such segment, or it lies on another grid.
     """
-    shape = tuple(s.stop - s.start for s in slices_kji)
-    block = np.zeros(shape, dtype=bool)
     layer = _Layer.of(segmentation_node, segment_id, geometry)
     common = layer.overlap(slices_kji)
+    if common == slices_kji:
+        return layer.view(common) == layer.label
+    block = np.zeros(tuple(s.stop - s.start for s in slices_kji), dtype=bool)
     if common is not None:
-        block[_within(common, slices_kji)] = layer.view(common) == layer.label
+        block[inner_slices(common, slices_kji)] = layer.view(common) == layer.label
     return block
 
 
@@ -106,8 +107,7 @@ def _cut(change: SegmentChange) -> SegmentChange | None:
     box = bounding_slices(change.added | change.removed)
     if box[0].start == box[0].stop:
         return None
-    slices = tuple(slice(s.start + b.start, s.start + b.stop) for s, b in zip(change.slices_kji, box, strict=True))
-    return SegmentChange(slices, change.added[box], change.removed[box])
+    return SegmentChange(outer_slices(box, change.slices_kji), change.added[box], change.removed[box])
 
 
 def _give(segmentation_node, segment_id: str, change: SegmentChange, geometry: GridGeometry) -> None:
@@ -140,8 +140,7 @@ def _give_with_surface(segmentation_node, segment_id: str, change: SegmentChange
 
 def bounded_by(slices_kji: Slices, mask: np.ndarray) -> Slices:
     """The box around the True voxels of a block, on the volume's grid."""
-    box = bounding_slices(mask)
-    return tuple(slice(s.start + b.start, s.start + b.stop) for s, b in zip(slices_kji, box, strict=True))
+    return outer_slices(bounding_slices(mask), slices_kji)
 
 
 def _labelmap(segmentation_node, segment_id: str):
@@ -221,21 +220,19 @@ class _Layer:
         """What the labelmap covers of a block; None where it covers nothing."""
         if self.is_empty:
             return None
-        common = tuple(
-            slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(slices_kji, self.slices, strict=True)
-        )
-        return common if all(s.start < s.stop for s in common) else None
+        common = common_slices(slices_kji, self.slices)
+        return common if common[0].start < common[0].stop else None
 
     def view(self, slices_kji: Slices) -> np.ndarray:
         """Writable view of a block that the labelmap covers."""
-        return self.values[_within(slices_kji, self.slices)]
+        return self.values[inner_slices(slices_kji, self.slices)]
 
     def take(self, slices_kji: Slices, mask: np.ndarray) -> None:
         """Empty the masked voxels of a block that hold this label."""
         common = self.overlap(slices_kji)
         if common is not None:
             view = self.view(common)
-            view[mask[_within(common, slices_kji)] & (view == self.label)] = 0
+            view[mask[inner_slices(common, slices_kji)] & (view == self.label)] = 0
 
     def others_hold(self, slices_kji: Slices, mask: np.ndarray) -> bool:
         """Whether some masked voxel of a block holds another label."""
@@ -243,7 +240,7 @@ class _Layer:
         if common is None:
             return False
         view = self.view(common)
-        return bool((mask[_within(common, slices_kji)] & (view != 0) & (view != self.label)).any())
+        return bool((mask[inner_slices(common, slices_kji)] & (view != 0) & (view != self.label)).any())
 
     def grow(self, slices_kji: Slices, geometry: GridGeometry) -> None:
         """Make the labelmap cover a block too, with room to spare inside the volume, and able to hold the label."""
@@ -300,11 +297,6 @@ class _Layer:
                     slice(i0 + int(i), i0 + int(i) + 1),
                 )
         return None
-
-
-def _within(inner: Slices, outer: Slices) -> Slices:
-    """The inner block in the coordinates of the outer one."""
-    return tuple(slice(i.start - o.start, i.stop - o.start) for i, o in zip(inner, outer, strict=True))
 
 
 def _widened(own: slice, block: slice, size: int) -> slice:

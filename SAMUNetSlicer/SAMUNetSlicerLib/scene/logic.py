@@ -68,6 +68,21 @@ class SegmentationLogic:
         """What answers prompts from now on, and which model it is."""
         self._engine = None if predictor is None else Engine(predictor, model)
 
+    def loadModel(self, name: str, device: str = "auto") -> ModelIdentity:
+        """Let an installed model answer from now on. name: of the list of models, or a checkpoint file.
+
+        device: "auto", "cpu", "cuda", "mps". Raises ModelError where the model is missing or damaged, UserError for a
+        device that is not there, ModuleNotFoundError before the module's requirements are installed.
+        """
+        from ..checkpoints.loading import load_network
+        from ..inference.devices import choose_device
+        from ..inference.predictor import PlanePredictor
+
+        loaded = load_network(name)
+        model = ModelIdentity(loaded.family, loaded.sha256, loaded.name)
+        self.setPredictor(PlanePredictor(loaded.network, choose_device(device)), model)
+        return model
+
     def createSegmentation(self, volumeNode, name: str = "Segmentation"):
         """A new segmentation node on the volume's grid, which follows the volume's parent transform."""
         return create_segmentation(self.scene, volumeNode, name, ROLE_RESULT)
@@ -297,8 +312,13 @@ class SegmentationLogic:
     def _finish_running(self, segmentationNode) -> None:
         """End a propagation that was not finished, so that its step of the history comes before the next one."""
         running = self._running.pop(segmentationNode.GetID() or "", None) if segmentationNode is not None else None
-        if running is not None:
+        if running is None:
+            return
+        try:
             running.close()
+        except ValueError as error:  # it is being run right now, and something it waits for calls here
+            self._running[segmentationNode.GetID()] = running
+            raise UserError("A plane is being propagated. Cancel the propagation first.") from error
 
 
 def _as_list(given) -> list:

@@ -10,6 +10,7 @@ import numpy as np
 Slices = tuple[slice, slice, slice]
 
 _FASTEST = 1
+_NOTHING: Slices = (slice(0, 0),) * 3
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,9 @@ def pack_voxels(slices_kji: Slices, mask: np.ndarray) -> PackedVoxels:
     """The True voxels of a block of the grid. mask: bool, of the shape that `slices_kji` spans."""
     box = bounding_slices(mask)
     inner = np.ascontiguousarray(mask[box])
-    slices = tuple(slice(outer.start + s.start, outer.start + s.stop) for outer, s in zip(slices_kji, box, strict=True))
-    return PackedVoxels(slices, int(np.count_nonzero(inner)), zlib.compress(np.packbits(inner).data, _FASTEST))
+    return PackedVoxels(
+        outer_slices(box, slices_kji), int(np.count_nonzero(inner)), zlib.compress(np.packbits(inner).data, _FASTEST)
+    )
 
 
 def bounding_slices(mask: np.ndarray) -> Slices:
@@ -49,6 +51,30 @@ def bounding_slices(mask: np.ndarray) -> Slices:
     for axis in range(3):
         occupied = np.flatnonzero(mask[tuple(box)].any(axis=tuple(a for a in range(3) if a != axis)))
         if not len(occupied):
-            return (slice(0, 0),) * 3
+            return _NOTHING
         box.append(slice(int(occupied[0]), int(occupied[-1]) + 1))
     return tuple(box)
+
+
+def common_slices(a: Slices, b: Slices) -> Slices:
+    """The part of the grid that two blocks share; empty where they share nothing."""
+    common = tuple(slice(max(x.start, y.start), min(x.stop, y.stop)) for x, y in zip(a, b, strict=True))
+    return common if all(s.start < s.stop for s in common) else _NOTHING
+
+
+def joint_slices(*blocks: Slices) -> Slices:
+    """The smallest block that holds all of these."""
+    filled = [block for block in blocks if all(s.start < s.stop for s in block)]
+    if not filled:
+        return _NOTHING
+    return tuple(slice(min(b[axis].start for b in filled), max(b[axis].stop for b in filled)) for axis in range(3))
+
+
+def inner_slices(inner: Slices, outer: Slices) -> Slices:
+    """A block in the coordinates of the block around it."""
+    return tuple(slice(i.start - o.start, i.stop - o.start) for i, o in zip(inner, outer, strict=True))
+
+
+def outer_slices(inner: Slices, outer: Slices) -> Slices:
+    """A block given in the coordinates of the one around it, on the grid: the inverse of `inner_slices`."""
+    return tuple(slice(i.start + o.start, i.stop + o.start) for i, o in zip(inner, outer, strict=True))

@@ -16,7 +16,7 @@ from ..volumes.geometry import GridGeometry
 from .document import PlaneKey
 from .labelmaps import SegmentChange, bounded_by, extent_slices, read_block, write_changes
 from .names import FRAME, REFERENCE_PROPOSALS, ROLE_PROPOSALS, SEGMENT, STACK
-from .packed_voxels import Slices, bounding_slices
+from .packed_voxels import Slices, common_slices, inner_slices, joint_slices
 from .placement import follow
 from .segmentation_nodes import add_segment, create_segmentation, find_segment, get_tag, segment_ids, set_tag
 from .state_node import belong_to
@@ -61,12 +61,12 @@ class ProposalStore:
     ) -> SegmentChange:
         """Make the block hold `mask` where `inside`, and return what has changed."""
         proposal_id = self.made_segment(key)
-        changing = bounding_slices(inside)
-        slices = bounded_by(slices_kji, inside)
-        before = read_block(self.node, proposal_id, geometry, slices)
-        where = inside[changing]
-        wanted = mask[changing] & where
-        change = SegmentChange(slices, wanted & ~before, before & where & ~wanted)
+        # Nothing changes but where something is proposed or was: oblique planes have blocks as large as the volume.
+        held = common_slices(extent_slices(self.node, proposal_id, geometry), slices_kji)
+        slices = joint_slices(held, bounded_by(slices_kji, mask))
+        box = inner_slices(slices, slices_kji)
+        before, where, wanted = read_block(self.node, proposal_id, geometry, slices), inside[box], mask[box]
+        change = SegmentChange(slices, wanted & where & ~before, before & where & ~wanted)
         write_changes(self.node, {proposal_id: change}, geometry)
         return change
 

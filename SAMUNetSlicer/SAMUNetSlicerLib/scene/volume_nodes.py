@@ -105,20 +105,25 @@ def read_volume(node) -> PlacedVolume:
             "Only grey volumes and 8-bit colours can be used."
         )
     try:
-        world = Volume(voxels, local.transformed(matrix), modality_of(node), name)
+        world = Volume(voxels, local.transformed(matrix), modality_of(node, voxels), name)
     except ValueError as error:
         raise InputError(f"The volume '{name}' cannot be used: {error}") from error
     return PlacedVolume(world, local, matrix, frame_of(node))
 
 
-def modality_of(node) -> Modality:
-    """From the DICOM modality attribute, or Hounsfield units; else OTHER."""
+def modality_of(node, voxels: np.ndarray) -> Modality:
+    """From the DICOM modality attribute, or Hounsfield units, else by the look of the intensities, as for files."""
     known = _DICOM_MODALITIES.get(node.GetAttribute(_MODALITY_ATTRIBUTE) or "")
     if known is not None:
         return known
     units = node.GetVoxelValueUnits()
     in_hounsfield = units is not None and _HOUNSFIELD in (units.GetCodeValue(), f"[{units.GetCodeValue()}]")
-    return Modality.CT if in_hounsfield else Modality.OTHER
+    if in_hounsfield:
+        return Modality.CT
+    # Only now: it brings SimpleITK, which takes a while to load.
+    from ..volumes.reading import guess_modality
+
+    return guess_modality(voxels)
 
 
 def frame_of(node) -> str:

@@ -44,7 +44,7 @@ def read_volume(path: str | Path, series_id: str | None = None, frame: int = 0) 
     if voxels.ndim == 4:
         voxels = _colours(voxels)
     if modality is None:
-        modality = _guess_modality(voxels)
+        modality = guess_modality(voxels)
     try:
         return Volume(voxels, geometry, modality, name)
     except ValueError as error:
@@ -210,7 +210,7 @@ def _colours(voxels: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(colours if colours.dtype == np.uint8 else (colours >> 8).astype(np.uint8))
 
 
-def _guess_modality(voxels: np.ndarray) -> Modality:
+def guess_modality(voxels: np.ndarray) -> Modality:
     """CT where intensities reach from air (-500 HU or less) to above soft tissue (200 HU) and are whole numbers, as
     scanners store them, or at least end near air's own -1000 HU, as resampled CT does; otherwise unknown.
     """

@@ -6,7 +6,7 @@ import scenery
 from vtk.util.numpy_support import vtk_to_numpy
 
 from SAMUNetSlicerLib.errors import InputError
-from SAMUNetSlicerLib.scene.volume_nodes import VolumeReader, display_window, frame_of, modality_of, read_volume
+from SAMUNetSlicerLib.scene.volume_nodes import VolumeReader, display_window, frame_of, read_volume
 from SAMUNetSlicerLib.volumes.volume import Modality
 
 
@@ -115,17 +115,20 @@ def test_an_item_of_a_sequence_is_told_from_the_next(mrml_host, mrml_scene):
     assert frame_of(scenery.volume_node(mrml_scene)) == ""
 
 
-def test_the_modality_comes_from_dicom_or_from_hounsfield_units(mrml_scene):
+def test_the_modality_comes_from_dicom_or_units_or_the_intensities(mrml_scene):
     import slicer
 
     node = scenery.volume_node(mrml_scene)
-    assert modality_of(node) is Modality.OTHER
+    assert read_volume(node).volume.modality is Modality.OTHER
     units = slicer.vtkCodedEntry()
     units.SetValueSchemeMeaning("[hnsf'U]", "UCUM", "Hounsfield unit")
     node.SetVoxelValueUnits(units)
-    assert modality_of(node) is Modality.CT
+    assert read_volume(node).volume.modality is Modality.CT
     node.SetAttribute("DICOM.Modality", "MR")
-    assert modality_of(node) is Modality.MR
+    assert read_volume(node).volume.modality is Modality.MR
+    ct = np.full(scenery.SHAPE, -1000, np.int16)
+    ct[3:6] = 300
+    assert read_volume(scenery.volume_node(mrml_scene, ct)).volume.modality is Modality.CT
 
 
 def test_the_displayed_window_can_be_taken_over(mrml_scene):
