@@ -11,7 +11,7 @@ from ..volumes.geometry import GridGeometry
 
 def numpy_matrix(matrix: vtk.vtkMatrix4x4) -> np.ndarray:
     """(4, 4) copy."""
-    return np.array([[matrix.GetElement(row, column) for column in range(4)] for row in range(4)])
+    return np.array(matrix.GetData()).reshape(4, 4)
 
 
 def vtk_matrix(matrix: np.ndarray) -> vtk.vtkMatrix4x4:
@@ -38,15 +38,20 @@ def to_world(node) -> np.ndarray:
     return numpy_matrix(matrix)
 
 
+def local_matrix(volume_node) -> np.ndarray:
+    """4 x 4: IJK to the volume's own coordinates, without parent transforms."""
+    matrix = vtk.vtkMatrix4x4()
+    volume_node.GetIJKToRASMatrix(matrix)
+    return numpy_matrix(matrix)
+
+
 def local_geometry(volume_node) -> GridGeometry:
     """The volume's grid in its own coordinates, without parent transforms. Raises InputError for an empty volume."""
     image = volume_node.GetImageData()
     if image is None or min(image.GetDimensions()) < 1 or image.GetPointData().GetScalars() is None:
         raise InputError(f"The volume '{volume_node.GetName()}' is empty. Load an image into it or choose another.")
-    matrix = vtk.vtkMatrix4x4()
-    volume_node.GetIJKToRASMatrix(matrix)
     try:
-        return GridGeometry(image.GetDimensions()[::-1], numpy_matrix(matrix))
+        return GridGeometry(image.GetDimensions()[::-1], local_matrix(volume_node))
     except ValueError as error:
         raise InputError(f"The volume '{volume_node.GetName()}' has a damaged geometry: {error}") from error
 

@@ -13,7 +13,7 @@ from ..errors import InputError
 from ..volumes.geometry import GridGeometry
 from ..volumes.volume import Modality, Volume
 from ..volumes.windows import Window
-from .placement import local_geometry, to_world
+from .placement import local_geometry, local_matrix, to_world
 
 _DICOM_MODALITIES = {
     "CT": Modality.CT,
@@ -79,7 +79,7 @@ def revision_of(node) -> tuple:
     image = node.GetImageData()
     # VTK never gives two objects the same time.
     voxels = None if image is None else image.GetMTime()
-    return voxels, local_geometry(node).ijk_to_ras.tobytes(), to_world(node).tobytes(), frame_of(node)
+    return voxels, local_matrix(node).tobytes(), to_world(node).tobytes(), frame_of(node)
 
 
 def read_volume(node) -> PlacedVolume:

@@ -12,6 +12,7 @@ from ..volumes.provenance import PlaneOrigin
 from ..volumes.sampling import voxels_of_plane
 from ..volumes.windows import Window, default_window
 from .document import PlaneEntry, PlaneKey, PlaneState, changed_planes
+from .following import grid_move, move_markups, move_segmentations
 from .history_parts import PlanesPart, PromptsPart, VoxelsPart
 from .labelmaps import SegmentChange, check_grid, write_changes
 from .markups_nodes import PromptStore
@@ -27,6 +28,9 @@ from .volume_nodes import PlacedVolume, VolumeReader
 if TYPE_CHECKING:  # these bring packages that Slicer gets only later
     from ..volumes.plane_source import VolumePlanes
     from .history import History, Part
+
+# Stacks (and windows) whose pictures are kept at a time.
+_KEPT_STACKS = 6
 
 
 class Workspace:
@@ -44,6 +48,7 @@ class Workspace:
         require_present(scene, volume_node, "volume")
         self._reader = VolumeReader(volume_node)
         self._known_reading: PlacedVolume | None = None
+        self._history: History | None = None
         # Before anything is made, so that what cannot be used leaves the scene as it is.
         reading = self._usable_reading()
         self.state_node = find_state_node(scene, segmentation_node) or create_state_node(
@@ -55,7 +60,6 @@ class Workspace:
             self.notes.append(note)
         self.prompts = PromptStore(scene, volume_node, segmentation_node, self.state_node)
         self.proposals = ProposalStore(scene, volume_node, segmentation_node, self.state_node)
-        self._history: History | None = None
         self._recorder: Recorder | None = None
         self._stacks: dict[StackKey, Stack] = {}
         self._pictures: dict[tuple[StackKey, Window | None], VolumePlanes] = {}
@@ -82,8 +86,26 @@ class Workspace:
             follow(self.segmentation_node, self.volume_node)
         check_fits(self.segmentation_node, self.volume_node)
         if reading is not self._known_reading:
+            self._move_along(reading)
             check_grid(self.segmentation_node, reading.local)
         return reading
+
+    def _move_along(self, reading: PlacedVolume) -> None:
+        """Where the volume's own grid has moved since it was seen last, let what is ours follow."""
+        known = self._known_reading
+        move = grid_move(known and known.local, reading.local)
+        if move is None:
+            return
+        ours = [self.proposals.node] if self.proposals.node is not None else []
+        if self.segmentation_node.GetAttribute(ROLE) == ROLE_RESULT:
+            ours.append(self.segmentation_node)
+        move_segmentations(ours, known.local, move)
+        if all(self.prompts.read(*place).is_close_to(seen) for place, seen in self.seen_prompts.items()):
+            move_markups(self.prompts.nodes(), move)
+            self.look_at_prompts()
+        # Its steps are told in the old coordinates.
+        if self._history is not None:
+            self._history.clear()
 
     def is_alive(self) -> bool:
         """Whether volume and segmentation still stand in the scene."""
@@ -194,6 +216,8 @@ class Workspace:
 
         reading, stack, window = self.check(), self.stack(key), self.window
         if (key, window) not in self._pictures:
+            while len(self._pictures) >= _KEPT_STACKS:
+                self._pictures.pop(next(iter(self._pictures)))
             self._pictures[key, window] = VolumePlanes(reading.volume, stack, window)
         return self._pictures[key, window]
 

@@ -212,6 +212,34 @@ def test_a_transform_put_above_the_volume_moves_everything_along(desk):
     assert np.array_equal(desk.mask()[5:9], ball()[5:9])
 
 
+@pytest.mark.parametrize("how", ["volume alone", "volume and segmentation", "everything"])
+def test_a_hardened_transform_loses_nothing(mrml_scene, how):
+    desk = Desk(mrml_scene, transform=scenery.linear_transform(mrml_scene, scenery.tilted()))
+    desk.propose(6)
+    desk.accept()
+    desk.propagate(planes=(5, 7))
+    seen = desk.space.prompts.read(desk.ids[0]).in_world("", desk.space.check().to_world).points[0]
+    nodes = [desk.volume, desk.segmentation, desk.space.proposals.node, *desk.space.prompts.nodes()]
+    for node in nodes[: {"volume alone": 1, "volume and segmentation": 2, "everything": 9}[how]]:
+        node.HardenTransform()
+    assert desk.accept().planes == (5, 7)
+    assert np.array_equal(desk.mask()[5:8], ball()[5:8])
+    kept = desk.space.prompts.read(desk.ids[0]).in_world("", desk.space.check().to_world).points[0]
+    assert np.allclose(kept.position_ras, seen.position_ras)
+    desk.propose(8)
+    assert desk.accept().planes == (8,)
+    assert np.array_equal(desk.mask()[5:9], ball()[5:9])
+    assert accepted_is_there(desk)
+
+
+def test_a_centred_volume_takes_its_work_along(desk):
+    desk.volume.SetOrigin(0.0, 0.0, 0.0)
+    assert desk.accept().planes == (5, 7)
+    assert np.array_equal(desk.mask()[5:8], ball()[5:8])
+    prompt = desk.space.prompts.read(desk.ids[0]).points[0]
+    assert np.allclose(prompt.position, desk.world((6, 12, 14)))
+
+
 def test_a_scene_is_saved_under_its_own_ending_in_a_folder_that_exists(desk, tmp_path):
     with pytest.raises(OutputError, match=".mrb"):
         desk.logic.saveScene(tmp_path / "scene.mrml")
