@@ -24,9 +24,9 @@ from .vit import (
     ViTSize,
     add_to_projections,
     apply_neck,
-    attention_residual,
     embed_patches,
 )
+from .vit_attention import attention_residual
 
 STACK = 5  # adjacent planes
 _HIDDEN = 384

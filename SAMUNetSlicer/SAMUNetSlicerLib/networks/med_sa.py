@@ -26,7 +26,11 @@ from .base import (
 )
 from .sam_decoding import MaskChoice, choose_mask, decode_all_masks
 from .sam_parts import build_mask_decoder, build_prompt_encoder, load_modeling
-from .vit import PATCH_SIZE, VIT_B, apply_neck, build_image_encoder, window_partition, window_unpartition
+from .vit import PATCH_SIZE, VIT_B, apply_neck, build_image_encoder
+from .vit_attention import attend_globally
+
+_window_partition = load_modeling().image_encoder.window_partition
+_window_unpartition = load_modeling().image_encoder.window_unpartition
 
 STACK = 4  # adjacent planes of the volumetric form
 _POSITIONS_SIDE = 64  # tokens; kept as SAM's, whatever the input's size
@@ -129,14 +133,14 @@ class MedSa(PromptedNetwork):
         # Unlike SAM, windows are cut before the norm: their zero padding is normalised too.
         windows, padded_hw = tokens, None
         if block.window_size:
-            windows, padded_hw = window_partition(tokens, block.window_size)
+            windows, padded_hw = _window_partition(tokens, block.window_size)
         normed = block.norm1(windows)
-        mixed = block.attn(normed)
+        mixed = attend_globally(block.attn, normed)
         mixed = mixed + block.Space_Adapter(mixed)
         if self.stack > 1:
             mixed = mixed + self._attend_in_depth(block, normed)
         if padded_hw is not None:
-            mixed = window_unpartition(mixed, block.window_size, padded_hw, tokens.shape[1:3])
+            mixed = _window_unpartition(mixed, block.window_size, padded_hw, tokens.shape[1:3])
         tokens = tokens + mixed
         normed = block.norm2(tokens)
         return tokens + block.mlp(normed) + 0.5 * block.MLP_Adapter(normed)
@@ -149,7 +153,7 @@ class MedSa(PromptedNetwork):
         """
         count, height, width, channels = normed.shape
         depth = normed.reshape(count // self.stack, self.stack, height * width, channels).transpose(1, 2)
-        mixed = block.Depth_Adapter(block.attn(depth.reshape(-1, 1, self.stack, channels)))
+        mixed = block.Depth_Adapter(attend_globally(block.attn, depth.reshape(-1, 1, self.stack, channels)))
         mixed = mixed.reshape(count // self.stack, height * width, self.stack, channels).transpose(1, 2)
         return mixed.reshape(count, height, width, channels)
 

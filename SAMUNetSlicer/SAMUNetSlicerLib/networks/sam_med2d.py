@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from .base import Embedding, NetworkSpec, Normalisation, Preprocessing, PromptKind, Resize
 from .sam import Sam
 from .sam_decoding import MaskChoice
-from .vit import VIT_B, apply_neck, attention_residual, embed_patches
+from .vit import VIT_B, apply_neck, embed_patches
+from .vit_attention import attention_residual
 
 INPUT_SIZE = 256
 
