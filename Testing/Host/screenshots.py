@@ -12,7 +12,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "Resources" / "Screenshots"
-_FRAME_MS = 350
+_FRAME_MS = 450
+_FILMED = (5, 15)  # planes
 _FILM_WIDTH_PX = 820
 # Corners of a box around the liver on the plane that the pictures begin with: (k, j, i) of the example volume.
 _PLANE = 10
@@ -84,6 +85,8 @@ def _film_propagation(user) -> None:
         height = round(buffer.height * _FILM_WIDTH_PX / buffer.width)
         frames.append(buffer.convert("RGB").resize((_FILM_WIDTH_PX, height), Image.LANCZOS))
 
+    user.ui.rangeCheckBox.checked = True
+    user.ui.firstPlaneSpinBox.value, user.ui.lastPlaneSpinBox.value = _FILMED
     user.panel.work.listeners.append(shoot)
     user.press("propagateButton")
     user.wait_while_busy(300)

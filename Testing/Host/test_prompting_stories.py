@@ -84,6 +84,10 @@ def test_a_box_is_drawn_by_two_corners_and_a_second_one_takes_its_place(user, ba
     user.click("Red", at(user, (8, 44, 58)))
     assert overlap(user.proposed()[8], balls[1][8]) > 0.9
     assert len(user.session.workspace.prompts.read(user.session.segment_id).boxes) == 1
+    import slicer
+
+    (node,) = slicer.util.getNodesByClass("vtkMRMLMarkupsROINode")
+    assert min(node.GetSize()) == pytest.approx(3.0), "as thick as its plane, and no box of the tool is left"
 
 
 def test_dragging_a_point_moves_the_preview(user, balls):

@@ -20,6 +20,7 @@ from .combo_boxes import choose, value_of
 from .controllers.work import Tone, Work
 from .key_help import keys_text
 from .placing import Tool
+from .prompt_looks import dress
 from .propagate_panel import PropagatePanel
 from .rules_panel import RulesPanel
 from .segment_panel import SegmentPanel
@@ -276,6 +277,8 @@ class ModulePanel(VTKObservationMixin):
         for key, thing in wanted.items():
             if key not in self._watched:
                 self._watched[key] = thing
+                if key != "segmentation":
+                    dress(thing)
                 for event, callback in self._events(key):
                     self.addObserver(thing, event, callback)
 

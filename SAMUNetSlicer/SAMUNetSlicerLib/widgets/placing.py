@@ -14,6 +14,7 @@ import slicer
 
 from ..scene.markups_nodes import read_prompt_nodes
 from ..volumes.prompts import SegmentPrompts, Sign
+from .prompt_looks import dress
 from .slice_views import view_of_point
 
 
@@ -53,9 +54,8 @@ class Placing:
         node.SetHideFromEditors(True)
         node.SetSaveWithScene(False)
         node.CreateDefaultDisplayNodes()
-        display = node.GetDisplayNode()
-        display.SetSelectedColor(*_COLOURS[tool])
-        display.SetPointLabelsVisibility(False)
+        node.GetDisplayNode().SetSelectedColor(*_COLOURS[tool])
+        dress(node)
         self._node = node
         markups = slicer.vtkMRMLMarkupsNode
         self._observe(node, markups.PointPositionDefinedEvent, self._on_point)

@@ -20,7 +20,8 @@ from ...scene.segmentation_nodes import SegmentStatus, segment_ids, set_status, 
 from ...scene.segmenting import prompted_indices
 from ...scene.stacks import StackKey, stack_name
 from ...scene.workspace import Workspace
-from ...volumes.prompts import SegmentPrompts
+from ...volumes.planes import Plane
+from ...volumes.prompts import BoxPrompt, SegmentPrompts
 
 if TYPE_CHECKING:  # brings a package that Slicer gets only later
     from ...scene.history import HistoryOutcome
@@ -160,7 +161,9 @@ class Session:
         """
         segment_id = self._active()
         stack = self.logic.stackKey(self.node, sliceToRAS=slice_to_ras)
-        indices = prompted_indices(prompts, self.workspace.stack(stack))
+        planes = self.workspace.stack(stack)
+        indices = prompted_indices(prompts, planes)
+        prompts = replace(prompts, boxes=tuple(_on_one_plane(box, planes[max(indices)]) for box in prompts.boxes))
         self._view = np.array(slice_to_ras)
         self.place = PlaneKey(self.workspace.frame, segment_id, stack.text, max(indices))
         with self.logic.step(self.node, f"Prompt {self.workspace.name_of(segment_id)}"):
@@ -307,6 +310,13 @@ class Session:
         if self.place is None:
             raise EditError("Place a point or a box on the object first.")
         return self.place._replace(segment_id=self._active())
+
+
+def _on_one_plane(box: BoxPrompt, plane: Plane) -> BoxPrompt:
+    """The box as thick as one slice: it prompts the plane through its centre, and should not look like more."""
+    across = int(np.argmax(np.abs(np.array(box.axes_ras) @ plane.normal_ras)))
+    size = [plane.thickness_mm if axis == across else side for axis, side in enumerate(box.size_mm)]
+    return replace(box, size_mm=tuple(size))
 
 
 def choose_nearest_view(point_ras: Sequence[float], slice_matrices: Sequence[np.ndarray]) -> int:
