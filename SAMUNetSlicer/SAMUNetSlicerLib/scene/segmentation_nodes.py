@@ -16,7 +16,7 @@ from .editing_rules import OtherSegment
 from .labelmaps import read_block
 from .names import ROLE
 from .packed_voxels import Slices
-from .placement import follow, lie_alike, local_geometry
+from .placement import follow, lie_alike, local_geometry, to_world
 
 Colour = tuple[float, float, float]
 
@@ -51,6 +51,7 @@ class SegmentLook:
 def create_segmentation(scene, volume_node, name: str, role: str):
     """A new segmentation node on the volume's grid, under its parent transform. Raises InputError."""
     local_geometry(volume_node)
+    to_world(volume_node)
     node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", scene.GenerateUniqueName(name))
     node.SetAttribute(ROLE, role)
     node.CreateDefaultDisplayNodes()

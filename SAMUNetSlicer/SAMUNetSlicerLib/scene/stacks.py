@@ -51,7 +51,8 @@ class StackKey:
             numbers = np.array([float(n) for n in self.text.split(",")]).reshape(2, 3)
         except ValueError:
             return None
-        return numbers if np.isfinite(numbers).all() else None
+        lengths = np.linalg.norm([*numbers, np.cross(*numbers)], axis=1)
+        return numbers if np.allclose(lengths, 1, rtol=0, atol=1e-3) else None
 
     def is_like(self, other: StackKey) -> bool:
         if self.axis is not None or other.axis is not None:

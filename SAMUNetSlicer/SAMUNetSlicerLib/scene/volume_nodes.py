@@ -113,7 +113,7 @@ def read_volume(node) -> PlacedVolume:
 
 def modality_of(node, voxels: np.ndarray) -> Modality:
     """From the DICOM modality attribute, or Hounsfield units, else by the look of the intensities, as for files."""
-    known = _DICOM_MODALITIES.get(node.GetAttribute(_MODALITY_ATTRIBUTE) or "")
+    known = _DICOM_MODALITIES.get(node.GetAttribute(_MODALITY_ATTRIBUTE) or _modality_of_series(node))
     if known is not None:
         return known
     units = node.GetVoxelValueUnits()
@@ -124,6 +124,13 @@ def modality_of(node, voxels: np.ndarray) -> Modality:
     from ..volumes.reading import guess_modality
 
     return guess_modality(voxels)
+
+
+def _modality_of_series(node) -> str:
+    """What Slicer's DICOM module wrote beside the volume in the subject hierarchy, or ""."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(node.GetScene())
+    item = 0 if hierarchy is None else hierarchy.GetItemByDataNode(node)
+    return hierarchy.GetItemAttribute(item, _MODALITY_ATTRIBUTE) if item else ""
 
 
 def frame_of(node) -> str:

@@ -54,10 +54,13 @@ def test_a_segmentation_elsewhere_is_refused_and_one_in_the_same_place_is_not(mr
     assert segmentation.GetTransformNodeID() == volume.GetTransformNodeID()
 
 
-def test_an_empty_volume_makes_no_segmentation(mrml_scene):
+def test_an_unusable_volume_makes_no_segmentation(mrml_scene):
     empty = mrml_scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode")
-    with pytest.raises(InputError, match="empty"):
-        nodes.create_segmentation(mrml_scene, empty, "Segmentation", ROLE_RESULT)
+    bent = scenery.volume_node(mrml_scene)
+    bent.SetAndObserveTransformNodeID(scenery.bent_transform(mrml_scene).GetID())
+    for volume, said in ((empty, "empty"), (bent, "not linear")):
+        with pytest.raises(InputError, match=said):
+            nodes.create_segmentation(mrml_scene, volume, "Segmentation", ROLE_RESULT)
     assert mrml_scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 0
 
 

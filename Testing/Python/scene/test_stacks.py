@@ -104,7 +104,7 @@ def test_a_view_off_the_volume_is_refused():
         nearest_index(stack, grid.to_ras([0, 0, 20]))
 
 
-@pytest.mark.parametrize("text", ["", "X", "1,2,3", "1,0,0,0,nan,0", "KK"])
+@pytest.mark.parametrize("text", ["", "X", "1,2,3", "1,0,0,0,nan,0", "1,0,0,0.7,0.7,0", "0,0,0,0,0,0", "KK"])
 def test_a_text_that_names_no_stack_is_refused(text):
     with pytest.raises(PromptError, match="names no stack"):
         StackKey(text)

@@ -126,6 +126,11 @@ def test_the_modality_comes_from_dicom_or_units_or_the_intensities(mrml_scene):
     assert read_volume(node).volume.modality is Modality.CT
     node.SetAttribute("DICOM.Modality", "MR")
     assert read_volume(node).volume.modality is Modality.MR
+    loaded = scenery.volume_node(mrml_scene)
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(mrml_scene)
+    item = hierarchy.CreateItem(hierarchy.GetSceneItemID(), loaded)
+    hierarchy.SetItemAttribute(item, "DICOM.Modality", "PT")
+    assert read_volume(loaded).volume.modality is Modality.PET
     ct = np.full(scenery.SHAPE, -1000, np.int16)
     ct[3:6] = 300
     assert read_volume(scenery.volume_node(mrml_scene, ct)).volume.modality is Modality.CT
