@@ -43,24 +43,24 @@ def main() -> None:
         view.show_volume(volume)
         view.node.JumpSliceByOffsetting(*at((_PLANE, 140, 95)))
     user.press("addSegmentButton")
-    _rename(user, "liver")
+    _name(user, "liver", (0.87, 0.51, 0.4))
     _draw_box(user, at, _LIVER)
     user.picture("liver_preview")
     user.key("Return")
     _film_propagation(user)
-    user.picture("liver_propagated")
     user.press("acceptAllButton")
     user.press("addSegmentButton")
-    _rename(user, "spleen")
+    _name(user, "spleen", (0.62, 0.42, 0.64))
     user.view("Red").node.JumpSliceByOffsetting(*at((_PLANE, 140, 95)))
     user.settle()
     _draw_box(user, at, _SPLEEN)
     user.picture("module")
 
 
-def _rename(user, name: str) -> None:
-    session = user.session
-    session.node.GetSegmentation().GetSegment(session.segment_id).SetName(name)
+def _name(user, name: str, colour) -> None:
+    segment = user.session.node.GetSegmentation().GetSegment(user.session.segment_id)
+    segment.SetName(name)
+    segment.SetColor(*colour)
     user.settle()
 
 

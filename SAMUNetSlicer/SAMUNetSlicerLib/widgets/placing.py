@@ -86,6 +86,8 @@ class Placing:
         interaction = slicer.app.applicationLogic().GetInteractionNode()
         interaction.SetCurrentInteractionMode(interaction.ViewTransform)
         if self._node is not None and slicer.mrmlScene.IsNodePresent(self._node):
+            # Hidden first: views in which the mouse is not keep drawing a box that is only removed.
+            self._node.SetDisplayVisibility(False)
             slicer.mrmlScene.RemoveNode(self._node)
         self._node = None
         self._changed()
