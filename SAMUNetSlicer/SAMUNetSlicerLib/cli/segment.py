@@ -14,10 +14,10 @@ import torch
 from ..atomic_file import check_destination
 from ..checkpoints.loading import LoadedModel, load_network
 from ..errors import ExitCode, UserError
-from ..inference.classes import check_answers_prompts
 from ..inference.devices import choose_device, describe_device
 from ..inference.engines import EngineChoice, build_encode, kept_conversions_folder
 from ..inference.predictor import PlanePredictor
+from ..inference.prompt_rules import check_answers_prompts
 from ..inference.zoom import ZoomMode, ZoomPolicy
 from ..volumes.class_job import ClassJob
 from ..volumes.geometry import GridGeometry

@@ -19,8 +19,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..errors import PromptError
-from ..networks.base import PromptKind
+from ..errors import ModelError, PromptError
+from ..networks.base import NetworkSpec, PromptKind
 from .prompts import PlanePrompts, bounding_box_xyxy
 
 
@@ -78,3 +78,14 @@ def _with_box(prompts: PlanePrompts, trained: PromptKind, model_name: str) -> tu
         f"The model {model_name} knows boxes only. Draw a box around the object, "
         "or place two or more points on its outer border, or choose a model that knows points."
     )
+
+
+def check_answers_prompts(spec: NetworkSpec) -> None:
+    """Raise ModelError for a network that cannot answer prompts plane by plane."""
+    if spec.classes:
+        raise ModelError(f"The model {spec.family} finds its classes by itself. Leave points and boxes out.")
+    if spec.stack > 1:
+        raise ModelError(
+            f"The model {spec.family} looks at {spec.stack} planes together, which is not offered for prompts. "
+            "Use its plane-by-plane form (--family med_sa)."
+        )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 
-from ..inference.classes import label_planes
+from ..inference.class_maps import PlaneClasses, classify_planes
 from ..networks.base import PromptedNetwork
 from .job import PlaneDone, SegmentResult
 from .plane_source import VolumePlanes
@@ -32,32 +32,33 @@ class ClassJob:
     results: dict[str, SegmentResult] = field(default_factory=dict)
 
     def run(self) -> Iterator[PlaneDone]:
-        """One step a plane; these networks give no confidence, so each plane's is 1.
-
-        A volume of fewer planes than the network looks at repeats its last one.
-        """
+        """One step a plane. Raises ValueError for a network that needs prompts."""
         shape = self.planes.volume.geometry.shape_kji
         numbers = range(1, self.network.spec.classes + 1)
         self.results |= {
             class_name(n): SegmentResult(SegmentPrompts(class_name(n)), np.zeros(shape, dtype=bool)) for n in numbers
         }
-        total, stack = len(self.planes), self.network.spec.stack
-        done = 0
-        for first in range(0, total, stack):
-            # The last stack is moved back, so that the network never sees planes that are not there.
-            start = max(0, min(first, total - stack))
-            indices = [min(start + i, total - 1) for i in range(stack)]
-            labels = label_planes(self.network, [self.planes.image(i) for i in indices], self.device)
-            for index, labels_yx in zip(indices, labels, strict=True):
-                if index < first or index in self.results[class_name(1)].planes:
-                    continue
-                self._keep(index, labels_yx, numbers)
-                done += 1
-                yield PlaneDone("all classes", index, 1.0, done, total)
+        pictures = _Pictures(self.planes)
+        for done, answer in enumerate(classify_planes(self.network, pictures, self.device), start=1):
+            self._keep(answer, numbers)
+            yield PlaneDone("all classes", answer.index, answer.confidence, done, len(pictures))
 
-    def _keep(self, index: int, labels_yx: np.ndarray, numbers: range) -> None:
+    def _keep(self, answer: PlaneClasses, numbers: range) -> None:
+        plane, geometry = self.planes.stack[answer.index], self.planes.volume.geometry
         for n in numbers:
             result = self.results[class_name(n)]
-            block = mask_to_voxels(labels_yx == n, self.planes.stack[index], self.planes.volume.geometry)
-            block.write_into(result.mask_kji)
-            result.planes[index] = PlaneRecord(index, 1.0, PlaneOrigin.AUTOMATIC)
+            mask_to_voxels(answer.classes_yx == n, plane, geometry).write_into(result.mask_kji)
+            result.planes[answer.index] = PlaneRecord(answer.index, answer.confidence, PlaneOrigin.AUTOMATIC)
+
+
+class _Pictures(Sequence):
+    """The planes' 8-bit pictures, cut when they are asked for."""
+
+    def __init__(self, planes: VolumePlanes) -> None:
+        self._planes = planes
+
+    def __len__(self) -> int:
+        return len(self._planes)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return self._planes.image(index).rgb

@@ -1,11 +1,10 @@
-import numpy as np
 import pytest
 import torch
 
 from example_grids import random_geometry, sphere
 from fakes import BrightRegionNetwork
 from SAMUNetSlicerLib.errors import ModelError
-from SAMUNetSlicerLib.inference.classes import check_answers_prompts, label_planes
+from SAMUNetSlicerLib.inference.prompt_rules import check_answers_prompts
 from SAMUNetSlicerLib.networks.base import (
     Decoded,
     Embedding,
@@ -77,20 +76,10 @@ def test_leaving_early_keeps_what_is_labelled(planes):
     assert len(job.results["Class_1"].planes) == 3
 
 
-def test_models_and_prompts_that_do_not_go_together_are_refused(planes):
+def test_models_and_prompts_that_do_not_go_together_are_refused():
     with pytest.raises(ModelError, match="Leave points and boxes out"):
         check_answers_prompts(GreyLevels(1).spec)
-    with pytest.raises(ModelError, match="Place a point"):
-        label_planes(BrightRegionNetwork(), [planes.image(0)], CPU)
     stacked = NetworkSpec("deep", GreyLevels(1).spec.preprocessing, 64, PromptKind.POINTS, "", stack=4)
     with pytest.raises(ModelError, match="4 planes together"):
         check_answers_prompts(stacked)
     check_answers_prompts(BrightRegionNetwork().spec)
-
-
-def test_planes_are_labelled_as_numpy_would(planes):
-    (labels,) = label_planes(GreyLevels(1), [planes.image(10)], CPU)
-    grey = planes.image(10).rgb[..., 0] / 255
-    clear = (np.abs(grey - 0.4) > 0.1) & (np.abs(grey - 0.6) > 0.1)
-    expected = np.select([grey > 0.6, grey > 0.4], [2, 1], 0)
-    assert (labels == expected)[clear].mean() > 0.9
