@@ -5,10 +5,11 @@ import json
 import jsonschema
 import pytest
 
+from repository import ROOT
 from SAMUNetSlicerLib.checkpoints.catalogue import read_catalogue
 from SAMUNetSlicerLib.checkpoints.loading import sha256_of
 from SAMUNetSlicerLib.checkpoints.places import resources_folder, weights_folder
-from SAMUNetSlicerLib.checkpoints.table import models_table
+from SAMUNetSlicerLib.checkpoints.table import main, models_table, with_table
 from SAMUNetSlicerLib.networks.base import PromptKind
 from SAMUNetSlicerLib.networks.registry import FAMILIES, build
 
@@ -89,3 +90,19 @@ def test_the_table_has_a_line_with_the_licence_of_every_model():
         assert f"`{entry.name}`" in line
         assert entry.licence in line
     assert len({line.count("|") for line in lines}) == 1
+
+
+def test_the_readme_has_todays_table():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert with_table(text) == text, "run: python -m SAMUNetSlicerLib.checkpoints.table README.md"
+
+
+def test_an_outdated_table_is_replaced_and_the_rest_kept(tmp_path):
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    outdated = tmp_path / "README.md"
+    outdated.write_text(text.replace("| `lite_medsam` |", "| `old_name` |"), encoding="utf-8")
+    assert outdated.read_text(encoding="utf-8") != text
+    main([str(outdated)])
+    assert outdated.read_text(encoding="utf-8") == text
+    with pytest.raises(ValueError, match="marks"):
+        with_table("no marks here")
