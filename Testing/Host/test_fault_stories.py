@@ -73,6 +73,8 @@ def test_out_of_memory_is_told_and_the_work_goes_on(accepted, at, monkeypatch):
     def fail(_images):
         raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
+    user.panel.work.encode_ahead = lambda: False
+    user.panel.work._predictor.planes.cache.clear()
     monkeypatch.setattr(user.network, "encode", fail)
     user.view("Red").node.JumpSliceByOffsetting(*at((5, 32, 20)))
     user.settle()
