@@ -21,7 +21,7 @@ READY_TEST := $(VENV)/.ready-test
 export QT_QPA_PLATFORM ?= offscreen
 export MPLBACKEND ?= Agg
 
-.PHONY: help venv demo test test-all lint format benchmark clean
+.PHONY: help venv demo test test-all lint format benchmark screenshots clean
 
 help:
 	@echo "make demo       segment the liver and the spleen of a real CT, into output/demo"
@@ -29,6 +29,7 @@ help:
 	@echo "make test-all   as 'test', with the slow tests"
 	@echo "make lint       style checks alone;  make format  mends what can be mended"
 	@echo "make benchmark  seconds per plane, ours against the straightforward forward pass"
+	@echo "make screenshots   pictures of the module in the test host, into Resources/Screenshots"
 	@echo "make venv       the environment of the tests and tools alone, in $(VENV)"
 	@echo "make clean      remove the environment and everything made here"
 	@echo "Choose a build of torch, or a Python, as the head of the Makefile says."
@@ -76,6 +77,9 @@ format: $(READY_TEST)
 
 benchmark: $(READY_CORE)
 	$(BIN)/samunet benchmark
+
+screenshots: $(READY_TEST)
+	$(BIN)/python Testing/Host/screenshots.py
 
 clean:
 	rm -rf $(VENV) output build dist .pytest_cache .hypothesis .ruff_cache
