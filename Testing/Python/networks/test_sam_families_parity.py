@@ -54,7 +54,7 @@ def test_sam_med2d_agrees():
             assert distance(answer.logits, query["logits"][:, best : best + 1]) <= 2e-4
 
 
-@pytest.mark.slow  # 1024 px: two encodings of 10 to 15 s each on two free cores
+@pytest.mark.slow  # 1024 px: about a minute on two cores
 def test_sam_vit_b_agrees():
     network = parity_network("sam_vit_b")
     for case in cases_of("sam_vit_b"):
@@ -64,7 +64,7 @@ def test_sam_vit_b_agrees():
         check_queries(network, case, embedding, 2e-4)
 
 
-@pytest.mark.slow  # 1024 px: two encodings of 10 to 15 s each on two free cores
+@pytest.mark.slow  # 1024 px: about a minute on two cores
 def test_hq_sam_agrees_summed_and_by_itself():
     state = parity_state(manifest_of("hq_sam_vit_b")["keys"])
     networks = {}
