@@ -20,7 +20,7 @@ import numpy as np
 
 from ..errors import PromptError
 from .geometry import GridGeometry
-from .planes import ObliqueStack, Plane, PlaneStack, nearest_plane
+from .planes import ObliqueStack, Plane, PlaneStack
 from .prompts import BoxExtent, BoxPrompt, PlanePrompts, PointPrompt, SegmentPrompts
 
 # Prompts drawn on a border lie there up to rounding, in pixels or slice steps.

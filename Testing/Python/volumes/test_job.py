@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from example_grids import random_geometry, sphere
 from fakes import QUALITY, BrightRegionNetwork
 from SAMUNetSlicerLib.errors import PromptError

@@ -2,11 +2,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from example_grids import grid_geometries
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
+from example_grids import grid_geometries
 from SAMUNetSlicerLib.errors import PromptError
 from SAMUNetSlicerLib.volumes.geometry import GridGeometry
 from SAMUNetSlicerLib.volumes.plane_prompts import prompted_planes, prompts_on_plane

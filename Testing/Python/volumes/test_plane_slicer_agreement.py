@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from example_grids import affine, random_direction, random_geometry
 
+from example_grids import affine, random_direction, random_geometry
 from SAMUNetSlicerLib.volumes.geometry import GridGeometry
 from SAMUNetSlicerLib.volumes.planes import Orientation, Plane, PlaneStack, oblique_plane
 from SAMUNetSlicerLib.volumes.sampling import sample_plane

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from example_grids import affine, grid_geometries, random_direction, random_geometry
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from example_grids import affine, grid_geometries, random_direction, random_geometry
 from SAMUNetSlicerLib.errors import PromptError
 from SAMUNetSlicerLib.volumes.geometry import GridGeometry
 from SAMUNetSlicerLib.volumes.planes import (

@@ -6,10 +6,10 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from example_grids import affine, centres_ras, grid_geometries, ramp, random_direction, random_geometry, sphere
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from example_grids import affine, centres_ras, grid_geometries, ramp, random_direction, random_geometry, sphere
 from SAMUNetSlicerLib.volumes.geometry import GridGeometry
 from SAMUNetSlicerLib.volumes.planes import ObliqueStack, Orientation, Plane, PlaneStack, oblique_plane
 from SAMUNetSlicerLib.volumes.sampling import mask_to_voxels, sample_plane, voxels_of_plane, voxels_to_mask

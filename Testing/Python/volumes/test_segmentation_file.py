@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from example_grids import grid_geometries
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from example_grids import grid_geometries
 from requirements_guard import need
 from SAMUNetSlicerLib.errors import InputError, OutputError
 from SAMUNetSlicerLib.volumes.geometry import LPS_TO_RAS, GridGeometry

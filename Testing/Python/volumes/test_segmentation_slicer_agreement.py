@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from example_grids import grid_geometries
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from example_grids import grid_geometries
 from SAMUNetSlicerLib.volumes.geometry import GridGeometry
 from SAMUNetSlicerLib.volumes.prompts import BoxPrompt, PointPrompt, SegmentPrompts, Sign
 from SAMUNetSlicerLib.volumes.provenance import PlaneRecord, Provenance, read_provenance

@@ -11,10 +11,10 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
-from example_grids import affine, random_direction
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
+from example_grids import affine, random_direction
 from SAMUNetSlicerLib.errors import InputError
 from SAMUNetSlicerLib.volumes.geometry import GridGeometry
 from SAMUNetSlicerLib.volumes.planes import Orientation, PlaneStack, acquisition_orientation
