@@ -12,6 +12,9 @@ TORCH ?= torch==2.13.0
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Several OpenMP threads that share their cores with other work wait for each other: a training step of the tests that
+# takes a second was seen to take minutes. The demo and the benchmark use all threads.
+PYTEST := OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest
 # Stamps: what has been set up. Editing what they depend on sets it up again.
 READY_PIP := $(VENV)/.ready-pip
 READY_TORCH := $(VENV)/.ready-torch
@@ -62,10 +65,10 @@ demo: $(READY_CORE)
 	$(BIN)/python -m SAMUNetSlicerLib.demo --output output/demo
 
 test: lint
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-all: lint
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 lint: $(READY_TEST)
 	$(BIN)/ruff check .
