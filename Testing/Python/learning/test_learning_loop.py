@@ -25,6 +25,15 @@ SETTINGS = TrainingSettings(steps=4, images=1, objects=2, rounds=(0.5, 0.5), war
 ROOT = Path(__file__).parents[3]
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Sums over several threads are not added in the same order each time, and Adam magnifies the last bit."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture
 def bank(tmp_path):
     write_bank(tmp_path / "bank", looks=2)
