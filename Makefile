@@ -64,11 +64,14 @@ venv: $(READY_TEST)
 demo: $(READY_CORE)
 	$(BIN)/python -m SAMUNetSlicerLib.demo --output output/demo
 
+# The host that stands in for Slicer's window has a process of its own, as Slicer has.
 test: lint
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow" Testing/Python
+	$(PYTEST) -m "not slow" Testing/Host
 
 test-all: lint
-	$(PYTEST)
+	$(PYTEST) Testing/Python
+	$(PYTEST) Testing/Host
 
 lint: $(READY_TEST)
 	$(BIN)/ruff check .
