@@ -7,12 +7,11 @@ Proxies are those of the environment (HTTPS_PROXY and its like), as `requests` f
 from __future__ import annotations
 
 import contextlib
-import hashlib
+import selectors
 import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -21,41 +20,33 @@ import requests
 from .. import project
 from ..errors import ModelError, OutputError
 from .catalogue import ModelFile
+from .listing import PART_SUFFIX
+from .steps import Phase, Progress, hash_in_steps
 
 _RETRIED = {408, 425, 429, 500, 502, 503, 504}  # HTTP states that pass by themselves
 _SPARE_BYTES = 64 * 2**20  # left free on the disk
 _LONGEST_WAIT_S = 60.0
-_STEP_S = 0.2  # between two signs of life while waiting
-
-
-class Phase(Enum):
-    """What a download is doing."""
-
-    CONNECTING = "connecting"
-    RECEIVING = "receiving"
-    WAITING = "waiting before another attempt"
-    VERIFYING = "verifying"
-    DONE = "done"
-
-
-@dataclass(frozen=True)
-class Progress:
-    """One step. total_bytes is None while it is not known."""
-
-    phase: Phase
-    done_bytes: int
-    total_bytes: int | None
+# What the layers below may hold back of what has arrived: up to one buffer of the HTTP client and one TLS record.
+_HELD_BACK_BYTES = 2**15
 
 
 @dataclass(frozen=True)
 class Patience:
-    """How long to try. attempts: failures in a row without a byte received; times in seconds."""
+    """How long to try. attempts: failures in a row without a byte received; times in seconds.
+
+    chunk_bytes, step_s: the most that one step receives, and the longest that one step waits. Only looking up,
+    connecting and the beginning of the answer are one step each, of at most connect_s and read_s.
+    """
 
     attempts: int = 5
     first_wait_s: float = 1.0
     connect_s: float = 10.0
     read_s: float = 30.0
     chunk_bytes: int = 2**18
+    step_s: float = 0.2
+
+
+PATIENCE_OF_A_WINDOW = Patience(connect_s=3.0, read_s=10.0, chunk_bytes=2**16, step_s=0.01)
 
 
 class _TransientError(Exception):
@@ -74,7 +65,7 @@ def download(file: ModelFile, folder: Path, patience: Patience | None = None) ->
     patience = patience or Patience()
     if file.url is None or file.digest is None:
         raise ModelError(f"{file.name} has no address to download it from. Install it from a file that you have.")
-    part = folder / f"{file.name}.part"
+    part = folder / f"{file.name}{PART_SUFFIX}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         fresh = not part.exists()
@@ -83,7 +74,7 @@ def download(file: ModelFile, folder: Path, patience: Patience | None = None) ->
             good = yield from _verify(file, part)
             if good:
                 break
-            _discard(part)
+            discard_part(part)
             if fresh:
                 raise ModelError(
                     f"What the server sent is not the published {file.name}: its hash differs. It was deleted."
@@ -113,7 +104,7 @@ def _receive(file: ModelFile, part: Path, patience: Patience) -> Iterator[Progre
                         "again: it continues where it stopped. Or install the model from a file."
                     ) from error
                 wait_s = error.wait_s or patience.first_wait_s * 2 ** (failures - 1)
-                yield from _wait(min(wait_s, _LONGEST_WAIT_S), _size_of(part), file.size)
+                yield from _wait(min(wait_s, _LONGEST_WAIT_S), patience.step_s, _size_of(part), file.size)
 
 
 def _attempt(session: requests.Session, file: ModelFile, part: Path, patience: Patience) -> Iterator[Progress]:
@@ -151,16 +142,16 @@ def _check_answer(response: requests.Response, file: ModelFile, part: Path, offs
         wait = response.headers.get("Retry-After", "")
         raise _TransientError(f"the server is busy ({response.status_code})", float(wait) if wait.isdigit() else None)
     if response.status_code == requests.codes.requested_range_not_satisfiable:
-        _discard(part)
+        discard_part(part)
         raise _TransientError("the server no longer has the file that was begun")
     if not response.ok:
         raise ModelError(f"{file.name} could not be downloaded: the server answers {response.status_code}.")
     if response.status_code == requests.codes.partial_content:
         if not response.headers.get("Content-Range", "").startswith(f"bytes {offset}-"):
-            _discard(part)
+            discard_part(part)
             raise _TransientError("the server sent another part than the one asked for")
         return offset
-    _discard(part)  # it sends the whole file again
+    discard_part(part)  # it sends the whole file again
     tag = response.headers.get("ETag", response.headers.get("Last-Modified"))
     if tag and not tag.startswith("W/"):
         _tag_of(part).write_text(tag, encoding="utf-8")
@@ -183,39 +174,50 @@ def _store(
 ) -> Iterator[Progress]:
     done = offset
     with part.open("ab") as stream:
-        for chunk in response.iter_content(patience.chunk_bytes):
+        chunks = response.iter_content(patience.chunk_bytes)
+        while True:
+            if total is not None and total - done > _HELD_BACK_BYTES:
+                yield from _until_something_comes(response, patience, Progress(Phase.RECEIVING, done, total))
+            chunk = next(chunks, b"")
+            if not chunk:
+                break
             stream.write(chunk)
             done += len(chunk)
             if total is not None and done > total:
                 break
             yield Progress(Phase.RECEIVING, done, total)
     if total is not None and done > total:
-        _discard(part)
+        discard_part(part)
         raise ModelError(f"The server sends more than {file.name} holds. What it sent was deleted.")
     if total is not None and done < total:
         raise _TransientError("the connection ended early")
 
 
+def _until_something_comes(response: requests.Response, patience: Patience, so_far: Progress) -> Iterator[Progress]:
+    """Short waits instead of one long one while the server is silent. Raises _TransientError after read_s seconds."""
+    if response.raw.closed:  # all that was sent has been read
+        return
+    end = time.monotonic() + patience.read_s
+    with selectors.DefaultSelector() as watched:
+        watched.register(response.raw, selectors.EVENT_READ)
+        while not watched.select(patience.step_s):
+            if time.monotonic() > end:
+                raise _TransientError("the connection failed or broke")
+            yield so_far
+
+
 def _verify(file: ModelFile, part: Path) -> Iterator[Progress]:
     """Returns whether the file's hash is the published one."""
     algorithm, expected = file.digest
-    total = _size_of(part)
-    # MD5 is good against damage, not against an attacker: https must be, and tensors only are read in any case.
-    hasher = hashlib.new(algorithm, usedforsecurity=False)
-    done = 0
-    with part.open("rb") as stream:
-        while block := stream.read(2**22):
-            hasher.update(block)
-            done += len(block)
-            yield Progress(Phase.VERIFYING, done, total)
-    return hasher.hexdigest() == expected
+    found = yield from hash_in_steps(part, algorithm)
+    return found[algorithm] == expected
 
 
-def _wait(seconds: float, done: int, total: int | None) -> Iterator[Progress]:
+def _wait(seconds: float, step_s: float, done: int, total: int | None) -> Iterator[Progress]:
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0:
         yield Progress(Phase.WAITING, done, total)
-        time.sleep(min(_STEP_S, left))
+        time.sleep(min(step_s, left))
 
 
 def need_room(folder: Path, wanted_bytes: int, what: str) -> None:
@@ -242,7 +244,8 @@ def _tag_of(part: Path) -> Path:
     return part.with_suffix(".tag")
 
 
-def _discard(part: Path) -> None:
+def discard_part(part: Path) -> None:
+    """Delete what has arrived of a download, and the server's name for its version."""
     for path in (part, _tag_of(part)):
         with contextlib.suppress(FileNotFoundError):
             path.unlink()

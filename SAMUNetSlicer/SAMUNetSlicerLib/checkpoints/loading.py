@@ -16,10 +16,21 @@ from ..networks.base import PromptedNetwork
 from ..networks.registry import FAMILIES, build, entry_of
 from .catalogue import Catalogue, CatalogueEntry, read_catalogue
 from .installed import find_family, find_installed, find_user_model
+from .listing import UNKNOWN_LICENCE
+from .metadata import read_metadata
 from .recognise import check_fit, recognise
-from .tensors import read_metadata, read_tensors, to_float32
+from .tensors import read_tensors, to_float32
 
-UNKNOWN_LICENCE = "unknown"
+
+class AmbiguousFamilyError(ModelError):
+    """A file that may be of several families, of which only the user can tell. families: their names."""
+
+    def __init__(self, file_name: str, families: tuple[str, ...]) -> None:
+        super().__init__(
+            f"{file_name} may be of the family {' or '.join(families)}: their files look alike, but want other "
+            f"pictures. Say which it is (on the command line: --family {families[0]})."
+        )
+        self.file_name, self.families = file_name, families
 
 
 @dataclass(frozen=True)
@@ -65,6 +76,7 @@ def load_network(
     path = locate(path_or_name, catalogue)
     digest = sha256_of(path)
     entry = catalogue.by_sha256(digest)
+    _refuse_changed(catalogue.get(str(path_or_name)), path, digest)
     tensors, metadata = read_tensors(path), read_metadata(path)
     family = decide_family(path.name, tensors, entry.family if entry else metadata.get("family"), family)
     base_path = find_base(family, tensors, base, catalogue)
@@ -83,11 +95,17 @@ def load_network(
     )
 
 
+def _refuse_changed(entry: CatalogueEntry | None, path: Path, digest: str) -> None:
+    """A published file that has changed since it was verified is not what its name says."""
+    if entry is not None and path.name == entry.file.name and entry.file.sha256 not in (None, digest):
+        raise ModelError(f"The file of the model {entry.name} is damaged. Delete the model and install it again.")
+
+
 def decide_family(file_name: str, tensors: Mapping[str, Tensor], known: str | None, asked: str | None) -> str:
     """The family that a file shall be loaded as.
 
     known: what its hash or its header says, if anything; asked: the user's word, if any.
-    Raises ModelError where they contradict each other, or where only the user can tell.
+    Raises ModelError where they contradict each other, AmbiguousFamilyError where only the user can tell.
     """
     if asked is not None:
         mode_of = entry_of(asked).mode_of
@@ -99,11 +117,7 @@ def decide_family(file_name: str, tensors: Mapping[str, Tensor], known: str | No
     family = recognise(tensors)
     twins = [name for name, entry in FAMILIES.items() if entry.twin_of == family]
     if twins:
-        names = " or ".join([family, *twins])
-        raise ModelError(
-            f"{file_name} may be of the family {names}: their files look alike, but want other pictures. "
-            f"Say which it is (on the command line: --family {family})."
-        )
+        raise AmbiguousFamilyError(file_name, (family, *twins))
     return family
 
 

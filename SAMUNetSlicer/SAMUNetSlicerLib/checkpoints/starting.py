@@ -13,8 +13,9 @@ from ..networks.registry import build
 from ..networks.sam_start import sam_unet_start
 from .catalogue import read_catalogue
 from .loading import locate, sha256_of
+from .metadata import read_metadata
 from .recognise import check_fit
-from .tensors import read_metadata, read_tensors, to_float32
+from .tensors import read_tensors, to_float32
 from .writing import write_safetensors
 
 _STAGES = {"conv1.": "stage0.0.", "bn1.": "stage0.1."} | {f"layer{n}.": f"stage{n}." for n in range(1, 5)}

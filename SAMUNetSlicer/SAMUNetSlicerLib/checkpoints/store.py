@@ -2,66 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 
 from ..atomic_file import written_whole
 from ..errors import ModelError, OutputError
 from .catalogue import CatalogueEntry, ModelFile, read_catalogue
-from .download import Patience, Progress, download, need_room
-from .installed import find_installed, find_user_model, user_models
-from .loading import UNKNOWN_LICENCE, assemble, decide_family, find_base, locate, sha256_of
+from .download import Patience, discard_part, download, need_room
+from .installed import find_installed, find_user_model
+from .listing import UNKNOWN_LICENCE, ListedModel, ModelState, list_entry, list_models, part_of
+from .loading import assemble, decide_family, find_base, locate, sha256_of
+from .metadata import read_metadata
 from .places import user_models_folder
-from .tensors import read_metadata, read_tensors
+from .steps import Phase, Progress, copy_in_steps, hash_in_steps, to_the_end
+from .tensors import read_tensors
 from .writing import Precision, write_safetensors
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*$")
-
-
-class ModelState(Enum):
-    """Whether a model is on this computer, or how it gets there."""
-
-    SHIPPED = "shipped"
-    INSTALLED = "installed"
-    DOWNLOADABLE = "can be downloaded"
-    FROM_FILE = "can be installed from a file"
-
-
-@dataclass(frozen=True)
-class ListedModel:
-    """A line of the list of models. entry is None for a file of the user's own; path is None if not installed."""
-
-    name: str
-    state: ModelState
-    family: str
-    licence: str
-    path: Path | None
-    entry: CatalogueEntry | None
-
-
-def list_models() -> list[ListedModel]:
-    """The catalogue's models, then the user's own."""
-    catalogue = read_catalogue()
-    listed = [_listed(entry) for entry in catalogue.models]
-    for path in user_models(catalogue):
-        metadata = read_metadata(path)
-        family, licence = metadata.get("family", "unknown"), metadata.get("licence", UNKNOWN_LICENCE)
-        listed.append(ListedModel(path.stem, ModelState.INSTALLED, family, licence, path, None))
-    return listed
-
-
-def _listed(entry: CatalogueEntry) -> ListedModel:
-    path = find_installed(entry)
-    if path is not None:
-        state = ModelState.SHIPPED if entry.file.shipped else ModelState.INSTALLED
-    else:
-        state = ModelState.DOWNLOADABLE if entry.file.url else ModelState.FROM_FILE
-    return ListedModel(entry.name, state, entry.family, entry.licence, path, entry)
 
 
 def download_model(name: str, patience: Patience | None = None) -> Iterator[Progress]:
@@ -70,7 +28,7 @@ def download_model(name: str, patience: Patience | None = None) -> Iterator[Prog
     The user must have been asked before, and shown the licence. Raises ModelError or OutputError.
     """
     entry = _entry(name)
-    if find_installed(entry) is not None:
+    if list_entry(entry).state in (ModelState.SHIPPED, ModelState.INSTALLED):
         raise ModelError(f"The model {name} is installed already.")
     return download(entry.file, user_models_folder(), patience)
 
@@ -82,22 +40,39 @@ def install_model(
     base: str | Path | None = None,
     input_size: int | None = None,
 ) -> ListedModel:
+    """All of `install_in_steps` at once."""
+    return to_the_end(install_in_steps(path, name, family, base, input_size))
+
+
+def install_in_steps(
+    path: Path,
+    name: str | None = None,
+    family: str | None = None,
+    base: str | Path | None = None,
+    input_size: int | None = None,
+) -> Generator[Progress, None, ListedModel]:
     """Copy a checkpoint that the user has into the user's folder, after making sure that it loads.
 
     A published file is known by its hash and kept as it is; any other becomes a safetensors file called `name` (by
     default the file's own name). The other arguments are those of `load_network`, and are remembered.
-    Raises ModelError for a file that is not a usable checkpoint, OutputError when it cannot be stored.
+    Closing the generator leaves nothing behind. Writing a safetensors file is one step, however large it is.
+    Raises ModelError for a file that is not a usable checkpoint (AmbiguousFamilyError where the user must say of
+    which family it is), OutputError when it cannot be stored.
     """
     if not path.is_file():
         raise ModelError(f"There is no file {path}.")
     catalogue = read_catalogue()
-    published = next((entry for entry in catalogue.models if _is_published(path, entry.file)), None)
+    known_by = {entry.file.digest[0] for entry in catalogue.models if entry.file.digest}
+    hashes = yield from hash_in_steps(path, "sha256", *known_by - {"sha256"})
+    published = next((entry for entry in catalogue.models if _is_published(hashes, entry.file)), None)
     if published is not None:
         if published.file.shipped:
             raise ModelError(f"This file is the model {published.name}, which comes with the program.")
         _check_loads(path, family or published.family, base, input_size)
-        _copy(path, user_models_folder(), published.file.name)
-        return _listed(published)
+        folder = _prepared(user_models_folder(), path.stat().st_size, published.file.name)
+        with written_whole(folder / published.file.name) as target:
+            yield from copy_in_steps(path, target)
+        return list_entry(published)
     name = name or re.sub(r"[^A-Za-z0-9_.-]", "_", path.stem).lstrip("_.-") or "model"
     entry = catalogue.get(name)
     _check_name(name, entry)
@@ -105,25 +80,34 @@ def install_model(
     tensors, family = _check_loads(path, family or known_family, base, input_size)
     if known_family not in (None, family):
         raise ModelError(f"The name {name} is kept for models of the family {known_family}. Choose another name.")
-    metadata = {"family": family, "source_sha256": sha256_of(path)}
+    metadata = {"family": family, "source_sha256": hashes["sha256"]}
     metadata["licence"] = read_metadata(path).get("licence", entry.licence if entry else UNKNOWN_LICENCE)
     if input_size is not None:
         metadata["input_size"] = str(input_size)
-    target = _prepared(user_models_folder(), path.stat().st_size, name) / f"{name}.safetensors"
+    size = path.stat().st_size
+    target = _prepared(user_models_folder(), size, name) / f"{name}.safetensors"
+    yield Progress(Phase.STORING, 0, size)
     write_safetensors(tensors, target, metadata)
     return next(model for model in list_models() if model.path == target)
 
 
 def delete_model(name: str) -> Path:
-    """Delete an installed model's file; returns where it stood. Raises ModelError or OutputError."""
+    """Delete an installed model's file, or what a download has left of it; returns where it stood.
+
+    Raises ModelError or OutputError.
+    """
     entry = read_catalogue().get(name)
     if entry is not None and entry.file.shipped:
         raise ModelError(f"The model {name} comes with the program and cannot be deleted by itself.")
     path = find_installed(entry) if entry is not None else find_user_model(name)
-    if path is None:
+    part = part_of(entry) if entry is not None and part_of(entry).is_file() else None
+    if path is None and part is None:
         raise ModelError(f"The model {name} is not installed.")
-    _delete(path)
-    return path
+    if path is not None:
+        _delete(path)
+    if part is not None:
+        discard_part(part)
+    return path or part
 
 
 def delete_all_models() -> list[Path]:
@@ -165,14 +149,8 @@ def _entry(name: str) -> CatalogueEntry:
     return entry
 
 
-def _is_published(path: Path, file: ModelFile) -> bool:
-    if file.digest is None or file.size not in (None, path.stat().st_size):
-        return False
-    algorithm, expected = file.digest
-    with path.open("rb") as stream:
-        return (
-            hashlib.file_digest(stream, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest() == expected
-        )
+def _is_published(hashes: Mapping[str, str], file: ModelFile) -> bool:
+    return file.digest is not None and hashes[file.digest[0]] == file.digest[1]
 
 
 def _check_name(name: str, entry: CatalogueEntry | None) -> None:
@@ -196,12 +174,6 @@ def _prepared(folder: Path, wanted_bytes: int, what: str) -> Path:
         raise OutputError(f"The folder {folder} cannot be made: {error.strerror}.") from error
     need_room(folder, wanted_bytes, what)
     return folder
-
-
-def _copy(path: Path, folder: Path, file_name: str) -> None:
-    _prepared(folder, path.stat().st_size, file_name)
-    with path.open("rb") as source, written_whole(folder / file_name) as target:
-        shutil.copyfileobj(source, target, 2**22)
 
 
 def _delete(path: Path) -> None:

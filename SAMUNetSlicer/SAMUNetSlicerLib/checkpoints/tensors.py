@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,10 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ..errors import ModelError
+from .metadata import damaged
 from .torch_archive import TorchArchive
 
 _WRAPPERS = ("model", "state_dict", "net", "model_state_dict")
-METADATA_KEY = "samunetslicer"  # in the header of safetensors files that this program wrote
 _PARALLEL_PREFIX = "module."  # of torch's DistributedDataParallel
 
 
@@ -48,34 +47,12 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
     return _strip_prefix(tensors)
 
 
-def read_metadata(path: str | Path) -> dict[str, str]:
-    """What this program wrote about the weights' origin (family, licence, hash of the source); empty for other files.
-
-    Raises ModelError for a damaged safetensors file.
-    """
-    path = Path(path)
-    with path.open("rb") as stream:
-        if stream.read(9)[8:] != b"{":
-            return {}
-    try:
-        with safe_open(path, framework="pt") as opened:
-            text = (opened.metadata() or {}).get(METADATA_KEY, "{}")
-        entries = json.loads(text)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise _damaged(path) from error
-    return {key: value for key, value in entries.items() if isinstance(value, str)} if isinstance(entries, dict) else {}
-
-
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         with safe_open(path, framework="pt") as opened:
             return {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 not a mapping
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
-        raise _damaged(path) from error
-
-
-def _damaged(path: Path) -> ModelError:
-    return ModelError(f"{path.name} is damaged or incomplete. Download it again.")
+        raise damaged(path) from error
 
 
 def _unwrap(content: Any) -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..atomic_file import written_whole
 from ..errors import OutputError
-from .tensors import METADATA_KEY
+from .metadata import METADATA_KEY
 
 _ALWAYS_FLOAT32_BELOW = 4096  # elements
 

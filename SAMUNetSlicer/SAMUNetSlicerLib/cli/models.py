@@ -10,17 +10,16 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ..checkpoints.catalogue import CatalogueEntry, read_catalogue
-from ..checkpoints.download import Progress
 from ..checkpoints.installed import find_installed
+from ..checkpoints.listing import ListedModel, list_models
 from ..checkpoints.starting import adapt_model
+from ..checkpoints.steps import Progress
 from ..checkpoints.store import (
-    ListedModel,
     convert_model,
     delete_all_models,
     delete_model,
     download_model,
     install_model,
-    list_models,
 )
 from ..checkpoints.writing import Precision
 from ..errors import ExitCode, ModelError, UserError

@@ -1,5 +1,6 @@
 """A download ends with the published file or with a reason, whatever the server does."""
 
+import dataclasses
 import hashlib
 import itertools
 import shutil
@@ -10,7 +11,8 @@ from flaky_server import FlakyServer
 
 from SAMUNetSlicerLib.checkpoints import download as download_module
 from SAMUNetSlicerLib.checkpoints.catalogue import ModelFile
-from SAMUNetSlicerLib.checkpoints.download import Patience, Phase, download
+from SAMUNetSlicerLib.checkpoints.download import Patience, download
+from SAMUNetSlicerLib.checkpoints.steps import Phase
 from SAMUNetSlicerLib.errors import ModelError, OutputError
 
 CONTENT = hashlib.shake_256(b"weights").digest(200_000)
@@ -224,6 +226,17 @@ def test_a_server_that_stalls_is_left_and_asked_again(server, file, tmp_path):
     fetch(file, tmp_path)
     assert_arrived(tmp_path)
     assert len(server.requests) == 2
+
+
+def test_silence_is_borne_in_short_steps(server, file, tmp_path):
+    """A window that takes the steps one by one lives on while the server says nothing, and Cancel takes at once."""
+    server.plan = [flaky.stall(3.0)]
+    patience = dataclasses.replace(QUICK, read_s=60.0, chunk_bytes=500, step_s=0.01)
+    steps = download(file, tmp_path, patience)
+    silent = [step for step in itertools.islice(steps, 12) if step.phase is Phase.RECEIVING]
+    assert silent[-1] == silent[-5], "steps come though nothing arrives"
+    steps.close()
+    assert_nothing_usable(tmp_path)
 
 
 def test_nobody_at_the_address_is_said_so(tmp_path):

@@ -12,19 +12,22 @@ from safetensors.torch import save_file
 from parity import manifest_of, parity_state
 from SAMUNetSlicerLib.checkpoints import catalogue as catalogue_module
 from SAMUNetSlicerLib.checkpoints import download as download_module
-from SAMUNetSlicerLib.checkpoints.loading import load_network, sha256_of
+from SAMUNetSlicerLib.checkpoints.download import Patience
+from SAMUNetSlicerLib.checkpoints.listing import ModelState, list_models
+from SAMUNetSlicerLib.checkpoints.loading import AmbiguousFamilyError, load_network, sha256_of
+from SAMUNetSlicerLib.checkpoints.metadata import read_metadata
 from SAMUNetSlicerLib.checkpoints.places import MODELS_FOLDER_VARIABLE, weights_folder
 from SAMUNetSlicerLib.checkpoints.starting import adapt_model, resnet_start
+from SAMUNetSlicerLib.checkpoints.steps import Phase
 from SAMUNetSlicerLib.checkpoints.store import (
-    ModelState,
     convert_model,
     delete_all_models,
     delete_model,
     download_model,
+    install_in_steps,
     install_model,
-    list_models,
 )
-from SAMUNetSlicerLib.checkpoints.tensors import read_metadata, read_tensors
+from SAMUNetSlicerLib.checkpoints.tensors import read_tensors
 from SAMUNetSlicerLib.checkpoints.writing import Precision
 from SAMUNetSlicerLib.errors import ModelError, OutputError
 from SAMUNetSlicerLib.networks.registry import build
@@ -102,6 +105,73 @@ def test_a_published_model_is_downloaded_loaded_and_deleted(published, folder):
     assert delete_model("published") == folder / "published.pth"
     assert listed("published").state is ModelState.DOWNLOADABLE
     assert list(folder.iterdir()) == []
+
+
+def test_a_download_that_was_cancelled_is_listed_resumed_and_deleted(published, folder):
+    few = Patience(chunk_bytes=2**16)
+
+    def begin():
+        steps = download_model("published", few)
+        next(step for step in steps if step.done_bytes > 2**17)
+        steps.close()
+
+    begin()
+    model = listed("published")
+    assert (model.state, model.path) == (ModelState.PARTIAL, None)
+    assert model.partial_bytes == (folder / "published.pth.part").stat().st_size > 2**17
+    list(download_model("published", few))
+    assert listed("published").state is ModelState.INSTALLED
+    assert published.requests[1][1]["Range"] == f"bytes={model.partial_bytes}-"
+    delete_model("published")
+    begin()
+    delete_model("published")
+    assert list(folder.iterdir()) == []
+
+
+def test_a_damaged_file_is_listed_refused_and_downloaded_anew(published, folder):
+    list(download_model("published"))
+    path = folder / "published.pth"
+    content = path.read_bytes()
+    path.write_bytes(content[:-1])
+    assert listed("published").state is ModelState.DAMAGED
+    path.write_bytes(content[:5_000_000] + b"?" + content[5_000_001:])
+    with pytest.raises(ModelError, match="published is damaged"):
+        load_network("published")
+    path.write_bytes(content[:1000])
+    list(download_model("published"))
+    assert path.read_bytes() == content
+    assert listed("published").state is ModelState.INSTALLED
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+def test_a_damaged_file_of_the_users_own_does_not_hide_the_list(own_file, folder, suffix):
+    whole = install_model(own_file).path.read_bytes() if suffix == ".safetensors" else own_file.read_bytes()
+    folder.mkdir(exist_ok=True)
+    (folder / f"broken{suffix}").write_bytes(whole[: len(whole) // 2])
+    assert listed("broken").state is ModelState.DAMAGED
+    assert listed("lite_medsam").state is ModelState.SHIPPED
+    delete_model("broken")
+    assert listed("broken") is None
+
+
+@pytest.mark.parametrize("phase", [Phase.VERIFYING, Phase.STORING])
+@pytest.mark.parametrize("name", ["own", "published"])
+def test_an_installation_that_is_cancelled_leaves_nothing(own_file, folder, request, phase, name):
+    if name == "published":
+        request.getfixturevalue("published")
+    steps = install_in_steps(own_file)
+    next(step for step in steps if step.phase is phase)
+    steps.close()
+    assert not folder.exists() or list(folder.iterdir()) == []
+
+
+def test_who_can_tell_sam_from_medsam_is_asked(tmp_path):
+    base = {name: torch.zeros(key["shape"]) for name, key in manifest_of("sam_vit_b")["keys"].items()}
+    save_file(base, tmp_path / "vit.safetensors")
+    with pytest.raises(AmbiguousFamilyError) as caught:
+        install_model(tmp_path / "vit.safetensors")
+    assert caught.value.families == ("sam_vit_b", "medsam_vit_b")
+    assert install_model(tmp_path / "vit.safetensors", family=caught.value.families[1]).family == "medsam_vit_b"
 
 
 def test_a_published_file_that_the_user_has_is_known_by_its_hash(published, own_file, folder):

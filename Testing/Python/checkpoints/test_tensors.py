@@ -7,7 +7,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from SAMUNetSlicerLib.checkpoints.tensors import METADATA_KEY, read_metadata, read_tensors, to_float32
+from SAMUNetSlicerLib.checkpoints.metadata import METADATA_KEY, read_metadata
+from SAMUNetSlicerLib.checkpoints.tensors import read_tensors, to_float32
 from SAMUNetSlicerLib.errors import ModelError
 
 

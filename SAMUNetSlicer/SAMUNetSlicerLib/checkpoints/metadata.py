@@ -1,0 +1,35 @@
+"""What this program wrote about the origin of weights into the header of a safetensors file. Needs no torch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from ..errors import ModelError
+
+METADATA_KEY = "samunetslicer"
+
+
+def read_metadata(path: str | Path) -> dict[str, str]:
+    """Family, licence, hash of the source, as far as they were written; empty for other files.
+
+    Raises ModelError for a damaged safetensors file.
+    """
+    path = Path(path)
+    with path.open("rb") as stream:
+        if stream.read(9)[8:] != b"{":
+            return {}
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np") as opened:
+            text = (opened.metadata() or {}).get(METADATA_KEY, "{}")
+        entries = json.loads(text)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise damaged(path) from error
+    return {key: value for key, value in entries.items() if isinstance(value, str)} if isinstance(entries, dict) else {}
+
+
+def damaged(path: Path) -> ModelError:
+    """What to raise for a file that broke on its way here."""
+    return ModelError(f"{path.name} is damaged or incomplete. Download it again.")
