@@ -9,7 +9,7 @@ from types import ModuleType
 
 from ..errors import ExitCode, UserError
 from ..project import NAME, NOT_FOR_CLINICAL_USE, VERSION
-from . import benchmark, evaluate, evaluate_propagation, info, models, segment
+from . import benchmark, data, evaluate, evaluate_propagation, info, models, segment, train
 
 _COMMANDS: dict[str, ModuleType] = {
     "segment": segment,
@@ -18,6 +18,8 @@ _COMMANDS: dict[str, ModuleType] = {
     "benchmark": benchmark,
     "evaluate": evaluate,
     "evaluate-propagation": evaluate_propagation,
+    "train": train,
+    "data": data,
 }
 
 _EXIT_CODES = ", ".join(f"{code.value} {code.name.lower()}" for code in ExitCode)

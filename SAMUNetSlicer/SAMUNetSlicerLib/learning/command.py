@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import csv
 import time
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -40,12 +39,14 @@ class Files:
     bank: Path | None = None
     development_bank: Path | None = None
     data: Path | None = None
-    sources: Path | None = None
+    sources: str | Path | None = None
     shards: Path | None = None
     pause_file: Path | None = None
 
 
-def run_training(config: Path, files: Files, measure_every: int = 250, threads: int = 1, processes: int = 1) -> None:
+def run_training(
+    config: str | Path, files: Files, measure_every: int = 250, threads: int = 1, processes: int = 1
+) -> None:
     """Train a network as the configuration says; resumes if the folder holds a checkpoint.
 
     Every `measure_every` steps the averaged weights are measured on the development bank, into development.csv.
@@ -100,27 +101,3 @@ def _log_figures(path: Path, step: int, figures: dict[str, float]) -> None:
         if is_new:
             writer.writerow(["time", "step", *figures])
         writer.writerow([time.strftime("%H:%M:%S"), step, *(round(v, 4) for v in figures.values())])
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """Command: train on a bank."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("config", type=Path, help="TOML or JSON, with a table `training`")
-    parser.add_argument("--from", dest="start", type=Path, required=True, help="LiteMedSAM's or SAM's checkpoint")
-    parser.add_argument("--folder", type=Path, required=True, help="for checkpoints and logs")
-    parser.add_argument("--bank", type=Path, help="for sam_unet_tiny")
-    parser.add_argument("--development-bank", type=Path)
-    parser.add_argument("--data", type=Path, help="root of the data, for SAM-UNet")
-    parser.add_argument("--sources", type=Path, help="configuration with [[sources]], for SAM-UNet")
-    parser.add_argument("--shards", type=Path, help="folder of shards, for SAM-UNet")
-    parser.add_argument("--pause-file", type=Path, help="training waits while this file exists")
-    parser.add_argument("--measure-every", type=int, default=250, help="steps")
-    parser.add_argument("--threads", type=int, default=1, help="of each process")
-    parser.add_argument("--processes", type=int, default=1, help="under torchrun: its --nproc-per-node")
-    options = vars(parser.parse_args(arguments))
-    files = Files(**{field.name: options.pop(field.name) for field in fields(Files)})
-    run_training(files=files, **options)
-
-
-if __name__ == "__main__":
-    main()

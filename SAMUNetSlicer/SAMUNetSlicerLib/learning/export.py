@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
@@ -47,19 +44,3 @@ def read_averages(checkpoint: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             return tensors, {"family": metadata["family"], "steps": metadata["step"]}
     except (OSError, SafetensorError, TypeError, KeyError) as error:
         raise ModelError(f"{checkpoint.name} is missing or is not a checkpoint of a training.") from error
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """Command: export a training's averaged weights."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("output", type=Path, help="safetensors file to write")
-    parser.add_argument("--from", dest="start", type=Path, required=True, help="the checkpoint it started from")
-    parser.add_argument("--about", type=json.loads, default={}, help="text entries for the header, as JSON")
-    options = parser.parse_args(arguments)
-    torch.set_num_threads(1)
-    export_weights(options.checkpoint, options.start, options.output, options.about)
-
-
-if __name__ == "__main__":
-    main()

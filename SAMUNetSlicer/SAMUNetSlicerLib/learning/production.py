@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
@@ -17,6 +16,7 @@ from .augmentation import Augmentation
 from .bank import SHARD_LENGTH, shard_path, write_shard
 from .crops import Look, bounding_box, cut, finish, object_mask, random_frame, square_frame, turned
 from .encoding import build_encode, load_encoder
+from .settings import locate_configuration
 from .sources import Pair, Picture, SourceSpec, Split, find_pairs, read_picture, split_pairs
 
 _log = logging.getLogger(__name__)
@@ -31,8 +31,9 @@ class Mixture:
     synthetic_share: float
 
 
-def read_sources(config: Path) -> list[SourceSpec]:
-    """The sources of a TOML configuration. Raises InputError."""
+def read_sources(config: str | Path) -> list[SourceSpec]:
+    """The sources of a shipped configuration or of a TOML file. Raises InputError."""
+    config = locate_configuration(config)
     try:
         entries = tomllib.loads(config.read_text())["sources"]
     except (OSError, KeyError, tomllib.TOMLDecodeError) as error:
@@ -113,44 +114,14 @@ def fill_bank(
             yield index
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Command: fill a training bank and a development bank."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--sources", type=Path, required=True, help="TOML configuration with [[sources]]")
-    parser.add_argument("--data", type=Path, required=True, help="root of the data")
-    parser.add_argument("--weights", type=Path, required=True, help="checkpoint with the frozen encoder")
-    parser.add_argument("--bank", type=Path, required=True, help="folder to fill")
-    parser.add_argument("--split", type=Split, choices=list(Split), default=Split.TRAIN)
-    parser.add_argument("--looks", type=int, default=4800, help="of training")
-    parser.add_argument("--per-source", type=int, default=4, help="development looks per source")
-    parser.add_argument("--zoom", type=float, default=2.0, help="of development looks")
-    parser.add_argument("--synthetic", type=float, default=0.38, help="share of synthetic looks")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--workers", type=int, default=1, help="processes that fill the bank together")
-    parser.add_argument("--worker", type=int, default=0, help="which of them this is, from 0")
-    options = parser.parse_args(arguments)
-    specs = read_sources(options.sources)
-    if options.split is Split.TRAIN:
-        mixture = build_mixture(specs, options.data, options.synthetic)
-        augmentation = Augmentation()
-        shards = -(-options.looks // SHARD_LENGTH)
+def training_looks(
+    specs: list[SourceSpec], root: Path, synthetic_share: float, seed: int
+) -> Callable[[int], list[Look]]:
+    """A shard's looks by its number: the same whoever asks."""
+    mixture, augmentation = build_mixture(specs, root, synthetic_share), Augmentation()
 
-        def looks(index: int) -> list[Look]:
-            rng = np.random.default_rng([options.seed, index])
-            return [draw_look(mixture, rng, augmentation) for _ in range(SHARD_LENGTH)]
+    def looks(index: int) -> list[Look]:
+        rng = np.random.default_rng([seed, index])
+        return [draw_look(mixture, rng, augmentation) for _ in range(SHARD_LENGTH)]
 
-    else:
-        found = list(development_looks(specs, options.data, options.per_source, options.zoom))
-        shards = -(-len(found) // SHARD_LENGTH)
-
-        def looks(index: int) -> list[Look]:
-            return found[index * SHARD_LENGTH : (index + 1) * SHARD_LENGTH]
-
-    own = range(options.worker, shards, options.workers)
-    for _ in fill_bank(options.bank, looks, own, options.weights, options.threads):
-        pass
-
-
-if __name__ == "__main__":
-    main()
+    return looks

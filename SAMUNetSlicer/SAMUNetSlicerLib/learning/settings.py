@@ -13,6 +13,8 @@ from ..errors import InputError
 from .losses import LossWeights
 from .prompts import Habits
 
+CONFIGURATIONS = Path(__file__).parent / "configs"
+
 
 class Optimizer(StrEnum):
     ADAMW = "adamw"
@@ -35,7 +37,8 @@ class Draw(StrEnum):
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """family: of the network. steps: in all. images: a step and process. objects: of each image.
+    """family: of the network. steps: in all. images: a step and process, in each of `accumulation` parts, one after
+    the other, whose gradients are averaged. objects: of each image.
 
     rounds: shares of 1, 2, 3 .. rounds of prompts. warm_up: steps of rising rate; cool_down: share of the steps at the
     end in which it falls along a cosine; milestones: shares of the steps after which it is halved.
@@ -46,6 +49,7 @@ class TrainingSettings:
     family: str = "sam_unet_tiny"
     steps: int = 2000
     images: int = 6
+    accumulation: int = 1
     objects: int = 3
     draw: Draw = Draw.DISTINCT
     rounds: tuple[float, ...] = (0.25, 0.5, 0.25)
@@ -77,8 +81,15 @@ def rate_factor(step: int, settings: TrainingSettings) -> float:
     return factor * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, (step - start) / (settings.steps - start)))))
 
 
-def read_settings(config: Path) -> TrainingSettings:
-    """The table `training` of a TOML or JSON configuration. Raises InputError."""
+def locate_configuration(name_or_path: str | Path) -> Path:
+    """The file of a shipped configuration named without its ending, or the path itself."""
+    shipped = CONFIGURATIONS / f"{name_or_path}.toml"
+    return shipped if shipped.is_file() else Path(name_or_path)
+
+
+def read_settings(config: str | Path) -> TrainingSettings:
+    """The table `training` of a shipped configuration or of a TOML or JSON file. Raises InputError."""
+    config = locate_configuration(config)
     try:
         text = config.read_text()
         table = (json.loads(text) if config.suffix == ".json" else tomllib.loads(text))["training"]

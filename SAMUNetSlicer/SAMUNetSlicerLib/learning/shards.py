@@ -6,7 +6,6 @@ in random order, so reading needs no shuffling beyond that of the shards. Nothin
 
 from __future__ import annotations
 
-import argparse
 import io
 import itertools
 import json
@@ -19,7 +18,7 @@ import webdataset
 from PIL import Image
 
 from ..errors import InputError
-from .production import read_or_skip, read_sources
+from .production import read_or_skip
 from .sources import Picture, SourceSpec, Split, find_pairs, is_volume, split_pairs
 
 _PATTERN = "shard-*.tar"
@@ -115,21 +114,3 @@ def _png(array: np.ndarray) -> bytes:
 def _picture(content: bytes) -> np.ndarray:
     with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
         return np.array(image)
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """Command: write the shards of a collection."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--sources", type=Path, required=True, help="TOML configuration with [[sources]]")
-    parser.add_argument("--data", type=Path, required=True, help="root of the data")
-    parser.add_argument("--output", type=Path, required=True, help="folder for the shards")
-    parser.add_argument("--split", type=Split, choices=list(Split), default=Split.TRAIN)
-    parser.add_argument("--shard-length", type=int, default=1000, help="pictures of a shard")
-    parser.add_argument("--planes", type=int, default=30, help="of each volume")
-    o = parser.parse_args(arguments)
-    written = write_shards(read_sources(o.sources), o.data, o.output, o.split, o.shard_length, o.planes)
-    parser.exit(0, f"{written.samples} pictures written, {written.skipped} left out.\n")
-
-
-if __name__ == "__main__":
-    main()

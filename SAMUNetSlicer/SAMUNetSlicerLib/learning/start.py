@@ -1,4 +1,4 @@
-"""Where training starts: sam_unet_tiny from LiteMedSAM, SAM-UNet from SAM's ViT-B."""
+"""Where training starts: sam_unet_tiny from LiteMedSAM or from itself, SAM-UNet from SAM's ViT-B."""
 
 from __future__ import annotations
 
@@ -29,10 +29,15 @@ PRETRAINED = tuple(_RENAMED.values())
 
 
 def start_network(family: str, checkpoint: Path) -> PromptedNetwork:
-    """A network ready to be trained. checkpoint: LiteMedSAM's, or SAM ViT-B's for SAM-UNet. Raises ModelError."""
+    """A network ready to be trained. Raises ModelError.
+
+    checkpoint: LiteMedSAM's, or SAM ViT-B's for SAM-UNet; or weights of the family itself, to train them further.
+    """
     network = build(family, device="cpu")
     state = read_tensors(checkpoint)
-    if isinstance(network, SamUnetTiny):
+    if state.keys() == network.state_dict().keys():
+        network.load_state_dict({name: to_float32(t) for name, t in state.items()})
+    elif isinstance(network, SamUnetTiny):
         start_from_lite_medsam(network, state)
     elif isinstance(network, SamUnet):
         network.load_state_dict({n: to_float32(t) for n, t in sam_unet_start(network, state).items()}, strict=False)

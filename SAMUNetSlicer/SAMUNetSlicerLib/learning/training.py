@@ -100,7 +100,7 @@ class Trainer:
             factor = rate_factor(self.step, self.settings)
             for entry in self.optimizer.param_groups:
                 entry["lr"] = entry["peak"] * factor
-            loss, dices = self._learn(rng)
+            loss, dices = self._accumulate(rng)
             self._share_gradients()
             if self.settings.clip:
                 torch.nn.utils.clip_grad_norm_(self.named.parameters.values(), self.settings.clip)
@@ -110,8 +110,14 @@ class Trainer:
             self.average.update(self.named, self.step)
             yield Report(self.step, loss, dices[0], dices[-1], factor, time.monotonic() - started)
 
+    def _accumulate(self, rng: np.random.Generator) -> tuple[float, list[float]]:
+        """Gradients of one step: the mean over its parts. Mean loss; mean Dice of the first and the last round."""
+        parts = [self._learn(rng) for _ in range(self.settings.accumulation)]
+        loss = sum(loss for loss, _ in parts) / len(parts)
+        return loss, [sum(dices[i] for _, dices in parts) / len(parts) for i in (0, -1)]
+
     def _learn(self, rng: np.random.Generator) -> tuple[float, list[float]]:
-        """Accumulate the gradients of one step."""
+        """Add the gradients of one part of a step."""
         settings = self.settings
         examples = self.examples.draw(settings.images, rng)
         masks, planes = draw_objects(examples, settings.objects, settings.draw, rng)
@@ -160,7 +166,7 @@ class Trainer:
                 decoded = self.network.decode(embedding, batch)
             logits = _resized(decoded.logits[:, :1].float(), side)
             loss = self._loss(Decoded(logits, decoded.quality), truth).sum() / (len(prompts) * rounds)
-            loss.backward()
+            (loss / self.settings.accumulation).backward()
             total += float(loss.detach())
             ious.append(intersection_over_union(logits, truth))
             answers[indices] = _resized(logits.detach(), MASK_SIZE)[:, 0].cpu().numpy()

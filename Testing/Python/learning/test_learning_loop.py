@@ -3,8 +3,10 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from learning_examples import write_bank
@@ -15,7 +17,7 @@ from SAMUNetSlicerLib.errors import ModelError
 from SAMUNetSlicerLib.learning.bank import Bank
 from SAMUNetSlicerLib.learning.examples import BankExamples
 from SAMUNetSlicerLib.learning.settings import TrainingSettings, rate_factor, read_settings
-from SAMUNetSlicerLib.learning.start import start_from_lite_medsam
+from SAMUNetSlicerLib.learning.start import start_from_lite_medsam, start_network
 from SAMUNetSlicerLib.learning.state import averaged
 from SAMUNetSlicerLib.learning.training import Trainer, train
 from SAMUNetSlicerLib.networks.lite_medsam import LiteMedSam
@@ -49,6 +51,33 @@ def test_the_loss_falls_on_a_few_looks(bank):
     settings = TrainingSettings(steps=14, images=1, objects=2, rounds=(1.0,), warm_up=1, pretrained_rate=1e-3)
     losses = [report.loss for report in build_trainer(bank, settings).run()]
     assert sum(losses[-5:]) < 0.75 * sum(losses[:5])
+
+
+def test_a_step_in_parts_is_the_mean_of_its_parts(bank):
+    """Two parts of one look each differ from one part by rounding alone where all parts see the same."""
+    single = TrainingSettings(steps=1, images=1, objects=1, rounds=(1.0,), warm_up=1)
+    halves = replace(single, accumulation=2)
+    one, two = build_trainer(bank, single), build_trainer(bank, halves)
+    seen = []
+    for trainer in (one, two):
+        learn = trainer._learn
+        # Every part sees the first part's look and prompts.
+        trainer._learn = lambda rng, learn=learn: learn(np.random.default_rng(5))
+        trainer.optimizer.step = lambda trainer=trainer: seen.append(
+            [p.grad.clone() for p in trainer.named.parameters.values() if p.grad is not None]
+        )
+        next(trainer.run())
+    assert len(seen[0]) == len(seen[1]) > 50
+    for gradient, other in zip(*seen, strict=True):
+        torch.testing.assert_close(other, gradient, rtol=1e-3, atol=1e-6)
+
+
+def test_training_goes_on_from_weights_of_the_network_itself(tmp_path):
+    torch.manual_seed(2)
+    network = SamUnetTiny()
+    save_file(network.state_dict(), tmp_path / "own.safetensors")
+    started = start_network("sam_unet_tiny", tmp_path / "own.safetensors")
+    assert all(torch.equal(value, network.state_dict()[name]) for name, value in started.state_dict().items())
 
 
 def test_the_frozen_encoder_is_neither_trained_nor_stored(bank, tmp_path):
@@ -128,8 +157,7 @@ def test_lite_medsam_is_the_start():
 
 
 def test_the_shipped_recipe_can_be_read():
-    config = ROOT / "SAMUNetSlicer/SAMUNetSlicerLib/learning/configs/sam_unet_tiny.toml"
-    assert read_settings(config).habits.jitter == 0.1
+    assert read_settings("sam_unet_tiny").habits.jitter == 0.1
 
 
 def command(tmp_path, folder, processes=1):
@@ -143,7 +171,7 @@ def command(tmp_path, folder, processes=1):
         "--processes": processes,
     }
     flat = [str(part) for pair in arguments.items() for part in pair]
-    return [*program, "SAMUNetSlicerLib.learning.command", str(tmp_path / "config.toml"), *flat]
+    return [*program, "SAMUNetSlicerLib.cli", "train", str(tmp_path / "config.toml"), *flat]
 
 
 @pytest.fixture

@@ -1,0 +1,88 @@
+"""`samunet data`: collections made ready for training."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from tqdm import tqdm
+
+from ..errors import ExitCode
+from .extras import needing
+
+HELP = "Make collections ready for training: shards of millions of pictures, banks of encoded looks."
+
+_SPLITS = ("train", "development")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    works = parser.add_subparsers(metavar="WORK", required=True)
+
+    shard = works.add_parser("shard", help="write WebDataset shards of one side of the split by case")
+    _add_sources(shard)
+    shard.add_argument("--output", type=Path, required=True, help="folder for the shards")
+    shard.add_argument("--shard-length", type=int, default=1000, help="pictures of a shard")
+    shard.add_argument("--planes", type=int, default=30, help="of each volume")
+    shard.set_defaults(work=_shard)
+
+    bank = works.add_parser("bank", help="fill a bank with looks and their frozen encodings, for sam_unet_tiny")
+    _add_sources(bank)
+    bank.add_argument("--weights", type=Path, required=True, help="checkpoint with the frozen encoder: LiteMedSAM's")
+    bank.add_argument("--bank", type=Path, required=True, help="folder to fill; goes on with what is missing")
+    bank.add_argument("--looks", type=int, default=4800, help="of training")
+    bank.add_argument("--per-source", type=int, default=4, help="development looks of each source")
+    bank.add_argument("--zoom", type=float, default=2.0, help="of development looks")
+    bank.add_argument("--synthetic", type=float, default=0.38, help="share of synthetic looks")
+    bank.add_argument("--seed", type=int, default=0)
+    bank.add_argument("--threads", type=int, default=2)
+    bank.add_argument("--workers", type=int, default=1, help="processes that fill the bank together")
+    bank.add_argument("--worker", type=int, default=0, help="which of them this is, from 0")
+    bank.set_defaults(work=_bank)
+
+
+def _add_sources(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--sources", required=True, help="TOML file with [[sources]], or a shipped configuration's name"
+    )
+    parser.add_argument("--data", type=Path, required=True, help="root of the data")
+    parser.add_argument("--split", choices=_SPLITS, default=_SPLITS[0])
+
+
+def run(arguments: argparse.Namespace) -> ExitCode:
+    return arguments.work(arguments)
+
+
+def _shard(arguments: argparse.Namespace) -> ExitCode:
+    with needing("train"):
+        from ..learning.production import read_sources
+        from ..learning.shards import write_shards
+        from ..learning.sources import Split
+    specs, split = read_sources(arguments.sources), Split(arguments.split)
+    written = write_shards(
+        specs, arguments.data, arguments.output, split, arguments.shard_length, arguments.planes
+    )  # fmt: skip
+    print(f"{written.samples} pictures written, {written.skipped} left out")
+    return ExitCode.OK
+
+
+def _bank(arguments: argparse.Namespace) -> ExitCode:
+    with needing("train"):
+        from ..learning.bank import SHARD_LENGTH
+        from ..learning.production import development_looks, fill_bank, read_sources, training_looks
+        from ..learning.sources import Split
+    specs = read_sources(arguments.sources)
+    if Split(arguments.split) is Split.TRAIN:
+        looks = training_looks(specs, arguments.data, arguments.synthetic, arguments.seed)
+        count = -(-arguments.looks // SHARD_LENGTH)
+    else:
+        found = list(development_looks(specs, arguments.data, arguments.per_source, arguments.zoom))
+        count = -(-len(found) // SHARD_LENGTH)
+
+        def looks(index: int) -> list:
+            return found[index * SHARD_LENGTH : (index + 1) * SHARD_LENGTH]
+
+    own = range(arguments.worker, count, arguments.workers)
+    filled = fill_bank(arguments.bank, looks, own, arguments.weights, arguments.threads)
+    for _ in tqdm(filled, total=len(own), unit="shard", disable=None, dynamic_ncols=True):
+        pass
+    return ExitCode.OK

@@ -1,0 +1,42 @@
+"""`samunet train`: train a network, alone or (under torchrun) as one of several processes."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import fields
+from pathlib import Path
+
+from ..errors import ExitCode
+from .extras import needing
+
+HELP = "Train sam_unet_tiny on a bank of encoded looks, or SAM-UNet on pictures (docs/training.md)."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "config", help="sam_unet_tiny, sam_unet_published, or a TOML or JSON file with a table `training`"
+    )
+    parser.add_argument(
+        "--from", dest="start", type=Path, required=True, metavar="FILE",
+        help="LiteMedSAM's or SAM's checkpoint, or weights of the network itself, to train them further",
+    )  # fmt: skip
+    parser.add_argument(
+        "--folder", type=Path, required=True, help="for checkpoints and logs; goes on from what is there"
+    )
+    parser.add_argument("--bank", type=Path, help="for sam_unet_tiny")
+    parser.add_argument("--development-bank", type=Path)
+    parser.add_argument("--data", type=Path, help="root of the data, for SAM-UNet")
+    parser.add_argument("--sources", help="TOML file with [[sources]], for SAM-UNet")
+    parser.add_argument("--shards", type=Path, help="folder of shards, for SAM-UNet")
+    parser.add_argument("--pause-file", type=Path, help="training waits while this file exists")
+    parser.add_argument("--measure-every", type=int, default=250, metavar="STEPS")
+    parser.add_argument("--threads", type=int, default=1, help="of each process")
+    parser.add_argument("--processes", type=int, default=1, help="under torchrun: its --nproc-per-node")
+
+
+def run(arguments: argparse.Namespace) -> ExitCode:
+    with needing("train"):
+        from ..learning.command import Files, run_training
+    files = Files(**{field.name: getattr(arguments, field.name) for field in fields(Files)})
+    run_training(arguments.config, files, arguments.measure_every, arguments.threads, arguments.processes)
+    return ExitCode.OK

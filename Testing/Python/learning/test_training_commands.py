@@ -1,0 +1,61 @@
+"""`samunet data` and `samunet train` on a folder of two discs."""
+
+import sys
+
+import numpy as np
+import pytest
+from learning_examples import fake_encode, two_discs
+from PIL import Image
+
+from SAMUNetSlicerLib.cli.main import main
+from SAMUNetSlicerLib.errors import ExitCode
+from SAMUNetSlicerLib.learning import production
+from SAMUNetSlicerLib.learning.bank import Bank
+
+SOURCES = '[[sources]]\nname = "discs"\nfolder = "set"\ncase_pattern = "c\\\\d+"\ndevelopment_fraction = 0.25\n'
+
+
+@pytest.fixture
+def discs(tmp_path, monkeypatch):
+    (tmp_path / "set").mkdir()
+    picture = two_discs()
+    for case in range(8):
+        Image.fromarray(picture.image + case).save(tmp_path / "set" / f"c{case}_image.png")
+        Image.fromarray(picture.labels).save(tmp_path / "set" / f"c{case}_labels.png")
+    Image.fromarray(np.ones((9, 9), np.uint8)).save(tmp_path / "set" / "c1_labels.png")  # another size
+    (tmp_path / "sources.toml").write_text(SOURCES)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_shards_are_written_and_counted(discs, capsys):
+    assert main(["data", "shard", "--sources=sources.toml", "--data=.", "--output=shards"]) == ExitCode.OK
+    assert "5 pictures written, 1 left out" in capsys.readouterr().out
+    assert [path.name for path in (discs / "shards").glob("*.tar")] == ["shard-000000.tar"]
+
+
+def test_banks_are_filled_on_both_sides_of_the_split(discs, monkeypatch):
+    monkeypatch.setattr(production, "load_encoder", lambda weights: weights)
+    monkeypatch.setattr(production, "build_encode", lambda encoder, batch, threads: fake_encode)
+    common = ["data", "bank", "--sources=sources.toml", "--data=.", "--weights=encoder.safetensors"]
+    assert main([*common, "--bank=train", "--looks=20", "--synthetic=0.5"]) == ExitCode.OK
+    assert main([*common, "--bank=held", "--split=development"]) == ExitCode.OK
+    train, held = Bank(discs / "train"), Bank(discs / "held")
+    assert len(train) == 32  # whole shards
+    assert {entry.source for entry in train} == {"discs", "synthetic"}
+    cases = {entry.case for entry in held}
+    assert len(cases) == 2
+    assert cases.isdisjoint(entry.case for entry in train)
+
+
+def test_a_configuration_that_is_none_is_told(discs, capsys):
+    assert main(["train", "nothing.toml", "--from=a.safetensors", "--folder=run"]) == ExitCode.INPUT
+    assert "nothing.toml is not a training configuration" in capsys.readouterr().err
+
+
+def test_a_missing_package_is_told_with_the_command_that_installs_it(discs, capsys, monkeypatch):
+    monkeypatch.delitem(sys.modules, "SAMUNetSlicerLib.learning.command", raising=False)
+    monkeypatch.delitem(sys.modules, "SAMUNetSlicerLib.learning.training", raising=False)
+    monkeypatch.setitem(sys.modules, "lightning_fabric", None)
+    assert main(["train", "sam_unet_tiny", "--from=a.safetensors", "--folder=run"]) != ExitCode.OK
+    assert "pip install 'samunetslicer[train]'" in capsys.readouterr().err
