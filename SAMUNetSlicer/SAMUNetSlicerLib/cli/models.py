@@ -1,4 +1,4 @@
-"""`samunet models`: which models there are, and getting, installing, converting and deleting them."""
+"""`samunet models`: which models there are, and getting, installing, converting, deleting and exporting them."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from ..checkpoints.store import (
 )
 from ..checkpoints.writing import Precision
 from ..errors import ExitCode, ModelError, UserError
+from .extras import needing
 
 HELP = "List models with licence and state; download, install, convert or delete them."
 
@@ -60,6 +61,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     adapt.add_argument("--family", choices=["sam_unet_res34", "sam_unet_res50"], default="sam_unet_res34")
     adapt.add_argument("-o", "--output", type=Path, required=True)
     adapt.set_defaults(work=_adapt)
+
+    export = works.add_parser("export", help="write what a training has reached as weights to use and to share")
+    export.add_argument("checkpoint", type=Path, help="in the training's folder")
+    export.add_argument("--from", dest="start", type=Path, required=True, help="the checkpoint that it started from")
+    export.add_argument("--about", type=json.loads, default={}, help="text entries for the file's header, as JSON")
+    export.add_argument("-o", "--output", type=Path, required=True)
+    export.set_defaults(work=_export)
 
 
 def add_family_arguments(parser: argparse.ArgumentParser) -> None:
@@ -154,4 +162,12 @@ def _convert(arguments: argparse.Namespace) -> ExitCode:
 
 def _adapt(arguments: argparse.Namespace) -> ExitCode:
     print(f"Saved {adapt_model(arguments.vit, arguments.output, arguments.family, arguments.resnet)}")
+    return ExitCode.OK
+
+
+def _export(arguments: argparse.Namespace) -> ExitCode:
+    with needing("train"):
+        from ..learning.export import export_weights
+    export_weights(arguments.checkpoint, arguments.start, arguments.output, arguments.about)
+    print(f"Saved {arguments.output}")
     return ExitCode.OK

@@ -5,7 +5,8 @@ from lightning_fabric import Fabric
 from safetensors.torch import load_file, save_file
 
 from SAMUNetSlicerLib.checkpoints.loading import load_network
-from SAMUNetSlicerLib.errors import ModelError
+from SAMUNetSlicerLib.cli.main import main
+from SAMUNetSlicerLib.errors import ExitCode, ModelError
 from SAMUNetSlicerLib.learning.bank import Bank
 from SAMUNetSlicerLib.learning.examples import BankExamples
 from SAMUNetSlicerLib.learning.export import export_weights
@@ -32,7 +33,9 @@ def test_exported_weights_load_as_the_averaged_network(start, tmp_path):
     list(trainer.run())
     trainer.save(tmp_path / "checkpoint.safetensors")
     output = tmp_path / "tiny.safetensors"
-    export_weights(tmp_path / "checkpoint.safetensors", start, output, {"licence": "Apache-2.0"})
+    about = '--about={"licence": "Apache-2.0"}'
+    checkpoint = str(tmp_path / "checkpoint.safetensors")
+    assert main(["models", "export", checkpoint, "--from", str(start), about, "-o", str(output)]) == ExitCode.OK
     model = load_network(output)
     assert (model.family, model.licence) == ("sam_unet_tiny", "Apache-2.0")
     state = model.network.state_dict()
