@@ -112,18 +112,20 @@ class Trainer:
 
     def _accumulate(self, rng: np.random.Generator) -> tuple[float, list[float]]:
         """Gradients of one step: the mean over its parts. Mean loss; mean Dice of the first and the last round."""
-        parts = [self._learn(rng) for _ in range(self.settings.accumulation)]
+        # As many rounds in every process: none waits long for the others.
+        shared = np.random.default_rng([self.settings.seed, self.step])
+        counts = 1 + shared.choice(len(self.settings.rounds), size=self.settings.accumulation, p=self.settings.rounds)
+        parts = [self._learn(rng, int(rounds)) for rounds in counts]
         loss = sum(loss for loss, _ in parts) / len(parts)
         return loss, [sum(dices[i] for _, dices in parts) / len(parts) for i in (0, -1)]
 
-    def _learn(self, rng: np.random.Generator) -> tuple[float, list[float]]:
+    def _learn(self, rng: np.random.Generator, rounds: int) -> tuple[float, list[float]]:
         """Add the gradients of one part of a step."""
         settings = self.settings
         examples = self.examples.draw(settings.images, rng)
         masks, planes = draw_objects(examples, settings.objects, settings.draw, rng)
         targets = np.stack([coarse(mask) for mask in masks])
         prompts = [first_prompt(mask, settings.habits, rng) for mask in masks]
-        rounds = 1 + int(rng.choice(len(settings.rounds), p=settings.rounds))
         with self._autocast():
             fused = self.examples.embed(self.network, examples, self.device)
         leaves = {name: t.detach().requires_grad_() for name, t in fused.features.items()}

@@ -62,7 +62,7 @@ def test_a_step_in_parts_is_the_mean_of_its_parts(bank):
     for trainer in (one, two):
         learn = trainer._learn
         # Every part sees the first part's look and prompts.
-        trainer._learn = lambda rng, learn=learn: learn(np.random.default_rng(5))
+        trainer._learn = lambda rng, rounds, learn=learn: learn(np.random.default_rng(5), rounds)
         trainer.optimizer.step = lambda trainer=trainer: seen.append(
             [p.grad.clone() for p in trainer.named.parameters.values() if p.grad is not None]
         )
