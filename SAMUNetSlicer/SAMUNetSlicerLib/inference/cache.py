@@ -7,7 +7,7 @@ from collections.abc import Hashable
 
 from ..networks.base import Embedding
 
-DEFAULT_BYTES = 512 * 2**20
+DEFAULT_BYTES = 256 * 2**20  # some 60 planes of the default models
 
 
 class EmbeddingCache:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Generator, Hashable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,13 +12,16 @@ import torch
 from ..errors import PromptError
 from ..networks.base import Embedding, NetworkPrompts, PromptedNetwork, PromptKind
 from .cache import EmbeddingCache
-from .engines import Encode
+from .devices import to_device
+from .engines import Encode, TorchEncoder, begin_encoding
+from .jobs import Job, SteppedJob
 from .preprocessing import InputFrame, input_frame, prepare
 from .prompt_rules import admit
 from .prompts import PlanePrompts, bounding_box_xyxy
 from .zoom import Crop, ZoomPolicy
 
 OUTSIDE_LOGIT = -32.0  # of pixels that the encoded crop does not show
+_PROMPTS_AT_ONCE = 16  # the decoder's maps of one prompt take megabytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,11 +54,41 @@ class PlaneMask:
         return self.logits > 0
 
 
+@dataclass(frozen=True, eq=False)
+class PlaneRequest:
+    """One segment's prompts on one plane; crop: that of an earlier answer, kept while it still serves."""
+
+    image: PlaneImage
+    prompts: PlanePrompts
+    crop: Crop | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class _Look:
+    """Prompts to be answered from one crop. is_coarse: to find out where to look closer."""
+
+    image: PlaneImage
+    prompts: PlanePrompts
+    crop: Crop
+    is_coarse: bool = False
+
+
+@dataclass
+class WorkCounts:
+    """What was computed so far: planes (or crops of them) encoded, prompts answered, calls of the decoder."""
+
+    encoded: int = 0
+    answered: int = 0
+    decodes: int = 0
+
+
 @dataclass
 class PlanePredictor:
     """Answers prompts with one network on one device.
 
-    encode_planes: what encodes batches of prepared planes (see `engines.build_encode`); the network itself by default.
+    `begin_predict` and `begin_encode` return jobs for hosts that must not stand still; `predict` and `encode` are the
+    same work, waited for. encode_planes: what encodes batches of prepared planes (see `engines.build_encode`); torch
+    by default.
     """
 
     network: PromptedNetwork
@@ -62,11 +96,12 @@ class PlanePredictor:
     zoom: ZoomPolicy = field(default_factory=ZoomPolicy)
     cache: EmbeddingCache = field(default_factory=EmbeddingCache)
     encode_planes: Encode | None = None
+    counts: WorkCounts = field(default_factory=WorkCounts)
 
     def __post_init__(self) -> None:
         self.network.to(self.device).eval()
         if self.encode_planes is None:
-            self.encode_planes = self.network.encode
+            self.encode_planes = TorchEncoder(self.network)
 
     @property
     def trained_prompts(self) -> PromptKind:
@@ -77,61 +112,120 @@ class PlanePredictor:
 
         crop: the crop of an earlier answer, kept while it still serves. Raises PromptError for unusable prompts.
         """
-        admitted = admit(prompts, self.trained_prompts, self.network.spec.family)
-        check_inside(admitted.prompts, image.size_hw)
-        if _points_only(admitted.prompts):
-            answer = self._predict_from_points(image, admitted.prompts, crop)
-        else:
-            chosen = self.zoom.choose(image.size_hw, admitted.prompts.extent_xyxy(), crop)
-            answer = self.predict_in_crop(image, [admitted.prompts], chosen)[0]
-        return replace(answer, notes=admitted.notes + answer.notes)
+        return self.begin_predict(image, prompts, crop).result()
 
-    def _predict_from_points(self, image: PlaneImage, prompts: PlanePrompts, crop: Crop | None) -> PlaneMask:
-        """Points do not tell the object's size: a coarse answer on the whole plane finds it, a crop refines it."""
-        if crop is not None and self.zoom.in_middle(crop, image.size_hw, prompts.extent_xyxy()):
-            return self.predict_in_crop(image, [prompts], crop)[0]
-        height, width = image.size_hw
-        coarse = self.predict_in_crop(image, [prompts], Crop(0, 0, width, height))[0]
-        if not coarse.mask.any():
-            return coarse
-        extent = _union(bounding_box_xyxy(coarse.mask), prompts.extent_xyxy())
-        fine_crop = self.zoom.choose(image.size_hw, extent)
-        if fine_crop == coarse.crop:
-            return coarse
-        fine = self.predict_in_crop(image, [prompts], fine_crop)[0]
-        return fine if fine.mask.any() else coarse
+    def begin_predict(self, image: PlaneImage, prompts: PlanePrompts, crop: Crop | None = None) -> Job[PlaneMask]:
+        """As `predict`, to be polled. What it encodes stays in the cache, so that asking again only decodes."""
+        return SteppedJob(self._predict_one(PlaneRequest(image, prompts, crop)))
+
+    def predict_many(self, requests: Sequence[PlaneRequest]) -> list[PlaneMask]:
+        """As `predict` for each, with as few calls of encoder and decoder as possible."""
+        return self.begin_predict_many(requests).result()
+
+    def begin_predict_many(self, requests: Sequence[PlaneRequest]) -> Job[list[PlaneMask]]:
+        """As `predict_many`, to be polled."""
+        return SteppedJob(self._predict(requests))
 
     def predict_in_crop(self, image: PlaneImage, prompts: Sequence[PlanePrompts], crop: Crop) -> list[PlaneMask]:
         """Answer several prompts of one plane from one encoded crop, in one decode per kind of prompt set."""
-        embedding = self.encode(image, [crop])[0]
-        frame = input_frame(crop.size_hw, self.network.spec.preprocessing)
-        answers: list[PlaneMask | None] = [None] * len(prompts)
-        for group in _groups_of_like_shape(prompts):
-            batch = to_network_prompts([prompts[i] for i in group], frame, crop, self.network.spec.mask_prompt_size)
-            with torch.inference_mode():
-                decoded = self.network.decode(embedding, batch)
-                pictures = frame.logits_to_picture(decoded.logits)[:, 0].cpu().numpy()
-            for position, i in enumerate(group):
-                logits = np.full(image.size_hw, OUTSIDE_LOGIT, dtype=np.float32)
-                logits[crop.slices_yx] = pictures[position]
-                quality = None if decoded.quality is None else float(decoded.quality[position, 0].clamp(0, 1))
-                answers[i] = PlaneMask(logits, quality, crop)
-        return answers
+        return SteppedJob(self._answer([_Look(image, p, crop) for p in prompts])).result()
 
     def encode(self, image: PlaneImage, crops: Sequence[Crop]) -> list[Embedding]:
-        """Embeddings of some crops of a plane, from the cache where they are known; the rest in one batch."""
-        keys = [(image.key, crop) for crop in crops]
-        missing = [k for k in dict.fromkeys(keys) if k not in self.cache]
-        if missing:
-            inputs = [prepare(image.rgb[crop.slices_yx], self.network.spec.preprocessing)[0] for _, crop in missing]
-            with torch.inference_mode():
-                encoded = self.encode_planes(torch.stack(inputs).to(self.device))
-            fresh = {key: encoded.select(slice(i, i + 1)) for i, key in enumerate(missing)}
-            for key, embedding in fresh.items():
+        """Embeddings of some crops of a plane, from the cache where they are known."""
+        return self.begin_encode([(image, crop) for crop in crops]).result()
+
+    def begin_encode(self, wanted: Sequence[tuple[PlaneImage, Crop]]) -> Job[list[Embedding]]:
+        """Encode crops of a few planes, to be polled. Each is kept in the cache as soon as it is done.
+
+        A job that is cancelled leaves the cache with what was finished.
+        """
+        return SteppedJob(self._encode(wanted))
+
+    def is_encoded(self, image: PlaneImage, crop: Crop) -> bool:
+        """Whether prompts in this crop cost a decode alone."""
+        return (image.key, crop) in self.cache
+
+    def _predict_one(self, request: PlaneRequest) -> Generator[Job | None, Any, PlaneMask]:
+        (answer,) = yield from self._predict([request])
+        return answer
+
+    def _predict(self, requests: Sequence[PlaneRequest]) -> Generator[Job | None, Any, list[PlaneMask]]:
+        admitted = [admit(r.prompts, self.trained_prompts, self.network.spec.family) for r in requests]
+        looks = [self._first_look(r.image, a.prompts, r.crop) for r, a in zip(requests, admitted, strict=True)]
+        answers = yield from self._answer(looks)
+        closer = {i: self._closer_look(looks[i], answer) for i, answer in enumerate(answers) if looks[i].is_coarse}
+        closer = {i: look for i, look in closer.items() if look is not None}
+        for i, answer in zip(closer, (yield from self._answer([*closer.values()])), strict=True):
+            if answer.mask.any():
+                answers[i] = answer
+        return [replace(answer, notes=a.notes) for answer, a in zip(answers, admitted, strict=True)]
+
+    def _first_look(self, image: PlaneImage, prompts: PlanePrompts, crop: Crop | None) -> _Look:
+        """Points do not tell the object's size: a coarse answer on the whole plane finds it, a crop refines it."""
+        check_inside(prompts, image.size_hw)
+        if not _points_only(prompts):
+            return _Look(image, prompts, self.zoom.choose(image.size_hw, prompts.extent_xyxy(), crop))
+        if crop is not None and self.zoom.in_middle(crop, image.size_hw, prompts.extent_xyxy()):
+            return _Look(image, prompts, crop)
+        height, width = image.size_hw
+        return _Look(image, prompts, Crop(0, 0, width, height), is_coarse=True)
+
+    def _closer_look(self, look: _Look, coarse: PlaneMask) -> _Look | None:
+        """None where the whole plane shows it best, or nothing was found."""
+        if not coarse.mask.any():
+            return None
+        extent = _union(bounding_box_xyxy(coarse.mask), look.prompts.extent_xyxy())
+        crop = self.zoom.choose(look.image.size_hw, extent)
+        return None if crop == look.crop else _Look(look.image, look.prompts, crop)
+
+    def _answer(self, looks: Sequence[_Look]) -> Generator[Job | None, Any, list[PlaneMask]]:
+        embeddings = yield from self._encode([(look.image, look.crop) for look in looks])
+        answers: list[PlaneMask | None] = [None] * len(looks)
+        for group in _groups_of_like_shape(looks):
+            for i, answer in zip(
+                group, self._decode([looks[i] for i in group], [embeddings[i] for i in group]), strict=True
+            ):
+                answers[i] = answer
+            yield
+        return answers
+
+    @torch.inference_mode()
+    def _decode(self, looks: Sequence[_Look], embeddings: Sequence[Embedding]) -> list[PlaneMask]:
+        """Answers to prompts of like shape, in one call."""
+        spec = self.network.spec
+        frames = [input_frame(look.crop.size_hw, spec.preprocessing) for look in looks]
+        distinct = list({id(e): e for e in embeddings}.values())
+        place = {id(e): i for i, e in enumerate(distinct)}
+        prompts = to_network_prompts(looks, frames, [place[id(e)] for e in embeddings], spec.mask_prompt_size)
+        planes = distinct[0] if len(distinct) == 1 else Embedding.concatenate(distinct)
+        decoded = self.network.decode(planes, prompts)
+        self.counts.decodes += 1
+        self.counts.answered += len(looks)
+        answers = []
+        for i, (look, frame) in enumerate(zip(looks, frames, strict=True)):
+            logits = np.full(look.image.size_hw, OUTSIDE_LOGIT, dtype=np.float32)
+            logits[look.crop.slices_yx] = frame.logits_to_picture(decoded.logits[i : i + 1])[0, 0].cpu().numpy()
+            quality = None if decoded.quality is None else float(decoded.quality[i, 0].clamp(0, 1))
+            answers.append(PlaneMask(logits, quality, look.crop))
+        return answers
+
+    def _encode(self, wanted: Sequence[tuple[PlaneImage, Crop]]) -> Generator[Job | None, Any, list[Embedding]]:
+        keys = [(image.key, crop) for image, crop in wanted]
+        # Held here as well: the cache may give the first up before the last are done.
+        found = {key: self.cache.get(key) for key in keys if key in self.cache}
+        missing = {key: place for key, place in zip(keys, wanted, strict=True) if key not in found}
+        while missing:
+            batch = [*missing][: getattr(self.encode_planes, "planes_at_once", 1)]
+            inputs = []
+            for image, crop in (missing.pop(key) for key in batch):
+                inputs.append(prepare(image.rgb[crop.slices_yx], self.network.spec.preprocessing)[0])
+                yield
+            encoded = yield begin_encoding(self.encode_planes, to_device(torch.stack(inputs), self.device))
+            self.counts.encoded += len(batch)
+            for key, embedding in zip(batch, encoded.separate(), strict=True):
                 self.cache.put(key, embedding)
-        else:
-            fresh = {}
-        return [fresh[k] if k in fresh else self.cache.get(k) for k in keys]
+                found[key] = embedding
+        return [found[key] for key in keys]
 
 
 def check_inside(prompts: PlanePrompts, size_hw: tuple[int, int]) -> None:
@@ -149,30 +243,41 @@ def check_inside(prompts: PlanePrompts, size_hw: tuple[int, int]) -> None:
 
 
 def to_network_prompts(
-    prompts: Sequence[PlanePrompts], frame: InputFrame, crop: Crop, mask_prompt_size: int
+    looks: Sequence[_Look], frames: Sequence[InputFrame], planes: Sequence[int], mask_prompt_size: int
 ) -> NetworkPrompts:
-    """Prompts that all have the same kinds and number of points, as one batch in network coordinates."""
-    offset = np.array([crop.x0, crop.y0], dtype=np.float32)
-    first = prompts[0]
+    """Prompts that all have the same kinds and number of points, as one batch in network coordinates.
+
+    frames: how each look's crop lies in the network's input; planes: the number of each look's encoded plane.
+    """
+    first = looks[0].prompts
     points = labels = boxes = masks = None
     if first.points_xy:
-        xy = np.array([p.points_xy for p in prompts], dtype=np.float32) - offset
-        points = torch.from_numpy(frame.to_input(xy))
-        labels = torch.tensor([[sign.value for sign in p.signs] for p in prompts], dtype=torch.float32)
+        points = _on_input(looks, frames, [look.prompts.points_xy for look in looks])
+        labels = torch.tensor([[sign.value for sign in look.prompts.signs] for look in looks], dtype=torch.float32)
     if first.box_xyxy is not None:
-        corners = np.array([p.box_xyxy for p in prompts], dtype=np.float32).reshape(-1, 2, 2) - offset
-        boxes = torch.from_numpy(frame.to_input(corners).reshape(-1, 4))
+        corners = [np.reshape(look.prompts.box_xyxy, (2, 2)) for look in looks]
+        boxes = _on_input(looks, frames, corners).flatten(1)
     if first.mask is not None:
-        cut = [frame.mask_to_prompt(p.mask[crop.slices_yx], mask_prompt_size) for p in prompts]
-        masks = torch.cat(cut)
-    return NetworkPrompts(points, labels, boxes, masks)
+        cut = [look.prompts.mask[look.crop.slices_yx] for look in looks]
+        masks = torch.cat([f.mask_to_prompt(mask, mask_prompt_size) for f, mask in zip(frames, cut, strict=True)])
+    return NetworkPrompts(points, labels, boxes, masks, torch.tensor(planes))
 
 
-def _groups_of_like_shape(prompts: Sequence[PlanePrompts]) -> list[list[int]]:
+def _on_input(looks: Sequence[_Look], frames: Sequence[InputFrame], xy: Sequence[Any]) -> torch.Tensor:
+    """(B, n, 2) coordinates on the looks' planes to the network's."""
+    moved = [np.asarray(p, dtype=np.float32) - (look.crop.x0, look.crop.y0) for look, p in zip(looks, xy, strict=True)]
+    return torch.from_numpy(np.stack([frame.to_input(p) for frame, p in zip(frames, moved, strict=True)]))
+
+
+def _groups_of_like_shape(looks: Sequence[_Look]) -> list[list[int]]:
+    """Numbers of the looks that one call of the decoder can answer."""
     groups: dict[tuple, list[int]] = {}
-    for i, p in enumerate(prompts):
+    for i, look in enumerate(looks):
+        p = look.prompts
         groups.setdefault((len(p.points_xy), p.box_xyxy is None, p.mask is None), []).append(i)
-    return list(groups.values())
+    return [
+        group[i : i + _PROMPTS_AT_ONCE] for group in groups.values() for i in range(0, len(group), _PROMPTS_AT_ONCE)
+    ]
 
 
 def _points_only(prompts: PlanePrompts) -> bool:

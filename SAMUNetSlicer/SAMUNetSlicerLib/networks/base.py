@@ -8,13 +8,15 @@ Networks keep no state between calls, so an embedding may be cached, moved and d
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from enum import Enum, Flag, auto
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+
+T = TypeVar("T")
 
 
 class PromptKind(Flag):
@@ -128,6 +130,12 @@ class Embedding:
         """Some of the planes, without copying."""
         return Embedding({name: t[planes] for name, t in self.features.items()})
 
+    def separate(self) -> list[Embedding]:
+        """The planes one by one; of several, each with memory of its own, so that each can be forgotten."""
+        if len(self) == 1:
+            return [self]
+        return [Embedding({name: t[i : i + 1].clone() for name, t in self.features.items()}) for i in range(len(self))]
+
     def to(self, *args, **kwargs) -> Embedding:
         """As `torch.Tensor.to`."""
         return Embedding({name: t.to(*args, **kwargs) for name, t in self.features.items()})
@@ -173,6 +181,15 @@ class NetworkSpec:
     stack: int = 1
 
 
+def run_through(steps: Generator[None, None, T]) -> T:
+    """What a generator of steps returns, without pausing."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
 class PromptedNetwork(nn.Module, ABC):
     """A network that segments a plane from prompts."""
 
@@ -198,6 +215,11 @@ class PromptedNetwork(nn.Module, ABC):
     @abstractmethod
     def encode(self, images: Tensor) -> Embedding:
         """Encode (N, 3, S, S) prepared planes (see `spec.preprocessing`)."""
+
+    def encode_steps(self, images: Tensor) -> Generator[None, None, Embedding]:
+        """As `encode`, pausing where the network has parts, so that its host can do something else in between."""
+        yield
+        return self.encode(images)
 
     @abstractmethod
     def decode(self, embedding: Embedding, prompts: NetworkPrompts) -> Decoded:

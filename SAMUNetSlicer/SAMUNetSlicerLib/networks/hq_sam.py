@@ -5,6 +5,8 @@ Source: Ke et al., Segment Anything in High Quality, NeurIPS 2023.
 
 from __future__ import annotations
 
+from collections.abc import Generator
+
 import torch
 from torch import Tensor, nn
 
@@ -51,11 +53,12 @@ class HqSam(Sam):
             nn.Conv2d(32, 64, 3, padding=1), LayerNorm2d(64), nn.GELU(), nn.Conv2d(64, 32, 3, padding=1)
         )
 
-    def encode(self, images: Tensor) -> Embedding:
+    def encode_steps(self, images: Tensor) -> Generator[None, None, Embedding]:
         encoder, decoder = self.image_encoder, self.mask_decoder
         tokens = embed_patches(encoder, images)
         for number, block in enumerate(encoder.blocks):
             tokens = block(tokens)
+            yield
             if number == self.size.global_blocks[0]:
                 early = decoder.compress_vit_feat(tokens.permute(0, 3, 1, 2))
         image = apply_neck(encoder, tokens)

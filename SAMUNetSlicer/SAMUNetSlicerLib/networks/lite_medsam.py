@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+
 import torch
 from torch import Tensor
 
@@ -16,6 +18,7 @@ from .base import (
     PromptedNetwork,
     PromptKind,
     Resize,
+    run_through,
 )
 from .sam_parts import attend, build_mask_decoder, build_prompt_encoder, encode_prompts, mask_logits
 from .tiny_vit import TinyVit
@@ -47,7 +50,12 @@ class LiteMedSam(PromptedNetwork):
 
     def encode(self, images: Tensor) -> Embedding:
         """(N, 3, 256, 256) in [0, 1] to {"image": (N, 256, 64, 64)}."""
-        return Embedding({"image": self.image_encoder(images)["embedding"]})
+        return run_through(self.encode_steps(images))
+
+    def encode_steps(self, images: Tensor) -> Generator[None, None, Embedding]:
+        """As `encode`, pausing between the blocks."""
+        features = yield from self.image_encoder.steps(images)
+        return Embedding({"image": features["embedding"]})
 
     def decode(self, embedding: Embedding, prompts: NetworkPrompts) -> Decoded:
         """Logits (B, 1, 256, 256) and predicted IoU (B, 1)."""

@@ -6,6 +6,8 @@ Nature Communications 2024.
 
 from __future__ import annotations
 
+from collections.abc import Generator
+
 from torch import Tensor
 
 from .base import (
@@ -18,10 +20,11 @@ from .base import (
     PromptedNetwork,
     PromptKind,
     Resize,
+    run_through,
 )
 from .sam_decoding import MaskChoice, choose_mask, decode_all_masks
 from .sam_parts import build_mask_decoder, build_prompt_encoder
-from .vit import PATCH_SIZE, VIT_B, VIT_H, VIT_L, ViTSize, build_image_encoder
+from .vit import PATCH_SIZE, VIT_B, VIT_H, VIT_L, ViTSize, apply_neck, build_image_encoder, embed_patches
 
 INPUT_SIZE = 1024
 
@@ -50,7 +53,15 @@ class Sam(PromptedNetwork):
         self.mask_decoder = build_mask_decoder()
 
     def encode(self, images: Tensor) -> Embedding:
-        return Embedding({"image": self.image_encoder(images)})
+        return run_through(self.encode_steps(images))
+
+    def encode_steps(self, images: Tensor) -> Generator[None, None, Embedding]:
+        """As `encode`, pausing between the blocks."""
+        tokens = embed_patches(self.image_encoder, images)
+        for block in self.image_encoder.blocks:
+            tokens = block(tokens)
+            yield
+        return Embedding({"image": apply_neck(self.image_encoder, tokens)})
 
     def decode_all(self, embedding: Embedding, prompts: NetworkPrompts) -> Decoded:
         """All four masks in SAM's order, with their predicted IoU (B, 4)."""

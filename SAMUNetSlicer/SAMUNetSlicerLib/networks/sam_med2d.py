@@ -5,6 +5,8 @@ Source: Cheng et al., SAM-Med2D, arXiv 2308.16184.
 
 from __future__ import annotations
 
+from collections.abc import Generator
+
 from torch import Tensor, nn
 
 from .base import Embedding, NetworkSpec, Normalisation, Preprocessing, PromptKind, Resize
@@ -58,11 +60,12 @@ class SamMed2d(Sam):
         for block in self.image_encoder.blocks:
             block.Adapter = ConvAdapter(VIT_B.width)
 
-    def encode(self, images: Tensor) -> Embedding:
+    def encode_steps(self, images: Tensor) -> Generator[None, None, Embedding]:
         encoder = self.image_encoder
         tokens = embed_patches(encoder, images)
         for block in encoder.blocks:
             tokens = attention_residual(block, tokens)
             normed = block.norm2(tokens)
             tokens = tokens + block.mlp(normed) + block.Adapter(normed)
+            yield
         return Embedding({"image": apply_neck(encoder, tokens)})

@@ -6,6 +6,8 @@ arXiv 2408.09886. The names of the modules are those of the published checkpoint
 
 from __future__ import annotations
 
+from collections.abc import Generator
+
 from torch import Tensor, nn
 
 from .base import (
@@ -18,6 +20,7 @@ from .base import (
     PromptedNetwork,
     PromptKind,
     Resize,
+    run_through,
 )
 from .resnet import Backbone, ResNetStages
 from .sam_parts import MLP, LayerNorm2d, TwoWayTransformer, attend, build_prompt_encoder, encode_prompts, mask_logits
@@ -106,21 +109,33 @@ class SamUnet(PromptedNetwork):
         self.image_encoder.requires_grad_(False)
 
     def encode(self, images: Tensor) -> Embedding:
+        return run_through(self.encode_steps(images))
+
+    def encode_steps(self, images: Tensor) -> Generator[None, None, Embedding]:
+        """As `encode`, pausing between the blocks."""
         vit = self.image_encoder["sam_img_encoder"]
-        fused = [
-            adapter["reshaper"](feature).permute(0, 2, 3, 1)
-            for adapter, feature in zip(self.adapters_in, self.resnet(images), strict=True)
-        ]
+        features = self.resnet(images)
+        yield
+        fused = []
+        for adapter, feature in zip(self.adapters_in, features, strict=True):
+            fused.append(adapter["reshaper"](feature).permute(0, 2, 3, 1))
+            yield
         tokens = embed_patches(vit, images)
         after_global = []
         for group, feature in enumerate(fused):
             first, second, last = vit.blocks[3 * group : 3 * group + 3]
-            tokens = last(second(first(tokens)) + feature)
+            tokens = first(tokens)
+            yield
+            tokens = second(tokens) + feature
+            yield
+            tokens = last(tokens)
+            yield
             after_global.append(tokens)
         image = apply_neck(vit, tokens)
         multi_scale = self.embedding_encoder(image)
         for bridge, bridged in zip(reversed(self.adapters_bridge), after_global[:3], strict=True):
             multi_scale = multi_scale + bridge(bridged.permute(0, 3, 1, 2))
+            yield
         return Embedding({"image": image, "multi_scale": multi_scale})
 
     def decode(self, embedding: Embedding, prompts: NetworkPrompts) -> Decoded:

@@ -16,6 +16,8 @@ mask decoder fuses several scales for one learnt mask token. What differs, and w
 
 from __future__ import annotations
 
+from collections.abc import Generator
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -159,6 +161,11 @@ class SamUnetTiny(PromptedNetwork):
         """(N, 3, 256, 256) in [0, 1] to {"tokens" (N, 256, 32, 32), "map128" (N, 32, ..), "map64" (N, 64, ..)}."""
         with torch.no_grad():
             frozen = self.image_encoder(images)
+        return self.image_fusion(images, frozen["stage2"], frozen["embedding"])
+
+    def encode_steps(self, images: Tensor) -> Generator[None, None, Embedding]:
+        """As `encode`, pausing between the blocks."""
+        frozen = yield from self.image_encoder.steps(images)
         return self.image_fusion(images, frozen["stage2"], frozen["embedding"])
 
     def decode(self, embedding: Embedding, prompts: NetworkPrompts) -> Decoded:

@@ -7,12 +7,13 @@ Module names follow the published state dict, so it loads strictly.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .base import run_through
 from .sam_parts import LayerNorm2d
 
 WIDTHS = (64, 128, 160, 320)
@@ -33,7 +34,7 @@ class ConvNorm(nn.Sequential):
 
 
 class MobileConv(nn.Module):
-    """Inverted bottleneck of the first stage."""
+    """Inverted bottleneck of the first stage, which works on every pixel."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -42,9 +43,13 @@ class MobileConv(nn.Module):
         self.conv2 = ConvNorm(hidden, hidden, kernel=3, groups=hidden)
         self.conv3 = ConvNorm(hidden, width)
 
-    def forward(self, x: Tensor) -> Tensor:
-        inner = F.gelu(self.conv2(F.gelu(self.conv1(x))))
-        return F.gelu(x + self.conv3(inner))
+    def parts(self, x: Tensor) -> Iterator[Tensor]:
+        """What stands after each convolution, the block's answer last."""
+        inner = F.gelu(self.conv1(x))
+        yield inner
+        inner = F.gelu(self.conv2(inner))
+        yield inner
+        yield F.gelu(x + self.conv3(inner))
 
 
 class Downsample(nn.Module):
@@ -115,12 +120,12 @@ class TinyVitBlock(nn.Module):
         self.local_conv = ConvNorm(width, width, kernel=3, groups=width)
         self.mlp = FeedForward(width)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to the same shape."""
+    def parts(self, x: Tensor) -> Iterator[Tensor]:
+        """(N, C, H, W) to the same shape: after the attention, and the block's answer."""
         x = x + self._attend_in_windows(x)
-        x = self.local_conv(x)
-        tokens = x.permute(0, 2, 3, 1)
-        return (tokens + self.mlp(tokens)).permute(0, 3, 1, 2)
+        yield x
+        tokens = self.local_conv(x).permute(0, 2, 3, 1)
+        yield (tokens + self.mlp(tokens)).permute(0, 3, 1, 2)
 
     def _attend_in_windows(self, x: Tensor) -> Tensor:
         batch, width, height, breadth = x.shape
@@ -175,19 +180,22 @@ class TinyVit(nn.Module):
             LayerNorm2d(EMBEDDING_WIDTH),
         )
 
-    def steps(self, images: Tensor) -> Iterator[tuple[str, Tensor]]:
-        """Work block by block, so that a host can breathe between two: ("block" | "stageN" | "embedding", tensor)."""
+    def steps(self, images: Tensor) -> Generator[None, None, dict[str, Tensor]]:
+        """As `forward`, pausing between the parts, of which none takes much longer than the others."""
+        features = {}
         x = self.patch_embed(images)
+        yield
         for index, stage in enumerate(self.layers):
-            for block in stage.blocks[:-1]:
-                x = block(x)
-                yield "block", x
-            x = stage.blocks[-1](x)
-            yield f"stage{index}", x
+            for block in stage.blocks:
+                for part in block.parts(x):
+                    x = part
+                    yield
+            features[f"stage{index}"] = x
             if stage.downsample is not None:
                 x = stage.downsample(x)
-        yield "embedding", self.neck(x)
+                yield
+        return features | {"embedding": self.neck(x)}
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """{"stage0".."stage3", "embedding"} for (N, 3, 256, 256) images."""
-        return {name: x for name, x in self.steps(images) if name != "block"}
+        return run_through(self.steps(images))

@@ -7,7 +7,7 @@ import torch
 from fakes import INPUT_SIZE, BrightRegionNetwork
 from requirements_guard import need
 from SAMUNetSlicerLib.errors import UserError
-from SAMUNetSlicerLib.inference.engines import EngineChoice, OpenVinoEncoder, build_encode
+from SAMUNetSlicerLib.inference.engines import EngineChoice, OpenVinoEncoder, TorchEncoder, build_encode
 from SAMUNetSlicerLib.inference.predictor import PlaneImage, PlanePredictor
 from SAMUNetSlicerLib.inference.prompts import PlanePrompts
 
@@ -71,7 +71,7 @@ def test_masks_are_the_same_with_either_engine():
 
 def test_without_openvino_torch_does_the_work(without_openvino):
     network = BrightRegionNetwork()
-    assert build_encode(network, CPU, EngineChoice.AUTO) == network.encode
+    assert isinstance(build_encode(network, CPU, EngineChoice.AUTO), TorchEncoder)
 
 
 def test_asking_for_openvino_where_it_is_missing_is_refused_in_plain_words(without_openvino):
@@ -81,4 +81,4 @@ def test_asking_for_openvino_where_it_is_missing_is_refused_in_plain_words(witho
 
 def test_a_graphics_card_is_never_bypassed():
     network = BrightRegionNetwork()
-    assert build_encode(network, torch.device("cuda"), EngineChoice.AUTO) == network.encode
+    assert isinstance(build_encode(network, torch.device("cuda"), EngineChoice.AUTO), TorchEncoder)
