@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import argparse
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 import numpy as np
+from scipy.optimize import minimize
 from scipy.stats import mannwhitneyu
 
 from ..atomic_file import written_whole
 from ..checkpoints.loading import load_network
 from ..errors import InputError
+from ..inference.agreement import Calibration, Evidence
 from ..inference.devices import choose_device
 from ..inference.engines import EngineChoice, build_encode, kept_conversions_folder
 from ..inference.predictor import PlanePredictor
@@ -29,14 +31,17 @@ from .cases import VolumeCase, volume_cases
 
 HELP = "Compare the rules of propagation and test the confidences, on 3D targets."
 BAD_DICE = 0.8
+_RIDGE = 1e-4
+_BIN = 0.2  # of confidences, in the table
 DEFAULT_MODEL = "lite_medsam"
 
 
 @dataclass(frozen=True)
 class PlaneTrust:
-    """A propagated plane that shows the target: what was believed of it, and what it was."""
+    """A propagated plane: what was believed of it, on what evidence, and what it was."""
 
     confidence: float
+    evidence: Evidence
     dice: float
 
 
@@ -63,7 +68,7 @@ def walk(case: VolumeCase, predictor: PlanePredictor, rule: NeighbourRule) -> Wa
         if step.answer is not None:
             mask_to_voxels(step.answer.logits, case.planes.stack[step.index], case.geometry).write_into(found)
             target = case.target_on(step.index)
-            planes.append(PlaneTrust(step.confidence, dice(step.answer.mask, target)))
+            planes.append(PlaneTrust(step.confidence, step.evidence, dice(step.answer.mask, target)))
     return Walked(case.source, case.case, dice(found, case.target_kji), tuple(planes))
 
 
@@ -73,14 +78,65 @@ def dice(a: np.ndarray, b: np.ndarray) -> float:
     return 1.0 if total == 0 else 2 * np.count_nonzero(a & b) / total
 
 
-def auc_of_bad_planes(planes: Iterable[PlaneTrust], bad_below: float = BAD_DICE) -> float | None:
-    """Chance that a bad plane has the lower confidence of a bad and a good one; None where there is no such pair."""
+Belief = Callable[[PlaneTrust], float]
+
+
+def auc_of_bad_planes(
+    planes: Iterable[PlaneTrust], belief: Belief = lambda plane: plane.confidence, bad_below: float = BAD_DICE
+) -> float | None:
+    """Chance that a bad plane is believed less than a good one; None where there is no such pair."""
     planes = list(planes)
-    bad = [p.confidence for p in planes if p.dice < bad_below]
-    good = [p.confidence for p in planes if p.dice >= bad_below]
+    bad = [belief(p) for p in planes if p.dice < bad_below]
+    good = [belief(p) for p in planes if p.dice >= bad_below]
     if not bad or not good:
         return None
     return float(mannwhitneyu(good, bad).statistic / (len(good) * len(bad)))
+
+
+def fit_calibration(planes: Sequence[PlaneTrust], bad_below: float = BAD_DICE) -> Calibration:
+    """The logistic model of `Evidence` that best tells good planes from bad ones; weights are never negative.
+
+    Each plane counts the same; a small ridge keeps the weights finite where the planes can be told apart perfectly.
+    """
+    evidence = np.array([astuple(p.evidence) for p in planes])
+    good = np.array([p.dice >= bad_below for p in planes])
+
+    def cost(parameters: np.ndarray) -> float:
+        margin = (parameters[0] + evidence @ parameters[1:]) * np.where(good, 1, -1)
+        return float(np.logaddexp(0, -margin).mean() + _RIDGE * np.square(parameters[1:]).sum())
+
+    bounds = [(None, None)] + [(0, None)] * evidence.shape[1]
+    found = minimize(cost, np.zeros(1 + evidence.shape[1]), method="L-BFGS-B", bounds=bounds).x
+    return Calibration(float(found[0]), tuple(float(w) for w in found[1:]))
+
+
+def trust_table(planes: Sequence[PlaneTrust]) -> str:
+    """Markdown: how well the confidence and each part of its evidence find the bad planes, and what was fitted here."""
+    beliefs: dict[str, Belief] = {"confidence": lambda p: p.confidence}
+    for number, part in enumerate(fields(Evidence)):
+        beliefs[f"{part.name} alone"] = lambda p, number=number: astuple(p.evidence)[number]
+    beliefs["their product (support)"] = lambda p: p.evidence.support
+    lines = [f"| belief | AUC of Dice < {BAD_DICE:g} |", "| --- | --- |"]
+    for name, belief in beliefs.items():
+        auc = auc_of_bad_planes(planes, belief)
+        lines.append(f"| {name} | {'none' if auc is None else f'{auc:.3f}'} |")
+    lines += ["", f"| confidence | planes | of these Dice >= {BAD_DICE:g} |", "| --- | --- | --- |"]
+    for low in np.arange(0, 1, _BIN):
+        inside = [p for p in planes if low <= p.confidence < low + _BIN or (p.confidence == 1 and low + _BIN >= 1)]
+        if inside:
+            share = np.mean([p.dice >= BAD_DICE for p in inside])
+            lines.append(f"| {low:.1f} to {low + _BIN:.1f} | {len(inside)} | {share:.2f} |")
+    fitted = fit_calibration(planes)
+    weights = ", ".join(f"{w:.2f}" for w in fitted.weights)
+    return "\n".join([*lines, "", f"Fitted on these planes: bias {fitted.bias:.2f}, weights {weights}.", ""])
+
+
+def mean_over_sources(walked: Sequence[Walked]) -> float:
+    """Mean Dice, each source counting the same."""
+    by_source = defaultdict(list)
+    for w in walked:
+        by_source[w.source].append(w.dice)
+    return float(np.mean([np.mean(values) for values in by_source.values()]))
 
 
 def table(results: dict[NeighbourRule, Sequence[Walked]]) -> str:
@@ -99,7 +155,13 @@ def table(results: dict[NeighbourRule, Sequence[Walked]]) -> str:
         planes = [p for w in walked for p in w.planes]
         auc = auc_of_bad_planes(planes)
         bad = sum(p.dice < BAD_DICE for p in planes)
-        cells = [rule.value, f"{np.mean(means):.3f}", *(f"{m:.3f}" for m in means), str(len(planes)), str(bad)]
+        cells = [
+            rule.value,
+            f"{mean_over_sources(walked):.3f}",
+            *(f"{m:.3f}" for m in means),
+            str(len(planes)),
+            str(bad),
+        ]
         lines.append(f"| {' | '.join([*cells, 'none' if auc is None else f'{auc:.3f}'])} |")
     return "\n".join(lines) + "\n"
 
@@ -128,7 +190,9 @@ def run_study(arguments: argparse.Namespace) -> str:
                 results[rule].append(walk(case, predictor, rule))
     if not any(results.values()):
         raise InputError("The set has no volumes with a target.")
-    text = table(results)
+    best = max(results, key=lambda rule: mean_over_sources(results[rule]))
+    planes = [p for walked in results[best] for p in walked.planes]
+    text = f"{table(results)}\nThe rule '{best.value}':\n\n{trust_table(planes)}"
     with written_whole(arguments.output) as stream:
         stream.write(text.encode())
     return text

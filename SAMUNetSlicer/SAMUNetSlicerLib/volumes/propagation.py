@@ -14,7 +14,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ..inference.agreement import Appearance, confidence, intersection_over_union
+from ..inference.agreement import Appearance, Evidence, confidence, intersection_over_union
 from ..inference.mask_geometry import deepest_point_xy
 from ..inference.predictor import PlaneImage, PlaneMask, PlanePredictor
 from ..inference.preprocessing import PROMPT_LOGIT
@@ -63,25 +63,29 @@ class PropagationPolicy:
     rule: None chooses by what the model was trained for.
     margin: share of the box's longer side by which the neighbour's box is widened on every side (at least 1 pixel).
     smallest_area: fewer pixels count as vanished.
-    lowest_iou, lowest_confidence: below either the walk has drifted and ends before that plane.
+    lowest_iou, lowest_support: below either (see `agreement.Evidence`) the walk has drifted and ends before that plane.
     """
 
     rule: NeighbourRule | None = None
     margin: float = 0.03
     smallest_area: int = 12
     lowest_iou: float = 0.3
-    lowest_confidence: float = 0.25
+    lowest_support: float = 0.25
 
 
 @dataclass(frozen=True, eq=False)
 class PropagationStep:
-    """One finished plane, or the end of one walk (then `answer` is None and `stop` says why)."""
+    """One finished plane, or the end of one walk (then `answer` is None and `stop` says why).
+
+    evidence: what the confidence rests on; None where there was nothing to judge.
+    """
 
     index: int
     direction: Direction
     answer: PlaneMask | None
     confidence: float
     stop: StopReason | None = None
+    evidence: Evidence | None = None
 
 
 @dataclass(frozen=True)
@@ -173,12 +177,17 @@ class Propagation:
             image = self.planes.image(index)
             crop = (crops or {}).get(index, answer.crop)
             found = self.predictor.predict(image, self.next_prompts(answer), crop)
-            trust, stop = self._judge(image, found, answer, expected)
-            if stop is not None:
-                yield PropagationStep(index, direction, None, trust, stop)
+            if np.count_nonzero(found.mask) < self.policy.smallest_area:
+                yield PropagationStep(index, direction, None, 0.0, StopReason.VANISHED)
                 return
-            yield PropagationStep(index, direction, found, trust)
-            expected = expected.followed_by(Appearance.under(image.rgb, found.mask))
+            seen = Appearance.under(image.rgb, found.mask)
+            evidence = Evidence.of(found, answer.mask, expected, seen)
+            trust = confidence(evidence)
+            if evidence.overlap < self.policy.lowest_iou or evidence.support < self.policy.lowest_support:
+                yield PropagationStep(index, direction, None, trust, StopReason.DRIFTED, evidence)
+                return
+            yield PropagationStep(index, direction, found, trust, evidence=evidence)
+            expected = expected.followed_by(seen)
             answer = found
             index += step
         yield PropagationStep(index - step, direction, None, 1.0, StopReason.END)
@@ -195,18 +204,6 @@ class Propagation:
         if rule is NeighbourRule.BOX_AND_POINT:
             return PlanePrompts(points_xy=(deepest_point_xy(answer.mask),), signs=(Sign.POSITIVE,), box_xyxy=box)
         return PlanePrompts(box_xyxy=box)
-
-    def _judge(
-        self, image: PlaneImage, found: PlaneMask, neighbour: PlaneMask, expected: Appearance
-    ) -> tuple[float, StopReason | None]:
-        mask = found.mask
-        if np.count_nonzero(mask) < self.policy.smallest_area:
-            return 0.0, StopReason.VANISHED
-        overlap = intersection_over_union(mask, neighbour.mask)
-        trust = confidence(found, overlap, expected.likeness(Appearance.under(image.rgb, mask)))
-        if overlap < self.policy.lowest_iou or trust < self.policy.lowest_confidence:
-            return trust, StopReason.DRIFTED
-        return trust, None
 
 
 def _in_turn(walks: Iterable[Iterator[PropagationStep]]) -> Iterator[PropagationStep]:
