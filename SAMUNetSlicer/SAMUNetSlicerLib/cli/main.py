@@ -9,12 +9,13 @@ from types import ModuleType
 
 from ..errors import ExitCode, UserError
 from ..project import NAME, NOT_FOR_CLINICAL_USE, VERSION
-from . import benchmark, data, evaluate, evaluate_propagation, info, models, segment, train
+from . import benchmark, cache, data, evaluate, evaluate_propagation, info, models, segment, train
 
 _COMMANDS: dict[str, ModuleType] = {
     "segment": segment,
     "info": info,
     "models": models,
+    "cache": cache,
     "benchmark": benchmark,
     "evaluate": evaluate,
     "evaluate-propagation": evaluate_propagation,

@@ -15,7 +15,10 @@ from ..atomic_file import check_destination
 from ..checkpoints.loading import LoadedModel, load_network
 from ..errors import ExitCode, UserError
 from ..inference.devices import choose_device, describe_device
-from ..inference.engines import EngineChoice, build_encode, kept_conversions_folder
+from ..inference.disk_cache import DiskCache, default_folder
+from ..inference.encoders import Precision
+from ..inference.engines import EngineChoice
+from ..inference.opening import open_predictor
 from ..inference.predictor import PlanePredictor
 from ..inference.prompt_rules import check_answers_prompts
 from ..inference.zoom import ZoomMode, ZoomPolicy
@@ -62,6 +65,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
     parser.add_argument(
         "--engine", choices=[e.value for e in EngineChoice], default=EngineChoice.AUTO.value, help="what encodes planes"
+    )
+    parser.add_argument(
+        "--precision",
+        choices=[p.value for p in Precision],
+        default=Precision.AUTO.value,
+        help="of the numbers that encode planes (default: half where the hardware has it)",
+    )
+    parser.add_argument(
+        "--disk-cache",
+        action="store_true",
+        help="keep encodings of planes on this computer for the next run. They are computed from the pictures: patient "
+        "data. 'samunet cache clear' removes them",
     )
     parser.add_argument("--window", default="auto", help="auto, a CT preset, or two numbers as --window=LOWER:UPPER")
     parser.add_argument("--zoom", choices=[z.value for z in ZoomMode], default=ZoomMode.ADAPTIVE.value)
@@ -121,9 +136,15 @@ def _stack(arguments: argparse.Namespace, geometry: GridGeometry) -> PlaneStack 
 
 
 def _predictor(arguments: argparse.Namespace, model: LoadedModel, device: torch.device) -> PlanePredictor:
-    kept_as = kept_conversions_folder() / model.identity
-    encode = build_encode(model.network, device, EngineChoice(arguments.engine), kept_as)
-    return PlanePredictor(model.network, device, ZoomPolicy(ZoomMode(arguments.zoom)), encode_planes=encode)
+    return open_predictor(
+        model,
+        device,
+        ZoomPolicy(ZoomMode(arguments.zoom)),
+        EngineChoice(arguments.engine),
+        Precision(arguments.precision),
+        told=lambda message: print(message, file=sys.stderr),
+        disk_cache=DiskCache(default_folder()) if arguments.disk_cache else None,
+    )
 
 
 def _run_until_done_or_stopped(steps: Iterator[PlaneDone]) -> bool:

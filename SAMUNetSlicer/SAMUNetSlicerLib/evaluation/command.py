@@ -15,7 +15,8 @@ from ..checkpoints.loading import LoadedModel, load_network
 from ..errors import OutputError, UserError
 from ..inference.cache import EmbeddingCache
 from ..inference.devices import choose_device, describe_device
-from ..inference.engines import Encode, EngineChoice, build_encode, kept_conversions_folder
+from ..inference.encoders import Encode
+from ..inference.engines import EngineChoice, build_encode, kept_conversions_folder
 from ..inference.predictor import PlanePredictor
 from ..inference.zoom import ZoomMode, ZoomPolicy
 from ..project import NAME, NOT_FOR_CLINICAL_USE, VERSION

@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Hashable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
-from ..errors import PromptError
-from ..networks.base import Embedding, NetworkPrompts, PromptedNetwork, PromptKind
+from ..networks.base import Embedding, PromptedNetwork, PromptKind
 from .cache import EmbeddingCache
 from .devices import to_device
-from .engines import Encode, TorchEncoder, begin_encoding
+from .disk_cache import ModelEncodings
+from .encoders import Encode, TorchEncoder, begin_encoding
 from .jobs import Job, SteppedJob
-from .preprocessing import InputFrame, input_frame, prepare
+from .looks import Look, PlaneImage, check_inside, groups_of_like_shape, points_only, to_network_prompts
+from .memory_ladder import MemoryLadder
+from .preprocessing import input_frame, prepare
 from .prompt_rules import admit
 from .prompts import PlanePrompts, bounding_box_xyxy
 from .zoom import Crop, ZoomPolicy
 
+T = TypeVar("T")
+
 OUTSIDE_LOGIT = -32.0  # of pixels that the encoded crop does not show
 _PROMPTS_AT_ONCE = 16  # the decoder's maps of one prompt take megabytes
-
-
-@dataclass(frozen=True, eq=False)
-class PlaneImage:
-    """An 8-bit RGB plane (H, W, 3) and a key that names its content (volume, plane, window)."""
-
-    rgb: np.ndarray
-    key: Hashable
-
-    @property
-    def size_hw(self) -> tuple[int, int]:
-        return self.rgb.shape[:2]
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,16 +55,6 @@ class PlaneRequest:
     crop: Crop | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class _Look:
-    """Prompts to be answered from one crop. is_coarse: to find out where to look closer."""
-
-    image: PlaneImage
-    prompts: PlanePrompts
-    crop: Crop
-    is_coarse: bool = False
-
-
 @dataclass
 class WorkCounts:
     """What was computed so far: planes (or crops of them) encoded, prompts answered, calls of the decoder."""
@@ -87,8 +69,12 @@ class PlanePredictor:
     """Answers prompts with one network on one device.
 
     `begin_predict` and `begin_encode` return jobs for hosts that must not stand still; `predict` and `encode` are the
-    same work, waited for. encode_planes: what encodes batches of prepared planes (see `engines.build_encode`); torch
-    by default.
+    same work, waited for. A shortage of memory costs speed before it costs the answer (see `memory_ladder`); all of
+    them raise MemoryShortageError where nothing helps.
+
+    encode_planes: what encodes batches of prepared planes (see `engines.build_encode`); torch by default.
+    told: called with a sentence when a shortage of memory changes how the work is done.
+    on_disk: encodings kept from one session to the next, for users who ask for it; None keeps none.
     """
 
     network: PromptedNetwork
@@ -96,12 +82,23 @@ class PlanePredictor:
     zoom: ZoomPolicy = field(default_factory=ZoomPolicy)
     cache: EmbeddingCache = field(default_factory=EmbeddingCache)
     encode_planes: Encode | None = None
+    told: Callable[[str], None] = lambda _message: None
+    on_disk: ModelEncodings | None = None
     counts: WorkCounts = field(default_factory=WorkCounts)
 
     def __post_init__(self) -> None:
-        self.network.to(self.device).eval()
         if self.encode_planes is None:
             self.encode_planes = TorchEncoder(self.network)
+        self.planes_at_once = getattr(self.encode_planes, "planes_at_once", 1)
+        self.prompts_at_once = _PROMPTS_AT_ONCE
+        self._ladder = MemoryLadder(self.told)
+        self.move_to(self.device)
+
+    def move_to(self, device: torch.device) -> None:
+        """Compute on another device from now on; encodings on the former one are forgotten."""
+        self.device = device
+        self.cache.clear()
+        self.network.to(device).eval()
 
     @property
     def trained_prompts(self) -> PromptKind:
@@ -128,7 +125,7 @@ class PlanePredictor:
 
     def predict_in_crop(self, image: PlaneImage, prompts: Sequence[PlanePrompts], crop: Crop) -> list[PlaneMask]:
         """Answer several prompts of one plane from one encoded crop, in one decode per kind of prompt set."""
-        return SteppedJob(self._answer([_Look(image, p, crop) for p in prompts])).result()
+        return SteppedJob(self._answered([Look(image, p, crop) for p in prompts])).result()
 
     def encode(self, image: PlaneImage, crops: Sequence[Crop]) -> list[Embedding]:
         """Embeddings of some crops of a plane, from the cache where they are known."""
@@ -139,7 +136,7 @@ class PlanePredictor:
 
         A job that is cancelled leaves the cache with what was finished.
         """
-        return SteppedJob(self._encode(wanted))
+        return SteppedJob(self._despite_shortage(lambda: self._encode(wanted)))
 
     def is_encoded(self, image: PlaneImage, crop: Crop) -> bool:
         """Whether prompts in this crop cost a decode alone."""
@@ -152,36 +149,50 @@ class PlanePredictor:
     def _predict(self, requests: Sequence[PlaneRequest]) -> Generator[Job | None, Any, list[PlaneMask]]:
         admitted = [admit(r.prompts, self.trained_prompts, self.network.spec.family) for r in requests]
         looks = [self._first_look(r.image, a.prompts, r.crop) for r, a in zip(requests, admitted, strict=True)]
-        answers = yield from self._answer(looks)
+        answers = yield from self._answered(looks)
         closer = {i: self._closer_look(looks[i], answer) for i, answer in enumerate(answers) if looks[i].is_coarse}
         closer = {i: look for i, look in closer.items() if look is not None}
-        for i, answer in zip(closer, (yield from self._answer([*closer.values()])), strict=True):
+        for i, answer in zip(closer, (yield from self._answered([*closer.values()])), strict=True):
             if answer.mask.any():
                 answers[i] = answer
         return [replace(answer, notes=a.notes) for answer, a in zip(answers, admitted, strict=True)]
 
-    def _first_look(self, image: PlaneImage, prompts: PlanePrompts, crop: Crop | None) -> _Look:
+    def _first_look(self, image: PlaneImage, prompts: PlanePrompts, crop: Crop | None) -> Look:
         """Points do not tell the object's size: a coarse answer on the whole plane finds it, a crop refines it."""
         check_inside(prompts, image.size_hw)
-        if not _points_only(prompts):
-            return _Look(image, prompts, self.zoom.choose(image.size_hw, prompts.extent_xyxy(), crop))
+        if not points_only(prompts):
+            return Look(image, prompts, self.zoom.choose(image.size_hw, prompts.extent_xyxy(), crop))
         if crop is not None and self.zoom.in_middle(crop, image.size_hw, prompts.extent_xyxy()):
-            return _Look(image, prompts, crop)
+            return Look(image, prompts, crop)
         height, width = image.size_hw
-        return _Look(image, prompts, Crop(0, 0, width, height), is_coarse=True)
+        return Look(image, prompts, Crop(0, 0, width, height), is_coarse=True)
 
-    def _closer_look(self, look: _Look, coarse: PlaneMask) -> _Look | None:
+    def _closer_look(self, look: Look, coarse: PlaneMask) -> Look | None:
         """None where the whole plane shows it best, or nothing was found."""
         if not coarse.mask.any():
             return None
         extent = _union(bounding_box_xyxy(coarse.mask), look.prompts.extent_xyxy())
         crop = self.zoom.choose(look.image.size_hw, extent)
-        return None if crop == look.crop else _Look(look.image, look.prompts, crop)
+        return None if crop == look.crop else Look(look.image, look.prompts, crop)
 
-    def _answer(self, looks: Sequence[_Look]) -> Generator[Job | None, Any, list[PlaneMask]]:
+    def _despite_shortage(self, work: Callable[[], Generator[Job | None, Any, T]]) -> Generator[Job | None, Any, T]:
+        """Work that is begun anew, a rung lower, after each shortage of memory."""
+        while True:
+            try:
+                result = yield from work()
+            except (RuntimeError, MemoryError) as error:
+                self._ladder.step_down(self, error)
+            else:
+                self._ladder.succeeded()
+                return result
+
+    def _answered(self, looks: Sequence[Look]) -> Generator[Job | None, Any, list[PlaneMask]]:
+        return self._despite_shortage(lambda: self._answer(looks))
+
+    def _answer(self, looks: Sequence[Look]) -> Generator[Job | None, Any, list[PlaneMask]]:
         embeddings = yield from self._encode([(look.image, look.crop) for look in looks])
         answers: list[PlaneMask | None] = [None] * len(looks)
-        for group in _groups_of_like_shape(looks):
+        for group in groups_of_like_shape(looks, self.prompts_at_once):
             for i, answer in zip(
                 group, self._decode([looks[i] for i in group], [embeddings[i] for i in group]), strict=True
             ):
@@ -190,7 +201,7 @@ class PlanePredictor:
         return answers
 
     @torch.inference_mode()
-    def _decode(self, looks: Sequence[_Look], embeddings: Sequence[Embedding]) -> list[PlaneMask]:
+    def _decode(self, looks: Sequence[Look], embeddings: Sequence[Embedding]) -> list[PlaneMask]:
         """Answers to prompts of like shape, in one call."""
         spec = self.network.spec
         frames = [input_frame(look.crop.size_hw, spec.preprocessing) for look in looks]
@@ -213,75 +224,41 @@ class PlanePredictor:
         keys = [(image.key, crop) for image, crop in wanted]
         # Held here as well: the cache may give the first up before the last are done.
         found = {key: self.cache.get(key) for key in keys if key in self.cache}
-        missing = {key: place for key, place in zip(keys, wanted, strict=True) if key not in found}
+        missing = {key: image.rgb[crop.slices_yx] for key, (image, crop) in zip(keys, wanted, strict=True)}
+        for key in found:
+            del missing[key]
+        for key, rgb in [*missing.items()]:
+            embedding = self._read(rgb)
+            if embedding is not None:
+                found[key] = embedding
+                self.cache.put(key, embedding)
+                del missing[key]
+                yield
         while missing:
-            batch = [*missing][: getattr(self.encode_planes, "planes_at_once", 1)]
+            batch = {key: missing.pop(key) for key in [*missing][: self.planes_at_once]}
             inputs = []
-            for image, crop in (missing.pop(key) for key in batch):
-                inputs.append(prepare(image.rgb[crop.slices_yx], self.network.spec.preprocessing)[0])
+            for rgb in batch.values():
+                inputs.append(prepare(rgb, self.network.spec.preprocessing)[0])
                 yield
             encoded = yield begin_encoding(self.encode_planes, to_device(torch.stack(inputs), self.device))
             self.counts.encoded += len(batch)
-            for key, embedding in zip(batch, encoded.separate(), strict=True):
-                self.cache.put(key, embedding)
+            for (key, rgb), embedding in zip(batch.items(), encoded.separate(), strict=True):
                 found[key] = embedding
+                self.cache.put(key, embedding)
+                self._write(rgb, embedding)
+                yield
         return [found[key] for key in keys]
 
+    def _read(self, rgb: np.ndarray) -> Embedding | None:
+        """A crop's encoding from the disk."""
+        if self.on_disk is None:
+            return None
+        kept = self.on_disk.cache.get(self.on_disk.key(rgb, self.encode_planes.signature))
+        return None if kept is None else kept.to(self.device)
 
-def check_inside(prompts: PlanePrompts, size_hw: tuple[int, int]) -> None:
-    """Raise PromptError where a prompt lies outside the plane."""
-    height, width = size_hw
-    for x, y in prompts.points_xy:
-        if not (-0.5 <= x <= width - 0.5 and -0.5 <= y <= height - 0.5):
-            raise PromptError("A point lies outside the image. Move it onto the object.")
-    if prompts.box_xyxy is not None:
-        x0, y0, x1, y1 = prompts.box_xyxy
-        if x1 <= 0 or y1 <= 0 or x0 >= width or y0 >= height:
-            raise PromptError("The box lies outside the image. Draw it around the object.")
-    if prompts.mask is not None and prompts.mask.shape != tuple(size_hw):
-        raise ValueError(f"a mask prompt must have the plane's size {size_hw}, got {prompts.mask.shape}")
-
-
-def to_network_prompts(
-    looks: Sequence[_Look], frames: Sequence[InputFrame], planes: Sequence[int], mask_prompt_size: int
-) -> NetworkPrompts:
-    """Prompts that all have the same kinds and number of points, as one batch in network coordinates.
-
-    frames: how each look's crop lies in the network's input; planes: the number of each look's encoded plane.
-    """
-    first = looks[0].prompts
-    points = labels = boxes = masks = None
-    if first.points_xy:
-        points = _on_input(looks, frames, [look.prompts.points_xy for look in looks])
-        labels = torch.tensor([[sign.value for sign in look.prompts.signs] for look in looks], dtype=torch.float32)
-    if first.box_xyxy is not None:
-        corners = [np.reshape(look.prompts.box_xyxy, (2, 2)) for look in looks]
-        boxes = _on_input(looks, frames, corners).flatten(1)
-    if first.mask is not None:
-        cut = [look.prompts.mask[look.crop.slices_yx] for look in looks]
-        masks = torch.cat([f.mask_to_prompt(mask, mask_prompt_size) for f, mask in zip(frames, cut, strict=True)])
-    return NetworkPrompts(points, labels, boxes, masks, torch.tensor(planes))
-
-
-def _on_input(looks: Sequence[_Look], frames: Sequence[InputFrame], xy: Sequence[Any]) -> torch.Tensor:
-    """(B, n, 2) coordinates on the looks' planes to the network's."""
-    moved = [np.asarray(p, dtype=np.float32) - (look.crop.x0, look.crop.y0) for look, p in zip(looks, xy, strict=True)]
-    return torch.from_numpy(np.stack([frame.to_input(p) for frame, p in zip(frames, moved, strict=True)]))
-
-
-def _groups_of_like_shape(looks: Sequence[_Look]) -> list[list[int]]:
-    """Numbers of the looks that one call of the decoder can answer."""
-    groups: dict[tuple, list[int]] = {}
-    for i, look in enumerate(looks):
-        p = look.prompts
-        groups.setdefault((len(p.points_xy), p.box_xyxy is None, p.mask is None), []).append(i)
-    return [
-        group[i : i + _PROMPTS_AT_ONCE] for group in groups.values() for i in range(0, len(group), _PROMPTS_AT_ONCE)
-    ]
-
-
-def _points_only(prompts: PlanePrompts) -> bool:
-    return prompts.box_xyxy is None and prompts.mask is None
+    def _write(self, rgb: np.ndarray, embedding: Embedding) -> None:
+        if self.on_disk is not None:
+            self.on_disk.cache.put(self.on_disk.key(rgb, self.encode_planes.signature), embedding)
 
 
 def _union(a, b) -> tuple[float, float, float, float]:

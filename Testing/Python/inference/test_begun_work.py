@@ -6,8 +6,10 @@ import torch
 
 from fakes import INPUT_SIZE, BrightRegionNetwork
 from requirements_guard import need
-from SAMUNetSlicerLib.inference.engines import Encoder, EngineChoice, OpenVinoEncoder, TorchEncoder, build_encode
+from SAMUNetSlicerLib.inference.encoders import Encoder, TorchEncoder
+from SAMUNetSlicerLib.inference.engines import EngineChoice, build_encode
 from SAMUNetSlicerLib.inference.jobs import CancelledError, SteppedJob
+from SAMUNetSlicerLib.inference.openvino_encoder import OpenVinoEncoder
 from SAMUNetSlicerLib.inference.predictor import PlaneImage, PlanePredictor, PlaneRequest
 from SAMUNetSlicerLib.inference.prompts import PlanePrompts, Sign
 from SAMUNetSlicerLib.inference.zoom import Crop

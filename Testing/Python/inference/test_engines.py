@@ -7,9 +7,12 @@ import torch
 from fakes import INPUT_SIZE, BrightRegionNetwork
 from requirements_guard import need
 from SAMUNetSlicerLib.errors import UserError
-from SAMUNetSlicerLib.inference.engines import EngineChoice, OpenVinoEncoder, TorchEncoder, build_encode
+from SAMUNetSlicerLib.inference.encoders import Precision, TorchEncoder
+from SAMUNetSlicerLib.inference.engines import EngineChoice, build_encode
+from SAMUNetSlicerLib.inference.openvino_encoder import OpenVinoEncoder
 from SAMUNetSlicerLib.inference.predictor import PlaneImage, PlanePredictor
 from SAMUNetSlicerLib.inference.prompts import PlanePrompts
+from SAMUNetSlicerLib.networks.registry import build
 
 CPU = torch.device("cpu")
 BFLOAT16_STEP = 2**-8  # relative
@@ -79,6 +82,30 @@ def test_asking_for_openvino_where_it_is_missing_is_refused_in_plain_words(witho
         build_encode(BrightRegionNetwork(), CPU, EngineChoice.OPENVINO)
 
 
-def test_a_graphics_card_is_never_bypassed():
-    network = BrightRegionNetwork()
-    assert isinstance(build_encode(network, torch.device("cuda"), EngineChoice.AUTO), TorchEncoder)
+@pytest.mark.parametrize(("free_gib", "planes"), [(0.001, 1), (1, 16), (0.1, 3)])
+def test_a_graphics_card_is_never_bypassed_and_gets_batches_that_fit(monkeypatch, free_gib, planes):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (int(free_gib * 2**30), 2**34))
+    encoder = build_encode(BrightRegionNetwork(), torch.device("cuda"), EngineChoice.AUTO)
+    assert isinstance(encoder, TorchEncoder)
+    assert encoder.precision is Precision.HALF
+    assert encoder.planes_at_once == planes
+
+
+def test_answers_of_different_precision_have_different_signatures():
+    signatures = {TorchEncoder(BrightRegionNetwork(), p).signature for p in (Precision.FULL, Precision.HALF)}
+    need("openvino")
+    signatures.add(OpenVinoEncoder(BrightRegionNetwork()).signature)
+    assert len(signatures) == 3
+
+
+def test_half_precision_is_near_full_and_torch_is_left_as_it_was():
+    torch.manual_seed(0)
+    network = build("sam_unet_tiny", device="cpu")
+    images = torch.rand(1, 3, 256, 256)
+    job = TorchEncoder(network, Precision.HALF).begin(images)
+    assert not job.poll()
+    assert not torch.is_autocast_enabled("cpu")
+    exact = TorchEncoder(network)(images).features
+    for name, got in job.result().features.items():
+        assert got.dtype == torch.float32
+        assert 0 < (got - exact[name]).std() < 0.05 * exact[name].std()

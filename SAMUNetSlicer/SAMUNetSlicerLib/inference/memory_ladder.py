@@ -1,0 +1,78 @@
+"""What to do when memory runs out: forget, compute less at a time, in half precision, on the processor; then say so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import torch
+
+from ..errors import MemoryShortageError
+from .encoders import Precision, TorchEncoder
+
+if TYPE_CHECKING:
+    from .predictor import PlanePredictor
+
+# What torch's and OpenVINO's allocators say, in lower case; they have no error class in common.
+_SHORTAGE_WORDS = ("out of memory", "not enough memory", "cannot allocate", "can't allocate", "bad alloc", "bad_alloc")
+
+
+def is_shortage(error: BaseException) -> bool:
+    """Whether an error means that memory ran out, on the graphics card or in the computer."""
+    if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and any(words in text for words in _SHORTAGE_WORDS)
+
+
+class MemoryLadder:
+    """Takes a predictor one rung down after each shortage. It stays there: the shortage is likely to last.
+
+    told: called with one sentence once the work goes on, where the user will notice a difference.
+    """
+
+    def __init__(self, told: Callable[[str], None]) -> None:
+        self._told = told
+        self._message = ""
+        self._has_forgotten = False
+
+    def step_down(self, predictor: PlanePredictor, error: Exception) -> None:
+        """Raises `error` itself where it is something else, MemoryShortageError where nothing is left to try."""
+        if not is_shortage(error):
+            raise error
+        self._release(predictor)
+        if not self._has_forgotten:
+            self._has_forgotten = True
+        elif predictor.planes_at_once > 1 or predictor.prompts_at_once > 1:
+            predictor.planes_at_once = predictor.prompts_at_once = 1
+            self._message = "Memory is short, so one plane is computed at a time."
+        elif _could_use_half(predictor):
+            predictor.encode_planes.precision = Precision.HALF
+            self._message = "The graphics card has little memory, so it computes in half precision."
+        elif predictor.device.type != "cpu":
+            predictor.move_to(torch.device("cpu"))
+            self._message = "The graphics card has not enough memory; the work goes on on the processor, more slowly."
+        else:
+            raise MemoryShortageError(
+                "There is not enough memory for this model. Nothing was lost. Close other programs, or choose a "
+                "smaller model."
+            ) from error
+
+    def succeeded(self) -> None:
+        """The work went through: tell what it took."""
+        self._has_forgotten = False
+        if self._message:
+            self._told(self._message)
+            self._message = ""
+
+    @staticmethod
+    def _release(predictor: PlanePredictor) -> None:
+        predictor.cache.clear()
+        if predictor.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def _could_use_half(predictor: PlanePredictor) -> bool:
+    encode = predictor.encode_planes
+    on_card = predictor.device.type == "cuda"
+    return on_card and isinstance(encode, TorchEncoder) and encode.precision is Precision.FULL

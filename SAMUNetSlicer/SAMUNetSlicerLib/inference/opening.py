@@ -1,0 +1,41 @@
+"""From a loaded model to a predictor, in one way for the command line, the panel and the benchmark."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from ..checkpoints.loading import LoadedModel
+from .disk_cache import DiskCache, ModelEncodings
+from .encoders import Precision
+from .engines import EngineChoice, build_encode, kept_conversions_folder
+from .predictor import PlanePredictor
+from .zoom import ZoomPolicy
+
+
+def open_predictor(
+    model: LoadedModel,
+    device: torch.device,
+    zoom: ZoomPolicy | None = None,
+    engine: EngineChoice = EngineChoice.AUTO,
+    precision: Precision = Precision.AUTO,
+    told: Callable[[str], None] = lambda _message: None,
+    disk_cache: DiskCache | None = None,
+) -> PlanePredictor:
+    """What answers prompts with `model` on `device`.
+
+    told: called with a sentence when a shortage of memory changes how the work is done. disk_cache: where encodings
+    are kept for other sessions, for users who ask for it (it is patient data). Raises UserError for an engine that is
+    not there.
+    """
+    return PlanePredictor(
+        model.network,
+        device,
+        zoom or ZoomPolicy(),
+        encode_planes=build_encode(
+            model.network, device, engine, kept_conversions_folder() / model.identity, precision
+        ),
+        told=told,
+        on_disk=None if disk_cache is None else ModelEncodings(disk_cache, model.identity),
+    )

@@ -1,0 +1,140 @@
+"""OpenVINO as what encodes planes on the processor, on its own threads and in a fraction of torch's time."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+import warnings
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ..networks.base import Embedding, PromptedNetwork
+from .encoders import Encoder, Precision
+from .jobs import CancelledError, Job
+
+
+class _FeatureTuple(nn.Module):
+    """A network's `encode` as a module with tensors in and out, which is what can be converted."""
+
+    def __init__(self, network: PromptedNetwork, names: tuple[str, ...]) -> None:
+        super().__init__()
+        self.network = network
+        self.names = names
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        features = self.network.encode(images).features
+        return tuple(features[name] for name in self.names)
+
+
+class OpenVinoEncoder(Encoder):
+    """Encodes on the processor in bfloat16 where it has instructions for it, in float32 elsewhere.
+
+    Converting takes seconds, so it waits for `prepare` or the first plane.
+    """
+
+    planes_at_once = 4
+
+    def __init__(
+        self, network: PromptedNetwork, kept_as: Path | None = None, precision: Precision = Precision.AUTO
+    ) -> None:
+        self._network = network
+        self._kept_as = kept_as
+        self._precision = precision
+        self._compiled = None
+
+    @property
+    def signature(self) -> str:
+        return f"openvino {self._hint()}"
+
+    def _hint(self) -> str:
+        """OpenVINO's name of the number format."""
+        import openvino
+
+        able = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        return "bf16" if able and self._precision is not Precision.FULL else "f32"
+
+    def prepare(self) -> None:
+        if self._compiled is None:
+            self._compiled = self._compile()
+
+    def begin(self, images: Tensor) -> Job[Embedding]:
+        self.prepare()
+        return _OpenVinoJob(self._compiled, images)
+
+    def _compile(self):
+        import openvino
+
+        core = openvino.Core()
+        kept = None if self._kept_as is None else self._kept_as / _MODEL_FILE
+        model = core.read_model(kept) if kept is not None and kept.is_file() else self._convert()
+        if kept is not None:
+            core.set_property({"CACHE_DIR": str(self._kept_as)})
+        options = {"INFERENCE_PRECISION_HINT": self._hint(), "INFERENCE_NUM_THREADS": torch.get_num_threads()}
+        return core.compile_model(model, "CPU", options)
+
+    def _convert(self):
+        import openvino
+
+        side = self._network.spec.preprocessing.input_size
+        example = torch.zeros(1, 3, side, side)
+        with torch.no_grad(), warnings.catch_warnings():
+            # Tracing warns of what is fixed here: the picture's size, not the number of pictures.
+            warnings.simplefilter("ignore")
+            names = tuple(self._network.encode(example).features)
+            wrapped = _FeatureTuple(self._network, names).eval()
+            model = openvino.convert_model(wrapped, example_input=example)
+        model.reshape([-1, *example.shape[1:]])
+        for port, name in zip(model.outputs, names, strict=True):
+            port.get_tensor().set_names({name})
+        if self._kept_as is not None:
+            _keep(model, self._kept_as)
+        return model
+
+
+class _OpenVinoJob(Job[Embedding]):
+    """One request of its own: they are cheap, and OpenVINO computes one after the other."""
+
+    def __init__(self, compiled, images: Tensor) -> None:
+        self._request = compiled.create_infer_request()
+        self._cancelled = False
+        # The request reads this memory until it is over.
+        self._images = images.contiguous()
+        self._request.start_async([self._images.numpy()])
+
+    def poll(self) -> bool:
+        # What went wrong is raised by `result`.
+        with contextlib.suppress(RuntimeError):
+            return self._cancelled or self._request.wait_for(0)
+        return True
+
+    def result(self) -> Embedding:
+        if self._cancelled:
+            raise CancelledError
+        self._request.wait()
+        # Copied: the memory is the request's.
+        tensors = {port.any_name: self._request.get_tensor(port).data.copy() for port in self._request.model_outputs}
+        return Embedding({name: torch.from_numpy(values) for name, values in tensors.items()})
+
+    def cancel(self) -> None:
+        if not self.poll():
+            self._cancelled = True
+            self._request.cancel()
+            with contextlib.suppress(RuntimeError):  # which says that it was cancelled
+                self._request.wait()
+
+
+_MODEL_FILE = "encoder.xml"
+
+
+def _keep(model, folder: Path) -> None:
+    """Write the converted model whole or not at all; another process may do the same at the same time."""
+    import openvino
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".new-") as temporary:
+        new = Path(temporary) / "model"
+        openvino.save_model(model, new / _MODEL_FILE, compress_to_fp16=False)
+        with contextlib.suppress(OSError):  # the other process was faster
+            new.rename(folder)

@@ -1,0 +1,140 @@
+"""Shortages of memory, simulated where planes are encoded and decoded."""
+
+import numpy as np
+import pytest
+import torch
+
+from fakes import BrightRegionNetwork
+from SAMUNetSlicerLib.errors import MemoryShortageError
+from SAMUNetSlicerLib.inference.encoders import Encoder, Precision, TorchEncoder
+from SAMUNetSlicerLib.inference.memory_ladder import MemoryLadder, is_shortage
+from SAMUNetSlicerLib.inference.predictor import PlaneImage, PlanePredictor
+from SAMUNetSlicerLib.inference.prompts import PlanePrompts
+from SAMUNetSlicerLib.inference.zoom import Crop
+
+WHOLE = Crop(0, 0, 80, 60)
+OPENVINO_SAYS = "Check 'ptr' failed: cannot allocate memory for tensor"
+
+
+def plane(number: int) -> PlaneImage:
+    rgb = np.zeros((60, 80, 3), dtype=np.uint8)
+    rgb[20:40, 20:50] = 200 + number
+    return PlaneImage(rgb, number)
+
+
+class Tight(Encoder):
+    """Has memory for `room` planes at once, and fails the first `failures` times whatever is asked."""
+
+    planes_at_once = 8
+
+    def __init__(self, network, room=8, failures=0, error=None):
+        self.inner, self.room, self.failures = TorchEncoder(network), room, failures
+        self.error = error or torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        self.calls = []
+
+    def begin(self, images):
+        self.calls.append(len(images))
+        if len(images) > self.room or len(self.calls) <= self.failures:
+            raise self.error
+        return self.inner.begin(images)
+
+
+@pytest.fixture
+def told():
+    return []
+
+
+def predictor(told, **how):
+    network = BrightRegionNetwork()
+    return PlanePredictor(network, encode_planes=Tight(network, **how), told=told.append)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (MemoryError(), True),
+        (torch.OutOfMemoryError("x"), True),
+        (RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"), True),
+        (RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes."), True),
+        (RuntimeError("MPS backend out of memory"), True),
+        (RuntimeError(OPENVINO_SAYS), True),
+        (RuntimeError("Exception from src/inference: std::bad_alloc"), True),
+        (RuntimeError("shapes cannot be multiplied"), False),
+        (ValueError("out of memory"), False),
+    ],
+)
+def test_shortages_are_told_from_other_errors(error, expected):
+    assert is_shortage(error) is expected
+
+
+@pytest.mark.parametrize("error", [None, MemoryError(), RuntimeError(OPENVINO_SAYS)])
+def test_one_shortage_is_survived_in_silence_by_forgetting(told, error):
+    worker = predictor(told, failures=1, error=error)
+    worker.encode(plane(9), [])
+    worker.cache.put("old", worker.network.encode(torch.zeros(1, 3, 4, 4)))
+    assert worker.predict(plane(0), PlanePrompts(box_xyxy=(15, 15, 55, 45))).mask.any()
+    assert "old" not in worker.cache
+    assert told == []
+
+
+def test_less_is_computed_at_a_time_and_told_once(told):
+    worker = predictor(told, room=2)
+    answers = worker.begin_encode([(plane(i), WHOLE) for i in range(5)]).result()
+    assert len(answers) == 5
+    assert worker.encode_planes.calls == [5, 5, 1, 1, 1, 1, 1]
+    assert told == ["Memory is short, so one plane is computed at a time."]
+    worker.begin_encode([(plane(i), WHOLE) for i in range(10, 14)]).result()
+    assert worker.encode_planes.calls[7:] == [1, 1, 1, 1], "the rung is kept"
+    assert len(told) == 1
+
+
+def test_a_shortage_while_decoding_gives_the_same_answers_in_smaller_batches(told):
+    worker = predictor(told)
+    decode, sizes = worker.network.decode, []
+
+    def tight_decode(embedding, prompts):
+        sizes.append(len(prompts))
+        if len(prompts) > 1:
+            raise MemoryError
+        return decode(embedding, prompts)
+
+    worker.network.decode = tight_decode
+    boxes = [PlanePrompts(box_xyxy=(15, 15, 50 + i, 45)) for i in range(3)]
+    answers = worker.predict_in_crop(plane(0), boxes, WHOLE)
+    assert sizes[-3:] == [1, 1, 1]
+    for answer, box in zip(answers, boxes, strict=True):
+        (alone,) = PlanePredictor(BrightRegionNetwork()).predict_in_crop(plane(0), [box], WHOLE)
+        np.testing.assert_array_equal(answer.logits, alone.logits)
+
+
+def test_where_nothing_helps_the_user_is_told_and_the_next_prompt_is_answered(told):
+    worker = predictor(told, failures=100)
+    with pytest.raises(MemoryShortageError, match="Nothing was lost"):
+        worker.predict(plane(0), PlanePrompts(box_xyxy=(15, 15, 55, 45)))
+    worker.encode_planes.failures = 0
+    assert worker.predict(plane(0), PlanePrompts(box_xyxy=(15, 15, 55, 45))).mask.any()
+
+
+def test_other_errors_are_not_taken_for_shortages(told):
+    worker = predictor(told, failures=1, error=RuntimeError("shapes cannot be multiplied"))
+    with pytest.raises(RuntimeError, match="shapes"):
+        worker.encode(plane(0), [WHOLE])
+    assert len(worker.encode_planes.calls) == 1
+
+
+def test_a_graphics_card_goes_to_half_precision_and_then_gives_way_to_the_processor(told, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+    network = BrightRegionNetwork()
+    worker = PlanePredictor(network, encode_planes=TorchEncoder(network, Precision.FULL), told=told.append)
+    worker.device, worker.prompts_at_once = torch.device("cuda"), 1
+    ladder, shortage = MemoryLadder(told.append), torch.OutOfMemoryError("x")
+    rungs = []
+    for _ in range(3):
+        ladder.step_down(worker, shortage)
+        rungs.append((worker.encode_planes.precision, worker.device.type))
+    assert rungs == [(Precision.FULL, "cuda"), (Precision.HALF, "cuda"), (Precision.HALF, "cpu")]
+    ladder.succeeded()
+    assert told == ["The graphics card has not enough memory; the work goes on on the processor, more slowly."]
+    with pytest.raises(MemoryShortageError):
+        for _ in range(3):
+            ladder.step_down(worker, shortage)

@@ -1,0 +1,61 @@
+"""A volume that hardly fits into memory is not copied: a small one on the disk stands in for it."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from fakes import BrightRegionNetwork
+from SAMUNetSlicerLib.inference.cache import EmbeddingCache
+from SAMUNetSlicerLib.inference.predictor import PlanePredictor
+from SAMUNetSlicerLib.volumes.geometry import GridGeometry
+from SAMUNetSlicerLib.volumes.job import SegmentationJob
+from SAMUNetSlicerLib.volumes.plane_source import VolumePlanes
+from SAMUNetSlicerLib.volumes.planes import Orientation, PlaneStack
+from SAMUNetSlicerLib.volumes.prompts import BoxPrompt, SegmentPrompts
+from SAMUNetSlicerLib.volumes.volume import Modality, Volume
+from SAMUNetSlicerLib.volumes.windows import Window
+
+SHAPE = (160, 256, 256)  # K, J, I
+
+
+@pytest.fixture(scope="module")
+def on_disk(tmp_path_factory):
+    """A bright column through all slices, as a memory-mapped file, whose pages tracemalloc does not count."""
+    voxels = np.memmap(tmp_path_factory.mktemp("large") / "voxels", np.int16, "w+", shape=SHAPE)
+    voxels[:, 100:150, 100:150] = 900
+    voxels.flush()
+    return voxels
+
+
+def peak_bytes(work) -> int:
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("orientation", list(Orientation))
+def test_planes_are_cut_on_demand(on_disk, orientation):
+    def cut():
+        volume = Volume(on_disk, GridGeometry(SHAPE, np.eye(4)), Modality.CT)
+        planes = VolumePlanes(volume, PlaneStack(volume.geometry, orientation), Window(0, 1000))
+        for index in range(len(planes)):
+            planes.image(index)
+
+    assert peak_bytes(cut) < on_disk.nbytes / 3
+
+
+def test_a_whole_job_holds_no_copy_beside_its_result(on_disk):
+    volume = Volume(on_disk, GridGeometry(SHAPE, np.eye(4)), Modality.CT)
+    planes = VolumePlanes(volume, PlaneStack(volume.geometry, Orientation.AXIAL), Window(0, 1000))
+    predictor = PlanePredictor(BrightRegionNetwork(), cache=EmbeddingCache(2**20))
+    job = SegmentationJob(planes, predictor)
+    centre = tuple(volume.geometry.to_ras(np.array([124.5, 124.5, 80.0])))
+    prompts = [SegmentPrompts("column", boxes=(BoxPrompt(centre, (52.0, 52.0, 1.0)),))]
+    peak = peak_bytes(lambda: [*job.run(prompts)])
+    result = job.results["column"].mask_kji
+    assert result.sum() > 0.9 * SHAPE[0] * 50 * 50
+    assert peak - result.nbytes < on_disk.nbytes / 3
