@@ -8,14 +8,17 @@ from torch import Tensor
 
 from .base import NetworkPrompts
 
-CHANNELS = 5  # box, positive points, negative points, earlier mask, whether there is an earlier mask
+# box, positive points, negative points, earlier mask, whether there is an earlier mask, ellipse in the box
+CHANNELS = 6
 _POINT_SIGMA = 3.0  # input pixels
 
 
 def draw(prompts: NetworkPrompts, map_size: int, input_size: int, device: torch.device) -> Tensor:
-    """(B, 5, map_size, map_size) maps in [0, 1] of B prompts given in input pixels.
+    """(B, 6, map_size, map_size) maps of B prompts given in input pixels, in [0, 1] but for the ellipses.
 
-    Boxes are drawn with the exact share of each map pixel that they cover, points as Gaussians.
+    Boxes are drawn with the exact share of each map pixel that they cover, points as Gaussians. The last map tells
+    where in its box a pixel lies: 1 in the middle, 0 on the inscribed ellipse, -1 far outside. Many organs nearly
+    fill that ellipse, and small convolutions cannot see all four edges of a large box at once.
     """
     scale = map_size / input_size
     batch = len(prompts)
@@ -24,6 +27,8 @@ def draw(prompts: NetworkPrompts, map_size: int, input_size: int, device: torch.
     if prompts.boxes_xyxy is not None:
         x0, y0, x1, y1 = (prompts.boxes_xyxy.to(device).float() * scale).unbind(-1)
         maps[:, 0] = _cover(edges, y0, y1)[:, :, None] * _cover(edges, x0, x1)[:, None, :]
+        radius = torch.hypot(_from_middle(edges, y0, y1)[:, :, None], _from_middle(edges, x0, x1)[:, None, :])
+        maps[:, 5] = (1 - radius).clamp_min(-1)
     if prompts.points_xy is not None:
         labels = prompts.point_labels.to(device)
         # A pixel centre c of the input lies at (c + .5) * scale - .5 of the map.
@@ -44,3 +49,9 @@ def _cover(edges: Tensor, low: Tensor, high: Tensor) -> Tensor:
     start = torch.maximum(edges, low[:, None])
     end = torch.minimum(edges + 1, high[:, None])
     return (end - start).clamp_min(0)
+
+
+def _from_middle(edges: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """(B, n) distance of each unit pixel's centre from the middle of [low, high), 1 at its ends."""
+    middle, half = (low + high)[:, None] / 2, (high - low)[:, None] / 2
+    return (edges + 0.5 - middle) / half.clamp_min(0.5)

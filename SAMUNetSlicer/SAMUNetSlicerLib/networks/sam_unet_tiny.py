@@ -100,7 +100,7 @@ class PromptedFusion(nn.Module):
         self.quality = MLP(EMBEDDING_WIDTH + 2 * LEVELS[0] + 2, 128, 1, 3)
 
     def forward(self, planes: Embedding, maps: Tensor, image_pe: Tensor, sparse: Tensor, dense: Tensor) -> Decoded:
-        """planes: features already gathered per prompt; maps: (B, 5, 128, 128) drawn prompts."""
+        """planes: features already gathered per prompt; maps: (B, 6, 128, 128) drawn prompts."""
         features = planes.features
         output_tokens = torch.cat([self.quality_token.weight, self.mask_tokens.weight])
         tokens, attended = attend(self.transformer, output_tokens, features["tokens"], image_pe, sparse, dense)

@@ -1,10 +1,13 @@
+import math
+
+import pytest
 import torch
 
 from SAMUNetSlicerLib.networks.base import NetworkPrompts
 from SAMUNetSlicerLib.networks.prompt_maps import CHANNELS, draw
 
 CPU = torch.device("cpu")
-BOX, POSITIVE, NEGATIVE, MASK, HAS_MASK = range(CHANNELS)
+BOX, POSITIVE, NEGATIVE, MASK, HAS_MASK, ELLIPSE = range(CHANNELS)
 
 
 def test_a_box_covers_exactly_its_share_of_each_pixel():
@@ -13,6 +16,16 @@ def test_a_box_covers_exactly_its_share_of_each_pixel():
     assert maps[0, BOX, 10, 5] == 1
     assert maps[0, BOX, 10, 10] == 0.5  # columns 20 and 21 of the input: half of them inside
     assert maps[0, [POSITIVE, NEGATIVE, MASK, HAS_MASK]].sum() == 0
+
+
+def test_the_ellipse_in_the_box_is_where_its_map_is_positive():
+    maps = draw(NetworkPrompts(boxes_xyxy=torch.tensor([[40.0, 60.0, 120.0, 100.0]])), 128, 256, CPU)
+    inside = maps[0, ELLIPSE] > 0
+    assert int(inside.sum()) == pytest.approx(math.pi * 20 * 10, rel=0.03)  # half axes on the map
+    rows, columns = torch.nonzero(inside, as_tuple=True)
+    assert (int(columns.min()), int(columns.max()), int(rows.min()), int(rows.max())) == (20, 59, 30, 49)
+    assert maps[0, ELLIPSE, 39, 39] > 0.9
+    assert maps[0, ELLIPSE, 0, 127] == -1
 
 
 def test_points_peak_where_they_were_placed_in_the_channel_of_their_sign():
