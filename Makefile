@@ -31,7 +31,7 @@ help:
 	@echo "make test       style checks and the tests that are quick"
 	@echo "make test-all   as 'test', with the slow tests"
 	@echo "make lint       style checks alone;  make format  mends what can be mended"
-	@echo "make benchmark  seconds per plane, ours against the straightforward forward pass"
+	@echo "make benchmark  speed and memory, ours against the straightforward forward pass"
 	@echo "make screenshots   pictures of the module in the test host, into Resources/Screenshots"
 	@echo "make venv       the environment of the tests and tools alone, in $(VENV)"
 	@echo "make clean      remove the environment and everything made here"
@@ -81,7 +81,7 @@ format: $(READY_TEST)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-benchmark: $(READY_CORE)
+benchmark: $(READY_TEST)
 	$(BIN)/samunet benchmark
 
 screenshots: $(READY_TEST)

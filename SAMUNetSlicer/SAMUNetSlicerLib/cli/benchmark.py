@@ -1,47 +1,68 @@
-"""`samunet benchmark`: speed on this machine, as ratios measured in one run."""
+"""`samunet benchmark`: speed and memory on this machine, as ratios measured in one run."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import platform
 import sys
 
-import torch
-
 from ..errors import ExitCode
-from ..evaluation.benchmark import compare
-from ..inference.devices import choose_device, describe_device
+from ..evaluation.benchmarking.machine import describe_machine, measure_matrix_rates
+from ..evaluation.benchmarking.run import Extent, default_models, measure, open_subject
+from ..evaluation.benchmarking.scene_figures import scene_report
+from ..evaluation.benchmarking.table import Row, as_json, as_markdown
+from ..inference.devices import choose_device
 from ..inference.engines import EngineChoice
-from ..networks.registry import FAMILIES, build
 
-HELP = "Measure how long a plane takes, against the straightforward fp32 forward of the same network."
+HELP = "Measure speed and memory against the straightforward fp32 forward of the same network, and the machine's limit."
+_QUICK = Extent(repetitions=3, propagated=10, planes=10, more_planes=20)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--family", choices=sorted(FAMILIES), default="sam_unet_res34")
+    parser.add_argument(
+        "--model",
+        nargs="+",
+        help="models, checkpoint files, or network families, which get random weights "
+        "(default: sam_unet_tiny if installed, else lite_medsam; and sam_unet_res34)",
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
     parser.add_argument("--engine", choices=[e.value for e in EngineChoice], default=EngineChoice.AUTO.value)
-    parser.add_argument("--repetitions", type=int, default=7)
+    parser.add_argument("--repetitions", type=int, default=Extent.repetitions)
+    parser.add_argument("--quick", action="store_true", help="fewer planes: a minute instead of ten, rougher")
+    parser.add_argument("--no-scene", action="store_true", help="leave the scene's figures out")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(arguments: argparse.Namespace) -> ExitCode:
     device = choose_device(arguments.device)
-    torch.manual_seed(0)
-    # Speed does not depend on the weights, so that no checkpoint is needed.
-    network = build(arguments.family, device="cpu")
-    print(f"{arguments.family} (random weights) on {describe_device(device)}", file=sys.stderr)
-    comparisons = compare(network, device, EngineChoice(arguments.engine), arguments.repetitions)
+    engine = EngineChoice(arguments.engine)
+    extent = _QUICK if arguments.quick else Extent(repetitions=arguments.repetitions)
+    machine = describe_machine(device)
+    rates = measure_matrix_rates(device)
+    has_amx = "amx" in machine["half precision in hardware"]
+    limit = f"fp32 {rates.fp32 / 1e9:.0f}, bf16 {rates.bf16 / 1e9:.0f} GFLOP/s"
+    if not arguments.json:
+        print("\n".join(f"{what}: {value}" for what, value in machine.items()))
+        print(f"(b), this machine's limit: one large matrix product, {limit}\n", flush=True)
+    tables: dict[str, list[Row]] = {}
+    for name in arguments.model or default_models():
+        subject = open_subject(name, device, engine)
+        rows = measure(subject, rates, engine, extent, has_amx, lambda what, name=name: _tell(f"{name}: {what}"))
+        tables[subject.title] = list(rows)
+        if not arguments.json:
+            print(as_markdown(subject.title, tables[subject.title]), flush=True)
+    scene = ""
+    if not arguments.no_scene:
+        _tell("scene")
+        scene = scene_report()
     if arguments.json:
-        machine = {"python": platform.python_version(), "torch": torch.__version__, "device": describe_device(device)}
-        rows = [
-            {"work": c.work, "straightforward_s": c.straightforward, "ours_s": c.ours, "times_faster": c.times_faster}
-            for c in comparisons
-        ]
-        print(json.dumps({"family": arguments.family, "machine": machine, "rows": rows}, indent=2))
-        return ExitCode.OK
-    print(f"{'':48} {'fp32 forward':>14} {'ours':>10} {'ratio':>8}")
-    for c in comparisons:
-        print(f"{c.work:48} {c.straightforward * 1000:>11.1f} ms {c.ours * 1000:>7.1f} ms {c.times_faster:>7.2f}x")
+        facts = {"fp32_flops_per_s": rates.fp32, "bf16_flops_per_s": rates.bf16, "scene": scene.splitlines()}
+        models = {title: as_json(rows) for title, rows in tables.items()}
+        print(json.dumps({"machine": machine, **facts, "models": models}, indent=2))
+    else:
+        print(scene, end="")
     return ExitCode.OK
+
+
+def _tell(what: str) -> None:
+    print(f"measuring {what} ..", file=sys.stderr, flush=True)

@@ -19,7 +19,7 @@ from .jobs import CancelledError, Done, Job, SteppedJob
 
 
 class Precision(Enum):
-    """AUTO is half (bfloat16 where there is hardware for it) with OpenVINO and on NVIDIA cards, full elsewhere."""
+    """AUTO is half (bfloat16) where the hardware computes with it by itself, full elsewhere."""
 
     AUTO = "auto"
     FULL = "full"

@@ -46,7 +46,7 @@ def build_encode(
     if usable and choice is not EngineChoice.TORCH:
         return OpenVinoEncoder(network, kept_as, precision)
     if precision is Precision.AUTO:
-        precision = Precision.HALF if device.type == "cuda" else Precision.FULL
+        precision = Precision.HALF if _half_is_faster(device) else Precision.FULL
     encoder = TorchEncoder(network, precision)
     if device.type == "cuda":
         encoder.planes_at_once = _planes_that_fit(network, device)
@@ -56,6 +56,13 @@ def build_encode(
 def kept_conversions_folder() -> Path:
     """Where converted networks are kept: the platform's folder for caches."""
     return platformdirs.user_cache_path(NAME, appauthor=False) / "openvino"
+
+
+def _half_is_faster(device: torch.device) -> bool:
+    """Whether the hardware computes with half precision by itself (on processors: AVX-512 with bfloat16, or AMX)."""
+    tells = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # of torch 2.6 and later
+    on_processor = device.type == "cpu" and any(getattr(torch.cpu, name, bool)() for name in tells)
+    return device.type == "cuda" or on_processor
 
 
 def _planes_that_fit(network: PromptedNetwork, device: torch.device) -> int:

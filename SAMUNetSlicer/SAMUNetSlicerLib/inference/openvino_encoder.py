@@ -34,8 +34,6 @@ class OpenVinoEncoder(Encoder):
     Converting takes seconds, so it waits for `prepare` or the first plane.
     """
 
-    planes_at_once = 4
-
     def __init__(
         self, network: PromptedNetwork, kept_as: Path | None = None, precision: Precision = Precision.AUTO
     ) -> None:

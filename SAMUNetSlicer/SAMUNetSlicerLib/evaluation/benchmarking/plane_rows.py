@@ -1,0 +1,96 @@
+"""One plane: encode, decode, prompt to mask, how long a window stands still."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import count
+
+import torch
+
+from ...inference.predictor import PlaneImage, PlanePredictor
+from ...inference.preprocessing import prepare
+from ...inference.zoom import Crop
+from ...networks.base import NetworkPrompts
+from ...networks.vit import with_plain_attention
+from .machine import MatrixRates, count_encode_flops
+from .phantom import SIDE, PhantomPlanes
+from .table import Row, in_ms, limit_row, ratio_row
+from .timing import interleaved_medians, longest_turn
+
+WHOLE = Crop(0, 0, SIDE, SIDE)
+LONGEST_TURN_S = 0.05
+
+
+@dataclass(frozen=True)
+class PlaneTimes:
+    """Median seconds. forward: (a)'s encode and decode of one prepared plane."""
+
+    fp32_encode: float
+    fp32_decode: float
+    forward: float
+    encode: float
+    prompt: float
+    new_plane: float
+
+
+def measure_plane(predictor: PlanePredictor, repetitions: int) -> PlaneTimes:
+    """Ours begin with an 8-bit picture and end with a mask of its size; (a) begins and ends with prepared tensors."""
+    network, device = predictor.network, predictor.device
+    planes = PhantomPlanes(1)
+    image, prompts = planes.image(0), planes.box(0)
+    fresh_key = count()
+    spec = network.spec.preprocessing
+    prepared = prepare(image.rgb, spec)[0][None].to(device)
+    boxes = torch.tensor([prompts.box_xyxy], device=device) * (spec.input_size / SIDE)
+    plain = with_plain_attention(network)
+
+    @torch.inference_mode()
+    def fp32_encode():
+        return _finished(plain.encode(prepared), device)
+
+    @torch.inference_mode()
+    def fp32_decode(embedding):
+        return _finished(plain.decode(embedding, NetworkPrompts(boxes_xyxy=boxes)), device)
+
+    def new_image() -> PlaneImage:
+        return PlaneImage(image.rgb, next(fresh_key))
+
+    embedding = fp32_encode()
+    works = {
+        "fp32_encode": fp32_encode,
+        "encode": lambda: predictor.encode(new_image(), [WHOLE]),
+        "fp32_decode": lambda: fp32_decode(embedding),
+        "prompt": lambda: predictor.predict(image, prompts, WHOLE),
+        "forward": lambda: fp32_decode(fp32_encode()),
+        "new_plane": lambda: predictor.predict(new_image(), prompts, WHOLE),
+    }
+    return PlaneTimes(**interleaved_medians(works, repetitions))
+
+
+def plane_rows(times: PlaneTimes, rates: MatrixRates, predictor: PlanePredictor, encode_target: float) -> list[Row]:
+    """What `measure_plane` found, and the share of the machine's limit (b) that encoding reaches."""
+    flops = count_encode_flops(predictor.network, predictor.device)
+    rate = flops / times.encode
+    share = f"{rate / 1e9:.0f} GFLOP/s = {rate / rates.bf16:.0%} of (b) bf16, {rate / rates.fp32:.0%} of (b) fp32"
+    return [
+        ratio_row("encode one plane", times.fp32_encode, times.encode, encode_target),
+        Row(f"- its arithmetic: {flops / 1e9:.1f} GFLOP", value=share),
+        ratio_row("decode: prompt to mask on an encoded crop, against (a)'s decode", times.fp32_decode, times.prompt),
+        ratio_row("prompt to mask on an encoded crop, against (a)'s encode + decode", times.forward, times.prompt, 15),
+        ratio_row("prompt to mask on a new plane", times.forward, times.new_plane),
+    ]
+
+
+def turn_row(predictor: PlanePredictor) -> Row:
+    """How long a window stands still while a prompt on a new plane is answered in the background."""
+    planes = PhantomPlanes(2)
+    predictor.begin_predict(planes.image(0), planes.box(0), WHOLE).result()
+    longest = longest_turn(lambda: predictor.begin_predict(planes.image(1), planes.box(1), WHOLE))
+    what = "longest block of a host's event loop, prompt on a new plane"
+    return limit_row(what, longest, in_ms(longest), LONGEST_TURN_S, f"<= {in_ms(LONGEST_TURN_S)}")
+
+
+def _finished(result, device: torch.device):
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return result

@@ -1,0 +1,89 @@
+"""A propagation over many planes between two prompted ones: time against (a), and whether the masks are the same.
+
+Planes between two key planes are answered from both sides. (a) runs the network for every answer; ours encodes each
+plane once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...inference.cache import EmbeddingCache
+from ...inference.encoders import Precision, TorchEncoder
+from ...inference.predictor import PlanePredictor
+from ...networks.vit import with_plain_attention
+from ...volumes.propagation import Propagation
+from .phantom import PhantomPlanes
+from .table import Row, ratio_row
+from .timing import seconds_of
+
+_DICE_TOLERANCE = 0.002
+
+
+@dataclass(frozen=True, eq=False)
+class Propagated:
+    """What came of one run."""
+
+    masks: dict[int, np.ndarray]
+    seconds: float
+    answers: int
+    encodes: int
+
+
+def straightforward(predictor: PlanePredictor) -> PlanePredictor:
+    """(a): the same network in fp32 with torch and SAM's own attention, which forgets each plane with the next."""
+    plain = with_plain_attention(predictor.network)
+    encode = TorchEncoder(plain, Precision.FULL)
+    return PlanePredictor(plain, predictor.device, predictor.zoom, EmbeddingCache(0), encode)
+
+
+def propagate(predictor: PlanePredictor, count: int) -> Propagated:
+    """`count` planes, the first and the last of them prompted."""
+    planes = PhantomPlanes(count)
+    ends = (0, count - 1)
+    masks: dict[int, np.ndarray] = {}
+    before = predictor.counts.answered, predictor.counts.encoded
+
+    def work() -> None:
+        starts = {index: predictor.predict(planes.image(index), planes.box(index)) for index in ends}
+        masks.update({index: answer.mask for index, answer in starts.items()})
+        for step in Propagation(planes, predictor).from_planes(starts):
+            if step.answer is not None:
+                masks[step.index] = step.answer.mask
+
+    seconds = seconds_of(work)
+    counts = predictor.counts
+    return Propagated(masks, seconds, counts.answered - before[0], counts.encoded - before[1])
+
+
+def propagation_rows(predictor: PlanePredictor, count: int) -> list[Row]:
+    """Ours is run twice, before and after (a), and its mean is compared."""
+    first = propagate(predictor, count)
+    theirs = propagate(straightforward(predictor), count)
+    predictor.cache.clear()
+    second = propagate(predictor, count)
+    ours_s = (first.seconds + second.seconds) / 2
+    work = (
+        f"propagation over {count} planes "
+        f"((a): {theirs.encodes} encodes, {theirs.answers} decodes; ours: {first.encodes}, {first.answers})"
+    )
+    difference = mean_dice_difference(first.masks, theirs.masks)
+    found = f"{difference:.4f} on {len(first.masks)} planes"
+    met = difference <= _DICE_TOLERANCE and first.masks.keys() == theirs.masks.keys()
+    return [
+        ratio_row(work, theirs.seconds, ours_s, 4),
+        Row("- mean Dice of (a)'s masks and ours is 1 less", value=found, target=f"<= {_DICE_TOLERANCE}", met=met),
+    ]
+
+
+def mean_dice_difference(one: dict[int, np.ndarray], other: dict[int, np.ndarray]) -> float:
+    """1 - mean Dice over the planes that either has; a plane that only one has counts as Dice 0."""
+    indices = one.keys() | other.keys()
+    return 1 - float(np.mean([_dice(one[i], other[i]) if i in one and i in other else 0.0 for i in indices]))
+
+
+def _dice(a: np.ndarray, b: np.ndarray) -> float:
+    total = np.count_nonzero(a) + np.count_nonzero(b)
+    return 1.0 if total == 0 else 2 * np.count_nonzero(a & b) / total

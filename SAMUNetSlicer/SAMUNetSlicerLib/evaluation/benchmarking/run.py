@@ -1,0 +1,93 @@
+"""The whole benchmark, model by model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+
+from ...checkpoints.catalogue import read_catalogue
+from ...checkpoints.installed import find_installed
+from ...checkpoints.loading import LoadedModel, load_network
+from ...errors import ModelError
+from ...inference.encoders import Precision
+from ...inference.engines import EngineChoice, build_encode
+from ...inference.opening import open_predictor
+from ...inference.predictor import PlanePredictor
+from ...networks.registry import FAMILIES, build
+from .fresh_process import measure_session, session_rows
+from .machine import MatrixRates
+from .plane_rows import measure_plane, plane_rows, turn_row
+from .propagation_rows import propagation_rows
+from .table import Row
+
+_ENCODE_TARGET, _ENCODE_TARGET_AMX = 2, 4
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How much is measured: repetitions of short works; planes of a propagation; planes of the session in memory."""
+
+    repetitions: int = 7
+    propagated: int = 100
+    planes: int = 100
+    more_planes: int = 400
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is measured: a model with its weights, or a network with random ones, whose speed is the same."""
+
+    name: str
+    loaded: LoadedModel | None
+    predictor: PlanePredictor
+
+    @property
+    def title(self) -> str:
+        return self.name if self.loaded else f"{self.name} (random weights: speed alone)"
+
+
+def default_models() -> list[str]:
+    """The best model that is installed, and the network of the paper."""
+    entry = read_catalogue().get("sam_unet_tiny")
+    installed = entry is not None and bool(find_installed(entry))
+    return ["sam_unet_tiny" if installed else "lite_medsam", "sam_unet_res34"]
+
+
+def open_subject(name: str, device: torch.device, engine: EngineChoice) -> Subject:
+    """A model by its name or file; a family that is not installed gets random weights. Raises ModelError."""
+    try:
+        loaded = load_network(name, device=device)
+    except ModelError:
+        if name not in FAMILIES:
+            raise
+        torch.manual_seed(0)
+        network = build(name, device="cpu").to(device)
+        encode = build_encode(network, device, engine, precision=Precision.AUTO)
+        return Subject(name, None, PlanePredictor(network, device, encode_planes=encode))
+    return Subject(name, loaded, open_predictor(loaded, device, engine=engine))
+
+
+def measure(
+    subject: Subject,
+    rates: MatrixRates,
+    engine: EngineChoice,
+    extent: Extent,
+    has_amx: bool,
+    told: Callable[[str], None],
+) -> Iterator[Row]:
+    """Every row of one model, as they are found. told: what is going on, for whoever waits."""
+    predictor = subject.predictor
+    told("one plane")
+    times = measure_plane(predictor, extent.repetitions)
+    target = _ENCODE_TARGET_AMX if has_amx else _ENCODE_TARGET
+    yield from plane_rows(times, rates, predictor, target)
+    yield turn_row(predictor)
+    if subject.loaded is None:
+        return
+    told(f"propagation over {extent.propagated} planes, three times")
+    yield from propagation_rows(predictor, extent.propagated)
+    told(f"a new process with {extent.more_planes} planes")
+    facts = measure_session(subject.name, predictor.device.type, engine.value, extent.planes, extent.more_planes)
+    yield from session_rows(facts, times.forward, extent.planes, extent.more_planes)

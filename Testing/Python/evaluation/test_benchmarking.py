@@ -1,0 +1,167 @@
+"""That the benchmark measures what it says; how fast anything is, no test asks."""
+
+import json
+import subprocess
+
+import numpy as np
+import pytest
+import torch
+
+from fakes import BrightRegionNetwork
+from SAMUNetSlicerLib.checkpoints.loading import LoadedModel
+from SAMUNetSlicerLib.cli import benchmark, main
+from SAMUNetSlicerLib.errors import ExitCode, ModelError
+from SAMUNetSlicerLib.evaluation.benchmarking import fresh_process, machine, run, scene_figures, timing
+from SAMUNetSlicerLib.evaluation.benchmarking.fresh_process import SessionFacts, session_rows
+from SAMUNetSlicerLib.evaluation.benchmarking.phantom import PhantomPlanes
+from SAMUNetSlicerLib.evaluation.benchmarking.propagation_rows import mean_dice_difference, propagate, straightforward
+from SAMUNetSlicerLib.evaluation.benchmarking.table import as_markdown, ratio_row
+from SAMUNetSlicerLib.inference.jobs import SteppedJob
+from SAMUNetSlicerLib.inference.predictor import PlanePredictor
+
+CPU = torch.device("cpu")
+RATES = machine.MatrixRates(fp32=1e9, bf16=2e9)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Time that passes only where a test says so."""
+    now = [0.0]
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(timing.time, "sleep", lambda _seconds: None)
+    return now
+
+
+@pytest.fixture
+def predictor():
+    return PlanePredictor(BrightRegionNetwork())
+
+
+def takes(clock, *seconds):
+    left = iter(seconds)
+
+    def work():
+        clock[0] += next(left)
+
+    return work
+
+
+def test_the_warming_round_does_not_count_and_medians_do(clock):
+    works = {"a": takes(clock, 100, 1, 9, 2), "b": takes(clock, 100, 5, 5, 5)}
+    assert timing.interleaved_medians(works, 3) == {"a": 2, "b": 5}
+
+
+def test_the_longest_turn_is_one_of_the_work_or_of_its_beginning(clock):
+    def steps():
+        for seconds in (0.1, 0.7, 0.2):
+            clock[0] += seconds
+            yield
+
+    assert timing.longest_turn(lambda: SteppedJob(steps())) == pytest.approx(0.7)
+
+    def begin():
+        clock[0] += 3
+        return SteppedJob(steps())
+
+    assert timing.longest_turn(begin) == pytest.approx(3)
+
+
+def test_arithmetic_of_a_known_network_is_counted():
+    class OneConvolution(BrightRegionNetwork):
+        def encode(self, images):
+            torch.nn.functional.conv2d(images, torch.ones(4, 3, 1, 1))
+            return super().encode(images)
+
+    assert machine.count_encode_flops(OneConvolution(), CPU) == 2 * 3 * 4 * 64 * 64
+
+
+def test_a_propagation_between_two_key_planes_answers_twice_and_encodes_once(predictor):
+    ours, theirs = propagate(predictor, 6), propagate(straightforward(predictor), 6)
+    assert set(ours.masks) == set(theirs.masks) == set(range(6))
+    assert ours.answers == theirs.answers == 2 + 2 * 4
+    assert ours.encodes < theirs.encodes
+    assert mean_dice_difference(ours.masks, theirs.masks) == 0
+
+
+def test_a_plane_that_only_one_has_counts_as_wrong():
+    mask = np.ones((4, 4), dtype=bool)
+    assert mean_dice_difference({0: mask, 1: mask}, {0: mask}) == 0.5
+    half = mask.copy()
+    half[2:] = False
+    assert mean_dice_difference({0: half}, {0: mask}) == pytest.approx(1 - 2 * 8 / 24)
+
+
+def test_the_phantoms_object_is_where_its_box_is_and_planes_differ():
+    planes = PhantomPlanes(3)
+    x0, y0, x1, y1 = (round(v) for v in planes.box(2).box_xyxy)
+    picture = planes.image(2).rgb[..., 0].astype(float)
+    assert picture[y0 + 20 : y1 - 20, x0 + 20 : x1 - 20].mean() > 1.5 * np.median(picture)
+    assert planes.image(0).key != planes.image(1).key
+    assert (planes.image(1).rgb == PhantomPlanes(9).image(1).rgb).all()
+
+
+def test_ratios_are_of_the_baseline_over_ours_and_are_judged():
+    assert ratio_row("x", 4.0, 2.0, 1.5).met is True
+    assert ratio_row("x", 4.0, 2.0, 2.5).met is False
+    assert ratio_row("x", 4.0, 2.0).met is None
+    assert "| 2.00 x | >= 2.5 x | missed |" in as_markdown("t", [ratio_row("x", 4.0, 2.0, 2.5)])
+
+
+def test_memory_is_judged_by_growth_and_flatness():
+    mb = 2**20
+    facts = SessionFacts(5.0, 400 * mb, 800 * mb, 880 * mb)
+    first, growth, flat = session_rows(facts, forward_s=1.0)
+    assert (first.met, growth.met, flat.met) == (True, True, False)
+    assert session_rows(SessionFacts(11.0, None, None, None), 1.0)[0].met is False
+
+
+def test_a_session_tells_when_its_first_mask_was_there(monkeypatch, capsys):
+    monkeypatch.setattr("SAMUNetSlicerLib.checkpoints.loading.load_network", lambda *a, **k: "model")
+    opened = PlanePredictor(BrightRegionNetwork())
+    monkeypatch.setattr("SAMUNetSlicerLib.inference.opening.open_predictor", lambda *a, **k: opened)
+    fresh_process.main("model", "cpu", "torch", 3, 5, started=0.0)
+    facts = SessionFacts(**json.loads(capsys.readouterr().out))
+    assert opened.counts.answered == 5
+    assert facts.first_mask_s > 1e9, "counted from the given start"
+    assert facts.after_planes is None or facts.after_planes > 0
+
+
+def test_the_whole_benchmark_prints_every_row(monkeypatch, capsys):
+    loaded = LoadedModel(BrightRegionNetwork(), "bright_region", "ab" * 32, "fake", "none")
+    monkeypatch.setattr(run, "load_network", lambda *a, **k: loaded)
+    monkeypatch.setattr(run, "open_predictor", lambda model, *a, **k: PlanePredictor(model.network))
+    monkeypatch.setattr(run, "measure_session", lambda *a: SessionFacts(5.0, 2**28, 2**29, 2**29))
+    monkeypatch.setattr(benchmark, "measure_matrix_rates", lambda device: RATES)
+    assert main(["benchmark", "--model", "fake", "--quick", "--no-scene", "--json", "--device", "cpu"]) == ExitCode.OK
+    rows = json.loads(capsys.readouterr().out)["models"]["fake"]
+    wanted = ["encode one plane", "decode", "on an encoded crop", "new plane", "longest block", "propagation over 10"]
+    wanted += ["Dice", "first mask", "memory (RSS)", "memory from 10 to 20"]
+    for words in wanted:
+        assert any(words in row["what"] for row in rows), words
+    assert main(["benchmark", "--model", "fake", "--quick", "--no-scene", "--device", "cpu"]) == ExitCode.OK
+    assert "(b), this machine's limit" in capsys.readouterr().out
+
+
+def test_a_family_without_weights_is_measured_with_random_ones(monkeypatch):
+    def missing(*_arguments, **_named):
+        raise ModelError("not installed")
+
+    monkeypatch.setattr(run, "load_network", missing)
+    monkeypatch.setattr(run, "build", lambda *a, **k: BrightRegionNetwork())
+    subject = run.open_subject("sam_unet_res34", CPU, run.EngineChoice.TORCH)
+    assert subject.loaded is None
+    assert "random weights" in subject.title
+    with pytest.raises(ModelError):
+        run.open_subject("no such thing", CPU, run.EngineChoice.TORCH)
+
+
+def test_without_slicer_core_the_scene_says_so(monkeypatch):
+    monkeypatch.setattr(scene_figures.importlib.util, "find_spec", lambda name: None)
+    assert "slicer-core" in scene_figures.scene_report()
+
+
+def test_a_failing_scene_benchmark_is_told(monkeypatch):
+    monkeypatch.setattr(scene_figures.importlib.util, "find_spec", lambda name: "there")
+    failed = subprocess.CompletedProcess([], 1, "", "no scene")
+    monkeypatch.setattr(scene_figures.subprocess, "run", lambda *a, **k: failed)
+    assert "no scene" in scene_figures.scene_report()
