@@ -80,7 +80,7 @@ class SAMUNetSlicerWidget(ScriptedLoadableModuleWidget):
         self.panel.exit()
 
     def cleanup(self):
-        self.panel.exit()
+        self.panel.close()
 
 
 class SAMUNetSlicerLogic(ScriptedLoadableModuleLogic, SegmentationLogic):

@@ -85,6 +85,8 @@ def download(file: ModelFile, folder: Path, patience: Patience | None = None) ->
         _tag_of(part).unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(f"{file.name} cannot be stored in {folder}: {error.strerror or error}.") from error
+    finally:
+        _discard_if_empty(part)
     yield Progress(Phase.DONE, size, size)
 
 
@@ -174,11 +176,10 @@ def _store(
 ) -> Iterator[Progress]:
     done = offset
     with part.open("ab") as stream:
-        chunks = response.iter_content(patience.chunk_bytes)
         while True:
             if total is not None and total - done > _HELD_BACK_BYTES:
                 yield from _until_something_comes(response, patience, Progress(Phase.RECEIVING, done, total))
-            chunk = next(chunks, b"")
+            chunk = _what_is_there(response, patience.chunk_bytes)
             if not chunk:
                 break
             stream.write(chunk)
@@ -191,6 +192,16 @@ def _store(
         raise ModelError(f"The server sends more than {file.name} holds. What it sent was deleted.")
     if total is not None and done < total:
         raise _TransientError("the connection ended early")
+
+
+def _what_is_there(response: requests.Response, most_bytes: int) -> bytes:
+    """What has arrived; waits only where that is nothing. b"" at the end. Raises _TransientError for a broken line."""
+    try:
+        if hasattr(response.raw, "read1"):
+            return response.raw.read1(most_bytes)
+        return response.raw.read(most_bytes)  # urllib3 before 2.2 waits for all of it
+    except requests.packages.urllib3.exceptions.HTTPError as error:
+        raise _TransientError("the connection failed or broke") from error
 
 
 def _until_something_comes(response: requests.Response, patience: Patience, so_far: Progress) -> Iterator[Progress]:
@@ -242,6 +253,12 @@ def _size_of(path: Path) -> int:
 def _tag_of(part: Path) -> Path:
     """Where the server's name for the version that was begun is kept."""
     return part.with_suffix(".tag")
+
+
+def _discard_if_empty(part: Path) -> None:
+    with contextlib.suppress(OSError):  # where the folder cannot be made, say
+        if not _size_of(part):
+            discard_part(part)
 
 
 def discard_part(part: Path) -> None:

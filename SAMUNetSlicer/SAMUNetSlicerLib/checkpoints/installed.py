@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from .catalogue import Catalogue, CatalogueEntry
@@ -25,6 +26,11 @@ def find_user_model(name: str) -> Path | None:
         return None
     candidates = (user_models_folder() / f"{name}{suffix}" for suffix in SUFFIXES)
     return next((path for path in candidates if path.is_file()), None)
+
+
+def suggest_name(path: Path) -> str:
+    """A model's name made from a file's: letters, digits, dots, dashes and underscores."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", path.stem).lstrip("_.-") or "model"
 
 
 def find_family(family: str, catalogue: Catalogue) -> Path | None:

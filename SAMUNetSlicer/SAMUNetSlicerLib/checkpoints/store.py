@@ -10,7 +10,7 @@ from ..atomic_file import written_whole
 from ..errors import ModelError, OutputError
 from .catalogue import CatalogueEntry, ModelFile, read_catalogue
 from .download import Patience, discard_part, download, need_room
-from .installed import find_installed, find_user_model
+from .installed import find_installed, find_user_model, suggest_name
 from .listing import UNKNOWN_LICENCE, ListedModel, ModelState, list_entry, list_models, part_of
 from .loading import assemble, decide_family, find_base, locate, sha256_of
 from .metadata import read_metadata
@@ -73,7 +73,7 @@ def install_in_steps(
         with written_whole(folder / published.file.name) as target:
             yield from copy_in_steps(path, target)
         return list_entry(published)
-    name = name or re.sub(r"[^A-Za-z0-9_.-]", "_", path.stem).lstrip("_.-") or "model"
+    name = name or suggest_name(path)
     entry = catalogue.get(name)
     _check_name(name, entry)
     known_family = entry.family if entry else None

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import qt
 
-from .controllers.strip import COLOURS, NAMES, Cell
+from .controllers.strip import COLOURS, Cell, status_names
 
 _HEIGHT_PX = 22
 _NARROWEST_PX = 4
@@ -62,7 +62,8 @@ class ConfidenceStrip:
 
 def legend() -> str:
     """Rich text that explains the colours."""
+    names = status_names()
     return "&nbsp; ".join(
-        f'<span style="background-color: rgb{colour}">&nbsp;&nbsp;&nbsp;</span> {NAMES[status]}'
+        f'<span style="background-color: rgb{colour}">&nbsp;&nbsp;&nbsp;</span> {names[status]}'
         for status, colour in COLOURS.items()
     )

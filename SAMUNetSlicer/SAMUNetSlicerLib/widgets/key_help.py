@@ -6,20 +6,23 @@ from slicer.i18n import tr as _
 
 from .shortcuts import KEYS
 
-_MEANINGS = {
-    "positive": "place points inside the object (again: stop placing)",
-    "negative": "place points outside the object",
-    "box": "draw a box: click two opposite corners",
-    "accept": "write the preview on the shown plane into the segment",
-    "discard": "stop placing; then: drop the preview on the shown plane",
-    "undo": "undo",
-    "redo": "redo",
-    "propagate": "propagate to the neighbouring planes",
-    "worst": "go to the least certain proposed plane",
-}
+
+def _meanings() -> dict[str, str]:
+    return {
+        "positive": _("place points inside the object (again: stop placing)"),
+        "negative": _("place points outside the object"),
+        "box": _("draw a box: click two opposite corners"),
+        "accept": _("write the preview on the shown plane into the segment"),
+        "discard": _("stop placing; then: drop the preview on the shown plane"),
+        "undo": _("undo"),
+        "redo": _("redo"),
+        "propagate": _("propagate to the neighbouring planes"),
+        "worst": _("go to the least certain proposed plane"),
+    }
 
 
 def keys_text() -> str:
     """Rich text: one row a key."""
-    rows = "".join(f"<tr><td><b>{key}</b>&nbsp;</td><td>{_(_MEANINGS[name])}</td></tr>" for name, key in KEYS.items())
+    meanings = _meanings()
+    rows = "".join(f"<tr><td><b>{key}</b>&nbsp;</td><td>{meanings[name]}</td></tr>" for name, key in KEYS.items())
     return f"<table>{rows}</table>{_('The keys work while this module is open.')}"

@@ -11,12 +11,12 @@ from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
 from ..errors import InputError
-from ..project import NOT_FOR_CLINICAL_USE
 from ..scene.logic import SegmentationLogic
 from ..scene.names import REFERENCE_SEGMENTATION, REFERENCE_VOLUME
 from ..scene.segmentation_nodes import segment_ids
 from ..scene.state_node import state_nodes
 from .combo_boxes import choose, value_of
+from .controllers.texts import clinical_notice
 from .controllers.work import Tone, Work
 from .key_help import keys_text
 from .placing import Tool
@@ -66,7 +66,7 @@ class ModulePanel(VTKObservationMixin):
         self._idle = _single_shot(_IDLE_MS, self._encode_ahead)
         self._watched: dict[str, object] = {}
         self._drawn: dict[str, int] = {}
-        ui.noticeLabel.text = _(NOT_FOR_CLINICAL_USE)
+        ui.noticeLabel.text = clinical_notice()
         ui.keysLabel.text = keys_text()
         for selector in (ui.writeModeSelector, ui.directionSelector):
             selector.connect("currentIndexChanged(int)", lambda _index: self._keep_choices())
@@ -93,6 +93,11 @@ class ModulePanel(VTKObservationMixin):
         self._watched.clear()
         for timer in (self._moved, self._looked, self._idle):
             timer.stop()
+
+    def close(self) -> None:
+        """The module is unloaded."""
+        self.exit()
+        self.set_up.models.cancel()
 
     def _observe_scene(self) -> None:
         scene = slicer.mrmlScene
@@ -222,7 +227,9 @@ class ModulePanel(VTKObservationMixin):
         if self.work.session is None:
             segmentation = self.parameters.segmentation
             if segmentation is None:
-                segmentation = self.logic.createSegmentation(volume, f"{volume.GetName()} segmentation")
+                segmentation = self.logic.createSegmentation(
+                    volume, _("{volume} segmentation").format(volume=volume.GetName())
+                )
                 self.parameters.segmentation = segmentation
             self.work.open(volume, segmentation)
         if nodes_only:

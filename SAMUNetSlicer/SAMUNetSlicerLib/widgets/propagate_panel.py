@@ -11,14 +11,19 @@ from ..errors import EditError
 from ..scene.editing_rules import WriteMode
 from .combo_boxes import fill, value_of
 from .confidence_strip import ConfidenceStrip, legend
-from .controllers.propagation_run import DIRECTIONS
 from .controllers.strip import cells
 from .controllers.work import Work
 from .segment_panel import SegmentPanel, first_slice_node
 from .shortcuts import KEYS
 from .slice_views import matrix_of, show_point, slice_nodes
 
-_DIRECTION_TEXTS = {"both": "both ways", "up": "towards higher plane numbers", "down": "towards lower plane numbers"}
+
+def _direction_choices() -> list[tuple[str, str]]:
+    return [
+        (_("both ways"), "both"),
+        (_("towards higher plane numbers"), "up"),
+        (_("towards lower plane numbers"), "down"),
+    ]
 
 
 class PropagatePanel:
@@ -26,7 +31,7 @@ class PropagatePanel:
 
     def __init__(self, ui, work: Work, segment_panel: SegmentPanel, prepare: Callable[[], None]) -> None:
         self._ui, self._work, self._segment_panel, self._prepare = ui, work, segment_panel, prepare
-        fill(ui.directionSelector, [(_(_DIRECTION_TEXTS[d]), d) for d in DIRECTIONS])
+        fill(ui.directionSelector, _direction_choices())
         self._strip = ConfidenceStrip(ui.confidenceStrip, self.go_to)
         ui.stripLegend.text = legend()
         self._timer = qt.QTimer()

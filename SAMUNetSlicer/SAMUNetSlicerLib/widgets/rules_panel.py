@@ -8,7 +8,25 @@ from ..scene.editing_rules import Area, EditingRules, Overwrite
 from .combo_boxes import choose, fill, value_of
 from .controllers.work import Work
 
-_OVERWRITE = {Overwrite.NONE: "no other segment", Overwrite.VISIBLE: "visible segments", Overwrite.ALL: "all segments"}
+
+def _overwrite_choices() -> list[tuple[str, str]]:
+    return [
+        (_("no other segment"), Overwrite.NONE.value),
+        (_("visible segments"), Overwrite.VISIBLE.value),
+        (_("all segments"), Overwrite.ALL.value),
+    ]
+
+
+def _area_choices() -> list[tuple[str, str]]:
+    texts = {
+        Area.EVERYWHERE: _("everywhere"),
+        Area.INSIDE_ALL: _("inside all segments"),
+        Area.INSIDE_VISIBLE: _("inside all visible segments"),
+        Area.OUTSIDE_ALL: _("outside all segments"),
+        Area.OUTSIDE_VISIBLE: _("outside all visible segments"),
+        Area.INSIDE_SEGMENT: _("inside a segment"),
+    }
+    return [(texts[area], area.value) for area in Area]
 
 
 class RulesPanel:
@@ -17,8 +35,8 @@ class RulesPanel:
     def __init__(self, ui, work: Work) -> None:
         self._ui, self._work = ui, work
         self._showing = False
-        fill(ui.overwriteSelector, [(_(text), mode.value) for mode, text in _OVERWRITE.items()])
-        fill(ui.areaSelector, [(_(area.value), area.value) for area in Area])
+        fill(ui.overwriteSelector, _overwrite_choices())
+        fill(ui.areaSelector, _area_choices())
         for selector in (ui.overwriteSelector, ui.areaSelector, ui.areaSegmentSelector):
             selector.connect("currentIndexChanged(int)", lambda _index: self._keep())
         ui.intensityCheckBox.connect("toggled(bool)", lambda _checked: self._keep())

@@ -17,11 +17,13 @@ from .placing import Placing, Tool
 from .shortcuts import KEYS
 from .slice_views import matrix_of, slice_nodes
 
-_WRITE_MODES = {
-    WriteMode.REPLACE: "replaces the segment on that plane",
-    WriteMode.ADD: "adds to the segment",
-    WriteMode.SUBTRACT: "subtracts from the segment",
-}
+
+def _write_mode_choices() -> list[tuple[str, str]]:
+    return [
+        (_("replaces the segment on that plane"), WriteMode.REPLACE.value),
+        (_("adds to the segment"), WriteMode.ADD.value),
+        (_("subtracts from the segment"), WriteMode.SUBTRACT.value),
+    ]
 
 
 class SegmentPanel:
@@ -32,7 +34,7 @@ class SegmentPanel:
         self.view = None  # slice node of the view that is worked in
         self.placing = Placing(self._placed, self.refresh)
         self._tools = {Tool.POSITIVE: ui.positiveButton, Tool.NEGATIVE: ui.negativeButton, Tool.BOX: ui.boxButton}
-        fill(ui.writeModeSelector, [(_(text), mode.value) for mode, text in _WRITE_MODES.items()])
+        fill(ui.writeModeSelector, _write_mode_choices())
         ui.segmentsTable.setSelectionMode(qt.QAbstractItemView.SingleSelection)
         ui.segmentsTable.opacityColumnVisible = False
         ui.segmentsTable.statusColumnVisible = True

@@ -1,38 +1,28 @@
-"""The section Set-up: what is installed, installing on the user's yes, models and the device."""
+"""The section Set-up: what is installed, installing on the user's yes, the model and the device."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 
-import qt
 import slicer
 from slicer.i18n import tr as _
 
 from ..errors import UserError
-from .combo_boxes import fill, value_of
-from .controllers.models import DEVICES, ModelRow, model_rows
+from .combo_boxes import choose, fill, value_of
+from .controllers.models import device_choices
 from .controllers.requirements import TORCH, needs, summary
 from .controllers.work import Work
-
-_COLUMNS = ("Model", "Size", "Licence", "Trained prompts", "State")
-_TABLE_HEIGHT_PX = 96
+from .model_table import ModelTable
 
 
 class SetUpPanel:
     """chosen: called when the user has chosen another model or device."""
 
     def __init__(self, ui, work: Work, requirements_file: Path, chosen: Callable[[], None]) -> None:
-        self._ui, self._work, self._file = ui, work, requirements_file
-        fill(ui.deviceSelector, [(_(text), value) for value, text in DEVICES.items()])
-        table = ui.modelTable
-        table.columnCount = len(_COLUMNS)
-        table.setHorizontalHeaderLabels([_(name) for name in _COLUMNS])
-        table.verticalHeader().hide()
-        table.setEditTriggers(qt.QAbstractItemView.NoEditTriggers)
-        table.setSelectionMode(qt.QAbstractItemView.NoSelection)
-        table.setFixedHeight(_TABLE_HEIGHT_PX)
-        table.horizontalHeader().setSectionResizeMode(qt.QHeaderView.ResizeToContents)
+        self._ui, self._work, self._file, self._chosen = ui, work, requirements_file, chosen
+        fill(ui.deviceSelector, device_choices())
+        self.models = ModelTable(ui, work, self._offer_models)
         ui.installButton.connect("clicked()", lambda: work.attempt(self.install))
         ui.checkButton.connect("clicked()", lambda: work.attempt(self.check))
         ui.modelSelector.connect("currentIndexChanged(int)", lambda _index: chosen())
@@ -46,10 +36,7 @@ class SetUpPanel:
         self.ready = all(need.fits for need in found)
         self._ui.setUpLabel.text = summary(found)
         self._ui.installButton.enabled = not self.ready
-        try:
-            self._show_models(model_rows())
-        except ModuleNotFoundError:
-            self._show_models([])
+        self.models.look()
 
     def refresh(self) -> None:
         self._ui.deviceLabel.text = self._work.loader.device_text or _(
@@ -57,18 +44,20 @@ class SetUpPanel:
         )
         for selector in (self._ui.modelSelector, self._ui.deviceSelector):
             selector.enabled = not self._work.busy
+        self.models.refresh()
 
     def choice(self) -> tuple[str, str]:
         """Name of the model and of the device."""
         return value_of(self._ui.modelSelector), value_of(self._ui.deviceSelector) or "auto"
 
-    def _show_models(self, rows: list[ModelRow]) -> None:
-        fill(self._ui.modelSelector, [(row.title, row.name) for row in rows if row.installed])
-        table = self._ui.modelTable
-        table.rowCount = len(rows)
-        for number, row in enumerate(rows):
-            for column, text in enumerate((row.title, row.size, row.licence, row.prompts, row.state)):
-                table.setItem(number, column, qt.QTableWidgetItem(text))
+    def _offer_models(self, choices: list[tuple[str, str]], new: str) -> None:
+        """new: a model that has just been installed, to be used from now on; "" for none."""
+        before = self.choice()
+        fill(self._ui.modelSelector, choices)
+        if new in [name for _title, name in choices]:
+            choose(self._ui.modelSelector, new)
+        if self.choice() != before:
+            self._chosen()
 
     def install(self) -> None:
         """Install what is missing. Slicer's installers ask the user first, and do nothing on a No."""

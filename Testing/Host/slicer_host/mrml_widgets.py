@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import qt
+import shiboken6
 import slicer
 import vtk
 from PySide6 import QtCore, QtGui, QtWidgets
@@ -70,11 +71,15 @@ class qMRMLNodeComboBox(qt.QComboBox):
             source.RemoveObserver(tag)
         self._scene = scene
         events = (scene.NodeAddedEvent, scene.NodeRemovedEvent, scene.EndCloseEvent) if scene else ()
-        self._observations = [(scene, scene.AddObserver(event, lambda *_: self._rebuild())) for event in events]
+        self._observations = [(scene, scene.AddObserver(event, self._scene_changed)) for event in events]
         self._rebuild()
 
     def mrmlScene(self):
         return self._scene
+
+    def _scene_changed(self, *_) -> None:
+        if shiboken6.isValid(self):  # the scene outlives the panel
+            self._rebuild()
 
     def _nodes(self) -> list:
         nodes = slicer.util.getNodesByClass("vtkMRMLNode", self._scene) if self._scene else []

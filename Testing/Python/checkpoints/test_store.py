@@ -1,16 +1,13 @@
 """Models are installed, listed, converted, adapted and deleted in the user's folder, and nowhere else."""
 
-import hashlib
-import json
 import shutil
 
 import pytest
 import torch
-from flaky_server import FlakyServer
 from safetensors.torch import save_file
 
+import published_model
 from parity import manifest_of, parity_state
-from SAMUNetSlicerLib.checkpoints import catalogue as catalogue_module
 from SAMUNetSlicerLib.checkpoints import download as download_module
 from SAMUNetSlicerLib.checkpoints.download import Patience
 from SAMUNetSlicerLib.checkpoints.listing import ModelState, list_models
@@ -55,24 +52,8 @@ def own_file(tmp_path):
 
 @pytest.fixture
 def published(tmp_path, monkeypatch, own_file):
-    """A catalogue with one published model that can be downloaded, and the server that has it."""
-    content = own_file.read_bytes()
-    resources = tmp_path / "resources"
-    (resources / "Models").mkdir(parents=True)
-    with FlakyServer(content) as server:
-        file = {"name": "published.pth", "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-        model = {
-            "name": "published",
-            "title": "A published model",
-            "family": "lite_medsam",
-            "input_size": 256,
-            "trained_prompts": ["box"],
-            "licence": "MIT",
-            "source": "a paper",
-            "file": file | {"url": f"{server.address}/published.pth"},
-        }
-        (resources / "Models" / "catalogue.json").write_text(json.dumps({"version": 1, "models": [model]}))
-        monkeypatch.setattr(catalogue_module, "resources_folder", lambda: resources)
+    """A published model that can be downloaded, and the server that has it."""
+    with published_model.published(own_file.read_bytes(), tmp_path / "resources", monkeypatch) as server:
         yield server
 
 

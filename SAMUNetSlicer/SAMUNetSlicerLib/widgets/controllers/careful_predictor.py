@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from ...errors import MemoryShortageError
+from .texts import _
 
 
 class CarefulPredictor:
@@ -37,8 +38,10 @@ class CarefulPredictor:
                     raise
                 attempt()
         raise MemoryShortageError(
-            "There is not enough memory for this model. Nothing was lost. Close other programs, or choose a smaller "
-            "model in the section Set-up."
+            _(
+                "There is not enough memory for this model. Nothing was lost. Close other programs, or choose a "
+                "smaller model in the section Set-up."
+            )
         )
 
     def _attempts(self) -> Iterator[Callable[[], None]]:
@@ -61,7 +64,7 @@ class CarefulPredictor:
         self._inner.device = torch.device("cpu")
         self._inner.network.to("cpu")
         self._forget()
-        self._told("The graphics card has not enough memory; the work goes on on the processor, more slowly.")
+        self._told(_("The graphics card has not enough memory; the work goes on on the processor, more slowly."))
 
 
 def _is_shortage(error: Exception) -> bool:

@@ -12,8 +12,7 @@ from ...scene.document import PlaneStatus
 from ...scene.propagating import PropagatedPlane
 from .breathing import Breather, Interrupted
 from .session import Session
-
-DIRECTIONS = ("both", "up", "down")
+from .texts import _
 
 
 @dataclass(frozen=True)
@@ -26,13 +25,17 @@ class Progress:
 
     def text(self) -> str:
         """For example "12 of at most 40 planes, about 25 s left"."""
-        left = "" if self.remaining_s is None else f", about {in_words(self.remaining_s)} left"
-        return f"{self.done} of at most {self.total} planes{left}"
+        text = _("{done} of at most {total} planes").format(done=self.done, total=self.total)
+        if self.remaining_s is None:
+            return text
+        return text + ", " + _("about {time} left").format(time=in_words(self.remaining_s))
 
 
 def in_words(seconds: float) -> str:
     """For example "25 s" or "3 min"."""
-    return f"{max(1, round(seconds))} s" if seconds < 90 else f"{round(seconds / 60)} min"
+    if seconds < 90:
+        return _("{seconds} s").format(seconds=max(1, round(seconds)))
+    return _("{minutes} min").format(minutes=round(seconds / 60))
 
 
 class PropagationRun:
@@ -52,9 +55,9 @@ class PropagationRun:
         Raises UserError where it cannot begin.
         """
         if session.segment_id not in session.segments:
-            raise EditError("Choose a segment, or add one.")
+            raise EditError(_("Choose a segment, or add one."))
         if planes is not None and planes[0] > planes[1]:
-            raise EditError("The first plane of the range comes after the last one.")
+            raise EditError(_("The first plane of the range comes after the last one."))
         self._breather, self._clock = breather, clock
         self._network = network
         self._steps = session.propagate(direction, planes)
@@ -90,7 +93,7 @@ class PropagationRun:
         finally:
             self.executing = False
         if self.last.status is PlaneStatus.STOPPED:
-            self.stops.append(f"plane {self.last.index}: {self.last.stopped}")
+            self.stops.append(_("plane {number}: {why}").format(number=self.last.index, why=self.last.stopped))
         return True
 
     def cancel(self) -> None:
@@ -107,9 +110,11 @@ class PropagationRun:
         """What came of it, in a sentence."""
         done = self.last.done if self.last else 0
         if self._cancelled:
-            return f"Cancelled after {done} planes. They stay proposed."
-        ended = f" Propagation ended at {'; '.join(self.stops)}." if self.stops else ""
-        return f"{done} planes are proposed. Check the uncertain ones, then accept.{ended}"
+            return _("Cancelled after {done} planes. They stay proposed.").format(done=done)
+        text = _("{done} planes are proposed. Check the uncertain ones, then accept.").format(done=done)
+        if not self.stops:
+            return text
+        return text + " " + _("Propagation ended at {places}.").format(places="; ".join(self.stops))
 
     def _breathing(self) -> AbstractContextManager:
         if self._breather is None or self._network is None:

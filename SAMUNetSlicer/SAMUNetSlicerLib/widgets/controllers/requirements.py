@@ -8,6 +8,8 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from .texts import _
+
 TORCH = Requirement("torch>=2.4")
 
 
@@ -29,8 +31,9 @@ class Need:
     def text(self) -> str:
         """For example "torch 2.13.0", or "torch: missing"."""
         if not self.installed:
-            return f"{self.name}: missing"
-        return f"{self.name} {self.installed}" + ("" if self.fits else f" (needed: {self.requirement.specifier})")
+            return _("{package}: missing").format(package=self.name)
+        text = f"{self.name} {self.installed}"
+        return text if self.fits else f"{text} ({_('needed')}: {self.requirement.specifier})"
 
 
 def needs(requirements_file: Path) -> list[Need]:
@@ -51,5 +54,8 @@ def summary(found: list[Need]) -> str:
     """For the panel."""
     missing = [need.text() for need in found if not need.fits]
     if not missing:
-        return "Everything that is needed is installed: " + ", ".join(need.text() for need in found) + "."
-    return "Not ready yet. " + ", ".join(missing) + ". Nothing is downloaded or installed before you say so."
+        present = ", ".join(need.text() for need in found)
+        return _("Everything that is needed is installed: {packages}.").format(packages=present)
+    return _("Not ready yet. {packages}. Nothing is downloaded or installed before you say so.").format(
+        packages=", ".join(missing)
+    )

@@ -22,6 +22,7 @@ from ...scene.stacks import StackKey, stack_name
 from ...scene.workspace import Workspace
 from ...volumes.planes import Plane
 from ...volumes.prompts import BoxPrompt, SegmentPrompts
+from .texts import _
 
 if TYPE_CHECKING:  # brings a package that Slicer gets only later
     from ...scene.history import HistoryOutcome
@@ -65,8 +66,10 @@ class Session:
         if not accepted + proposed + prompts:
             return ""
         models = ", ".join(dict.fromkeys(m.name or m.family for m in space.document.models))
-        made_with = f" made with {models}" if models else ""
-        return f"Work restored: {prompts} prompts, {accepted} accepted planes, {proposed} proposed planes{made_with}."
+        text = _("Work restored: {prompts} prompts, {accepted} accepted planes, {proposed} proposed planes.").format(
+            prompts=prompts, accepted=accepted, proposed=proposed
+        )
+        return text if not models else text + " " + _("Made with {models}.").format(models=models)
 
     def take_messages(self) -> list[str]:
         """What the user must be told, each once."""
@@ -86,7 +89,7 @@ class Session:
         taken = {self.workspace.name_of(s) for s in self.segments}
         number = len(taken) + 1
         while not name or name in taken:
-            name = f"Segment {number}"
+            name = _("Segment {number}").format(number=number)
             number += 1
         self.choose_segment(self.logic.addSegment(self.node, name))
         return self.segment_id
@@ -166,7 +169,7 @@ class Session:
         prompts = replace(prompts, boxes=tuple(_on_one_plane(box, planes[max(indices)]) for box in prompts.boxes))
         self._view = np.array(slice_to_ras)
         self.place = PlaneKey(self.workspace.frame, segment_id, stack.text, max(indices))
-        with self.logic.step(self.node, f"Prompt {self.workspace.name_of(segment_id)}"):
+        with self.logic.step(self.node, _("Prompt {name}").format(name=self.workspace.name_of(segment_id))):
             if prompts.boxes:
                 self._drop_boxes(stack, indices)
             outcome = self.logic.segment(
@@ -189,7 +192,7 @@ class Session:
             return not prompted_indices(on_stack.in_world(name, reading.to_world), planes) & set(indices)
 
         if not all(map(stays, kept.boxes)):
-            with space.recording(f"Replace box of {name}") as recorder:
+            with space.recording(_("Replace box of {name}").format(name=name)) as recorder:
                 rest = replace(kept, boxes=tuple(filter(stays, kept.boxes)))
                 recorder.write_prompts(segment_id, reading.frame, rest)
 
@@ -205,7 +208,9 @@ class Session:
         """Preview anew where the user has moved or deleted prompts in a slice view; False where he has not."""
         if not self.prompts_have_moved():
             return False
-        with self.logic.step(self.node, f"Move prompts of {self.workspace.name_of(self.segment_id)}"):
+        with self.logic.step(
+            self.node, _("Move prompts of {name}").format(name=self.workspace.name_of(self.segment_id))
+        ):
             changed = self.logic.notePrompts(self.node, self.segment_id, sliceToRAS=self._view)
             if changed:
                 self.go_to(max(changed))
@@ -262,7 +267,7 @@ class Session:
         """Drop the preview on the plane that is worked on; its prompts too, unless the plane was accepted with them."""
         place, segment_id = self._place(), self._active()
         was_accepted = self.workspace.document.plane(place).accepted is not None
-        with self.logic.step(self.node, f"Discard preview of {self.workspace.name_of(segment_id)}"):
+        with self.logic.step(self.node, _("Discard preview of {name}").format(name=self.workspace.name_of(segment_id))):
             if not was_accepted:
                 self.logic.clearPrompts(self.node, segment_id, {place.index}, sliceToRAS=self._view)
             self.logic.discard(self.node, segment_id, {place.index}, sliceToRAS=self._view)
@@ -303,12 +308,12 @@ class Session:
 
     def _active(self) -> str:
         if self.segment_id not in self.segments:
-            raise EditError("Choose a segment, or add one.")
+            raise EditError(_("Choose a segment, or add one."))
         return self.segment_id
 
     def _place(self) -> PlaneKey:
         if self.place is None:
-            raise EditError("Place a point or a box on the object first.")
+            raise EditError(_("Place a point or a box on the object first."))
         return self.place._replace(segment_id=self._active())
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...scene.document import PlaneState, PlaneStatus
+from .texts import _
 
 # Hues that people with colour-blindness tell apart (after Okabe and Ito).
 COLOURS = {
@@ -15,13 +16,17 @@ COLOURS = {
     PlaneStatus.UNCERTAIN: (240, 170, 40),
     PlaneStatus.STOPPED: (213, 94, 0),
 }
-NAMES = {
-    PlaneStatus.EMPTY: "nothing yet",
-    PlaneStatus.ACCEPTED: "accepted",
-    PlaneStatus.PROPOSED: "proposed",
-    PlaneStatus.UNCERTAIN: "proposed, uncertain",
-    PlaneStatus.STOPPED: "propagation stopped here",
-}
+
+
+def status_names() -> dict[PlaneStatus, str]:
+    """What each colour means."""
+    return {
+        PlaneStatus.EMPTY: _("nothing yet"),
+        PlaneStatus.ACCEPTED: _("accepted"),
+        PlaneStatus.PROPOSED: _("proposed"),
+        PlaneStatus.UNCERTAIN: _("proposed, uncertain"),
+        PlaneStatus.STOPPED: _("propagation stopped here"),
+    }
 
 
 @dataclass(frozen=True)
@@ -35,14 +40,15 @@ class Cell:
 
 
 def cells(states: Sequence[PlaneState]) -> list[Cell]:
-    return [_cell(index, state) for index, state in enumerate(states)]
+    names = status_names()
+    return [_cell(index, state, names[state.status]) for index, state in enumerate(states)]
 
 
-def _cell(index: int, state: PlaneState) -> Cell:
+def _cell(index: int, state: PlaneState, name: str) -> Cell:
     status = state.status
-    text = f"Plane {index}: {NAMES[status]}"
+    text = _("Plane {number}: {status}").format(number=index, status=name)
     if status in (PlaneStatus.PROPOSED, PlaneStatus.UNCERTAIN):
-        text += f", confidence {state.confidence:.2f}"
+        text += ", " + _("confidence {value:.2f}").format(value=state.confidence)
     if state.stopped:
         text += f" ({state.stopped})"
     return Cell(index, status, COLOURS[status], text)

@@ -14,6 +14,7 @@ from .breathing import Breather, Interrupted
 from .models import ModelLoader
 from .propagation_run import PropagationRun
 from .session import Session
+from .texts import _
 
 
 class Tone(Enum):
@@ -132,7 +133,9 @@ class Work:
             predictor, identity = self.loader.load(name, device)
         except ModuleNotFoundError as error:
             raise UserError(
-                f"The Python package '{error.name}' is missing. Press 'Install what is missing' in the section Set-up."
+                _(
+                    "The Python package '{name}' is missing. Press 'Install what is missing' in the section Set-up."
+                ).format(name=error.name)
             ) from error
         self.set_predictor(predictor, identity, name, device)
 
