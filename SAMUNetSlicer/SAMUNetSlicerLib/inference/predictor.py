@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Hashable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -14,7 +15,7 @@ from .cache import EmbeddingCache
 from .devices import to_device
 from .disk_cache import ModelEncodings
 from .encoders import Encode, TorchEncoder, begin_encoding
-from .jobs import Job, SteppedJob
+from .jobs import CancelledError, Job, SteppedJob
 from .looks import Look, PlaneImage, check_inside, groups_of_like_shape, points_only, to_network_prompts
 from .memory_ladder import MemoryLadder
 from .preprocessing import input_frame, prepare
@@ -92,6 +93,7 @@ class PlanePredictor:
         self.planes_at_once = getattr(self.encode_planes, "planes_at_once", 1)
         self.prompts_at_once = _PROMPTS_AT_ONCE
         self._ladder = MemoryLadder(self.told)
+        self._ahead: dict[Hashable, Job] = {}
         self.move_to(self.device)
 
     def move_to(self, device: torch.device) -> None:
@@ -137,6 +139,33 @@ class PlanePredictor:
         A job that is cancelled leaves the cache with what was finished.
         """
         return SteppedJob(self._despite_shortage(lambda: self._encode(wanted)))
+
+    def encode_ahead(self, request: PlaneRequest) -> None:
+        """Begin what `predict` of the same request will wait for, unless it is known or under way.
+
+        OpenVINO and a graphics card work on it by themselves; torch on the processor while `poll_ahead` is called.
+        Prompts whose crop only an answer will tell (points alone) are looked at as a whole plane.
+        """
+        look = self._first_look(request.image, request.prompts, request.crop)
+        key = (look.image.key, look.crop)
+        if key not in self.cache and key not in self._ahead:
+            job = self.begin_encode([(look.image, look.crop)])
+            if not job.poll():
+                self._ahead[key] = job
+
+    def poll_ahead(self) -> bool:
+        """Go on for a short turn with what was begun ahead. True once none of it is under way."""
+        for key, job in [*self._ahead.items()]:
+            if not job.poll():
+                return False
+            del self._ahead[key]
+        return True
+
+    def cancel_ahead(self) -> None:
+        """Give up what was begun ahead, since something else is wanted now."""
+        for job in self._ahead.values():
+            job.cancel()
+        self._ahead.clear()
 
     def is_encoded(self, image: PlaneImage, crop: Crop) -> bool:
         """Whether prompts in this crop cost a decode alone."""
@@ -190,6 +219,9 @@ class PlanePredictor:
         return self._despite_shortage(lambda: self._answer(looks))
 
     def _answer(self, looks: Sequence[Look]) -> Generator[Job | None, Any, list[PlaneMask]]:
+        for look in looks:
+            with suppress(CancelledError):  # then it is encoded here
+                yield self._ahead.pop((look.image.key, look.crop), None)
         embeddings = yield from self._encode([(look.image, look.crop) for look in looks])
         answers: list[PlaneMask | None] = [None] * len(looks)
         for group in groups_of_like_shape(looks, self.prompts_at_once):

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..inference.agreement import Appearance, Evidence, confidence, intersection_over_union
 from ..inference.mask_geometry import deepest_point_xy
-from ..inference.predictor import PlaneImage, PlaneMask, PlanePredictor
+from ..inference.predictor import PlaneImage, PlaneMask, PlanePredictor, PlaneRequest
 from ..inference.preprocessing import PROMPT_LOGIT
 from ..inference.prompts import PlanePrompts, Sign, bounding_box_xyxy
 from ..inference.zoom import Crop
@@ -186,11 +186,20 @@ class Propagation:
             if evidence.overlap < self.policy.lowest_iou or evidence.support < self.policy.lowest_support:
                 yield PropagationStep(index, direction, None, trust, StopReason.DRIFTED, evidence)
                 return
+            if index + step in within:
+                self._encode_ahead(index + step, found, crops or {})
             yield PropagationStep(index, direction, found, trust, evidence=evidence)
             expected = expected.followed_by(seen)
             answer = found
             index += step
         yield PropagationStep(index - step, direction, None, 1.0, StopReason.END)
+
+    def _encode_ahead(self, index: int, neighbour: PlaneMask, crops: Mapping[int, Crop]) -> None:
+        """Begin to encode the next plane while the host shows this one; its prompts are known already."""
+        ahead = getattr(self.predictor, "encode_ahead", None)
+        if ahead is not None:
+            crop = crops.get(index, neighbour.crop)
+            ahead(PlaneRequest(self.planes.image(index), self.next_prompts(neighbour), crop))
 
     def next_prompts(self, answer: PlaneMask) -> PlanePrompts:
         """The prompts that a plane's non-empty mask gives for the plane beside it."""

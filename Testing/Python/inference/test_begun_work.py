@@ -163,6 +163,54 @@ def test_prompts_of_several_segments_and_planes_are_answered_as_one_by_one():
         np.testing.assert_array_equal(answer.logits, alone.logits)
 
 
+BOX = PlanePrompts(box_xyxy=(28, 28, 62, 52))
+
+
+def test_what_was_begun_ahead_is_waited_for_rather_than_encoded_twice(monkeypatch):
+    every_turn_a_step(monkeypatch)
+    predictor = PlanePredictor(SlowNetwork())
+    predictor.encode_ahead(PlaneRequest(plane(0), BOX))
+    assert predictor.counts.encoded == 0
+    answer = predictor.predict(plane(0), BOX)
+    assert predictor.counts.encoded == 1
+    assert predictor.poll_ahead()
+    np.testing.assert_array_equal(answer.logits, PlanePredictor(SlowNetwork()).predict(plane(0), BOX).logits)
+
+
+def test_polling_finishes_what_was_begun_ahead_once(monkeypatch):
+    every_turn_a_step(monkeypatch)
+    predictor = PlanePredictor(SlowNetwork())
+    for number in (0, 1, 0):
+        predictor.encode_ahead(PlaneRequest(plane(number), BOX))
+    while not predictor.poll_ahead():
+        pass
+    predictor.encode_ahead(PlaneRequest(plane(1), BOX))
+    predictor.predict(plane(0), BOX)
+    predictor.predict(plane(1), BOX)
+    assert predictor.counts.encoded == 2
+
+
+def test_work_ahead_can_be_given_up(monkeypatch):
+    every_turn_a_step(monkeypatch)
+    predictor = PlanePredictor(SlowNetwork())
+    predictor.encode_ahead(PlaneRequest(plane(0), BOX))
+    predictor.cancel_ahead()
+    assert predictor.poll_ahead()
+    assert predictor.counts.encoded == 0
+    assert predictor.predict(plane(0), BOX).mask.any()
+
+
+def test_an_answer_survives_that_the_work_ahead_it_waits_for_is_given_up(monkeypatch):
+    every_turn_a_step(monkeypatch)
+    predictor = PlanePredictor(SlowNetwork())
+    predictor.encode_ahead(PlaneRequest(plane(0), BOX))
+    ahead = [*predictor._ahead.values()]
+    job = predictor.begin_predict(plane(0), BOX)
+    job.poll()
+    ahead[0].cancel()
+    assert job.result().mask.any()
+
+
 @pytest.mark.parametrize("family", ["lite_medsam", "sam_unet_tiny"])
 def test_a_network_answers_many_prompts_of_a_plane_as_one_by_one(family):
     torch.manual_seed(0)

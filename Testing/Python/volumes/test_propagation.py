@@ -171,3 +171,25 @@ def test_an_empty_answer_is_not_propagated(predictor):
 def test_the_default_rule_uses_what_the_model_was_trained_for():
     assert default_rule(PromptKind.BOX) is NeighbourRule.BOX
     assert default_rule(PromptKind.BOX | PromptKind.MASK) is NeighbourRule.BOX_AND_MASK
+
+
+class PausingNetwork(BrightRegionNetwork):
+    """Encodes in more than one turn of a poll."""
+
+    def encode_steps(self, images):
+        for _ in range(3):
+            yield
+        return self.encode(images)
+
+
+def test_the_next_plane_is_begun_while_this_one_is_shown_so_that_a_step_only_decodes(monkeypatch):
+    monkeypatch.setattr("SAMUNetSlicerLib.inference.jobs.TURN_S", 1e-9)
+    planes, predictor = Ball(), PlanePredictor(PausingNetwork())
+    steps = Propagation(planes, predictor).from_plane(10, answer_at(planes, predictor, 10), Direction.UP)
+    encoded = []
+    for _ in range(3):
+        assert next(steps).answer is not None
+        while not predictor.poll_ahead():
+            pass
+        encoded.append(predictor.counts.encoded)
+    assert encoded == [3, 4, 5], "the prompted plane, each answered one, and one ahead"
