@@ -30,12 +30,16 @@ class PlaneImage:
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """Prompts to be answered from one crop. is_coarse: to find out where to look closer."""
+    """Prompts to be answered from one crop.
+
+    is_coarse: to find out where to look closer. handicap: off its answer's quality, where several looks compete.
+    """
 
     image: PlaneImage
     prompts: PlanePrompts
     crop: Crop
     is_coarse: bool = False
+    handicap: float = 0.0
 
 
 def check_inside(prompts: PlanePrompts, size_hw: tuple[int, int]) -> None:

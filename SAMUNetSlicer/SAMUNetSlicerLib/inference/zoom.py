@@ -73,6 +73,20 @@ class ZoomPolicy:
         y0, y1 = _span((extent[1] + extent[3]) / 2, side, height)
         return Crop(x0, y0, x1, y1)
 
+    def half(self, plane_hw: tuple[int, int], extent: Box) -> Crop | None:
+        """A crop of half the plane's longer side around prompts, for objects too small for the whole plane.
+
+        None where it would be too small itself, or the prompts reach too near its border.
+        """
+        height, width = plane_hw
+        side = max(plane_hw) // 2
+        if self.mode is ZoomMode.WHOLE_PLANE or side < self.smallest_side:
+            return None
+        x0, x1 = _span((extent[0] + extent[2]) / 2, side, width)
+        y0, y1 = _span((extent[1] + extent[3]) / 2, side, height)
+        crop = Crop(x0, y0, x1, y1)
+        return crop if self.in_middle(crop, plane_hw, extent) else None
+
     def keeps(self, crop: Crop, plane_hw: tuple[int, int], extent: Box) -> bool:
         """Whether an object that spans `extent` can still be answered well from `crop`."""
         if not self.in_middle(crop, plane_hw, extent):

@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
+import torch
 
 from fakes import BrightRegionNetwork
 from SAMUNetSlicerLib.errors import PromptError
 from SAMUNetSlicerLib.inference.predictor import OUTSIDE_LOGIT, PlaneImage, PlanePredictor
 from SAMUNetSlicerLib.inference.prompts import PlanePrompts, Sign
 from SAMUNetSlicerLib.inference.zoom import ZoomMode, ZoomPolicy
-from SAMUNetSlicerLib.networks.base import PromptKind
+from SAMUNetSlicerLib.networks.base import Decoded, PromptKind
 
 POSITIVE, NEGATIVE = (Sign.POSITIVE,), (Sign.NEGATIVE,)
 
@@ -54,9 +55,40 @@ def test_a_small_object_is_looked_at_from_close_by(predictor, two_squares):
 
 def test_a_point_finds_the_extent_first_and_then_looks_closer(network, predictor, two_squares):
     answer = predictor.predict(two_squares, PlanePrompts(((50, 60),), POSITIVE))
-    assert network.encoded == 2
-    assert answer.crop.size_hw != two_squares.size_hw
+    assert network.encoded == 3, "the whole plane, its half around the point, what was found"
+    assert max(answer.crop.size_hw) <= 64
     assert overlap(answer.mask, truth(two_squares, slice(50, 70), slice(40, 60))) > 0.97
+
+
+class PickyNetwork(BrightRegionNetwork):
+    """Judges its answers by how much of the input they take: best at `ideal`."""
+
+    ideal = 0.0
+
+    def decode(self, embedding, prompts):
+        decoded = super().decode(embedding, prompts)
+        share = (decoded.logits > 0).float().mean(dim=(2, 3))
+        return Decoded(decoded.logits, 0.9 - 3 * (share - self.ideal).abs())
+
+
+@pytest.mark.parametrize(("ideal", "side"), [(0.0, 240), (20 * 20 / 120 / 120, 120), (0.13, 54)])
+def test_of_several_looks_at_a_point_the_one_of_the_best_quality_counts(two_squares, ideal, side):
+    network = PickyNetwork()
+    network.ideal = ideal
+    answer = PlanePredictor(network).predict(two_squares, PlanePrompts(((50, 60),), POSITIVE))
+    assert max(answer.crop.size_hw) == side
+
+
+def test_an_object_too_small_for_the_whole_plane_is_found_at_half_of_it(two_squares):
+    class ShortSighted(BrightRegionNetwork):
+        def decode(self, embedding, prompts):
+            decoded = super().decode(embedding, prompts)
+            small = (decoded.logits > 0).float().mean(dim=(2, 3), keepdim=True) < 0.015
+            return Decoded(torch.where(small, -9.0, decoded.logits), decoded.quality)
+
+    answer = PlanePredictor(ShortSighted()).predict(two_squares, PlanePrompts(((50, 60),), POSITIVE))
+    assert max(answer.crop.size_hw) == 120
+    assert overlap(answer.mask, truth(two_squares, slice(50, 70), slice(40, 60))) > 0.9
 
 
 def test_a_corrective_click_costs_no_new_encoding(network, predictor, two_squares):
