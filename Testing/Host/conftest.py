@@ -39,7 +39,7 @@ def user(slicer_app, tmp_path, no_hidden_errors):
     from repository import MODULE_FOLDER
     from SAMUNetSlicerLib.inference.predictor import PlanePredictor
     from SAMUNetSlicerLib.scene.document import ModelIdentity
-    from SAMUNetSlicerLib.widgets.controllers.careful_predictor import CarefulPredictor
+    from SAMUNetSlicerLib.widgets.controllers.breathing import PatientPredictor
     from slicer_host.start import OpenModule
 
     slicer_app.new_scene()
@@ -48,7 +48,7 @@ def user(slicer_app, tmp_path, no_hidden_errors):
     someone = PanelUser(slicer_app, opened, tmp_path / "pictures")
     someone.volume = volume
     someone.network = BrightRegionNetwork()
-    predictor = CarefulPredictor(PlanePredictor(someone.network), someone.panel.work.say)
+    predictor = PatientPredictor(PlanePredictor(someone.network), someone.panel.work.breather)
     someone.panel.work.set_predictor(predictor, ModelIdentity("bright_region", "0" * 64, "Bright regions"))
     someone.settle()
     yield someone

@@ -109,11 +109,12 @@ def test_a_shortage_once_is_survived_without_the_user(user, at, monkeypatch):
 def test_a_device_that_does_not_compute_gives_way_to_the_processor():
     import torch
 
+    from SAMUNetSlicerLib.widgets.controllers.breathing import Breather
     from SAMUNetSlicerLib.widgets.controllers.models import ModelLoader
 
     told = []
     # The device "meta" holds no numbers: reading one fails, as on a card that PyTorch was not built for.
-    assert ModelLoader(told.append)._usable(torch.device("meta")).type == "cpu"
+    assert ModelLoader(told.append, Breather(lambda: None))._usable(torch.device("meta")).type == "cpu"
     assert "does not work with the installed PyTorch" in told[0]
 
 

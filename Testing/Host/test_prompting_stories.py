@@ -211,3 +211,89 @@ def test_neighbouring_planes_are_encoded_while_the_user_rests(user):
     keys = {(key, (c.x0, c.y0, c.x1, c.y1)) for key, c in user.panel.work._predictor.planes.cache._entries}
     assert (image.key, crop) in keys
     assert encoded > 2
+
+
+@pytest.fixture
+def slow_user(user, monkeypatch):
+    """The user of a network that encodes in many steps, whose window does what `meanwhile` holds, one a breath."""
+    from SAMUNetSlicerLib.inference import jobs
+
+    encode = type(user.network).encode
+
+    def steps(images):
+        for _ in range(20):
+            yield
+        return encode(user.network, images)
+
+    monkeypatch.setattr(jobs, "TURN_S", 0.0)
+    monkeypatch.setattr(user.network, "encode_steps", steps, raising=False)
+    user.panel.work.encode_ahead = lambda: False
+    user.meanwhile = []
+    breathe = user.panel.work.breather._breathe
+
+    def breathe_and_do() -> None:
+        breathe()
+        if user.meanwhile and user.panel.work.breather.is_breathing:
+            user.meanwhile.pop(0)()
+
+    monkeypatch.setattr(user.panel.work.breather, "_breathe", breathe_and_do)
+    return user
+
+
+def test_the_first_preview_lets_the_window_live(slow_user):
+    user = slow_user
+    lived = []
+    user.meanwhile += [lambda: lived.append(user.panel.work.answering)] * 5
+    user.key("A")
+    user.click("Red", at(user, (8, 32, 20)))
+    assert lived == [True] * 5
+    assert user.proposed()[8].any()
+
+
+def test_a_click_while_the_answer_is_computed_is_not_lost(slow_user):
+    user = slow_user
+    user.key("A")
+    user.meanwhile.append(lambda: user.click("Red", at(user, (8, 35, 22))))
+    user.click("Red", at(user, (8, 32, 20)))
+    user.settle()
+    session = user.session
+    assert user.proposed()[8, 32, 20]
+    assert len(session.workspace.prompts.read(session.segment_id).points) == 2
+    assert "Prompt" in session.history_texts()[0]
+    user.key("Z")
+    assert len(session.workspace.prompts.read(session.segment_id).points) == 1, "each click is a step of its own"
+
+
+def test_esc_stops_what_is_computed_and_keeps_the_prompt(slow_user):
+    user = slow_user
+    user.key("A")
+    user.meanwhile.append(lambda: user.key("Esc"))
+    user.click("Red", at(user, (8, 32, 20)))
+    assert "Stopped" in user.message
+    assert not user.proposed().any()
+    assert user.ui.positiveButton.checked, "the tool stays in the hand"
+    user.click("Red", at(user, (8, 33, 20)))
+    assert user.proposed()[8].any(), "the next point is answered, with the first one"
+
+
+def test_a_scene_closed_while_the_answer_is_computed(slow_user, slicer_app):
+    user = slow_user
+    user.key("A")
+    user.meanwhile.append(slicer_app.new_scene)
+    user.click("Red", at(user, (8, 32, 20)))
+    user.settle()
+    assert user.session is None
+    assert not user.panel.work.answering
+
+
+def test_a_volume_changed_while_the_answer_is_computed(slow_user):
+    from phantoms import add_phantom
+
+    user = slow_user
+    other = add_phantom("Other")
+    user.key("A")
+    user.meanwhile.append(lambda: user.ui.volumeSelector.setCurrentNode(other))
+    user.click("Red", at(user, (8, 32, 20)))
+    user.settle()
+    assert user.panel.parameters.volume is other
+    assert user.session is None or user.session.volume_node is other

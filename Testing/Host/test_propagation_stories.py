@@ -29,6 +29,21 @@ def prompted(user, at):
     return user
 
 
+def slow(network, monkeypatch) -> None:
+    """Let the network encode in several steps, as a real one does."""
+    from SAMUNetSlicerLib.inference import jobs
+
+    encode = type(network).encode
+
+    def steps(images):
+        for _ in range(8):
+            yield
+        return encode(network, images)
+
+    monkeypatch.setattr(jobs, "TURN_S", 0.0)
+    monkeypatch.setattr(network, "encode_steps", steps, raising=False)
+
+
 def test_a_propagation_fills_the_object_and_the_strip(prompted, balls):
     user = prompted
     user.press("propagateButton")
@@ -130,26 +145,38 @@ def test_the_worst_plane_is_corrected_and_propagated_anew(prompted, at):
     assert np.array_equal(user.voxels()[worst], accepted), "an accepted plane is never overwritten"
 
 
-def test_the_longest_silence_is_shorter_than_one_plane(prompted):
-    """The event loop is called between the layers of a network, not only between planes."""
-    import time
+def test_the_window_lives_within_a_plane(prompted, monkeypatch):
+    """The event loop is called between the polls of a plane's answer, not only between planes."""
+    user = prompted
+    work = user.panel.work
+    breaths = []
+    breathe = work.breather._breathe
+    monkeypatch.setattr(work.breather, "_breathe", lambda: breaths.append(work.run.progress().done) or breathe())
+    slow(user.network, monkeypatch)
+    user.press("propagateButton")
+    user.wait_while_busy()
+    assert breaths.count(2) > 3, "several breaths while one plane is answered"
+    assert work.breather.longest_block_s > 0
 
-    import torch
 
-    from SAMUNetSlicerLib.widgets.controllers.breathing import Breather
+def test_cancel_takes_within_a_plane(prompted, monkeypatch):
+    user = prompted
+    work = user.panel.work
+    breathe = work.breather._breathe
+    seen = []
 
-    layers = torch.nn.Sequential(*[torch.nn.Conv2d(24, 24, 3, padding=1) for _ in range(40)])
-    picture = torch.zeros(1, 24, 192, 192)
-    with torch.inference_mode():
-        began = time.perf_counter()
-        layers(picture)
-        whole = time.perf_counter() - began
-        breaths = []
-        breather = Breather(lambda: breaths.append(time.perf_counter()))
-        with breather.around(layers):
-            layers(picture)
-    assert breaths
-    assert breather.longest_block_s < whole
+    def cancel_in_the_third_plane() -> None:
+        breathe()
+        if work.run is not None and work.run.progress().done == 2 and not seen:
+            seen.append(user.network.encoded)
+            work.cancel()
+
+    monkeypatch.setattr(work.breather, "_breathe", cancel_in_the_third_plane)
+    slow(user.network, monkeypatch)
+    user.press("propagateButton")
+    user.wait_while_busy()
+    assert "Cancelled after 2 planes" in user.message
+    assert user.network.encoded == seen[0], "the plane under way was not finished"
 
 
 def test_leaving_the_module_ends_a_propagation(prompted):

@@ -31,6 +31,7 @@ from .slice_views import show_volume, slice_nodes
 _RESTING_MS = 150  # a dragged prompt is answered once it rests for so long
 _LOOKING_MS = 50
 _IDLE_MS = 400
+_ENCODING_MS = 5
 _ERROR_COLOUR = "#b00020"
 
 
@@ -43,7 +44,7 @@ class ModulePanel(VTKObservationMixin):
         self.parameters = None
         self._gui_tag: int | None = None
         self._shown_volume = None
-        self.work = Work(logic, slicer.app.processEvents)
+        self.work = Work(logic, self._breathe)
         self.set_up = SetUpPanel(ui, self.work, requirements_file, self._keep_choices)
         self.segment = SegmentPanel(ui, self.work, self.prepare)
         self.propagate = PropagatePanel(ui, self.work, self.segment, self.prepare)
@@ -61,7 +62,7 @@ class ModulePanel(VTKObservationMixin):
                 "worst": self.propagate.go_to_worst,
             }
         )
-        self._moved = _single_shot(_RESTING_MS, self.segment.prompts_moved)
+        self._moved = _single_shot(_RESTING_MS, self._prompts_moved)
         self._looked = _single_shot(_LOOKING_MS, self.propagate.look_at_view)
         self._idle = _single_shot(_IDLE_MS, self._encode_ahead)
         self._watched: dict[str, object] = {}
@@ -86,6 +87,7 @@ class ModulePanel(VTKObservationMixin):
     def exit(self) -> None:
         """The user goes to another module: keys and observations end, the work stays."""
         self.propagate.stop()
+        self.work.cancel()
         self.segment.placing.put_down()
         self.shortcuts.remove()
         self._disconnect_parameters()
@@ -113,7 +115,7 @@ class ModulePanel(VTKObservationMixin):
         self.segment.placing.put_down()
         self._disconnect_parameters()
         self._forget_session()
-        self.logic.reset()
+        self.work.when_free(self.logic.reset)
 
     def _scene_ready(self, *_event) -> None:
         self.connect_parameters()
@@ -188,6 +190,10 @@ class ModulePanel(VTKObservationMixin):
     def _parameters_changed(self, *_event) -> None:
         if self.parameters is None:
             return
+        if self.work.breather.is_breathing:
+            self.work.close()
+            self.work.when_free(self._parameters_changed)
+            return
         volume = self.parameters.volume
         if volume is not self._shown_volume:
             self._shown_volume = volume
@@ -252,7 +258,7 @@ class ModulePanel(VTKObservationMixin):
         self.ui.segmentationSelector.enabled = not self.work.busy
         self._watch()
         self._redraw()
-        self._idle.start()
+        self._idle.start(_IDLE_MS)
 
     def _redraw(self) -> None:
         """Slice views draw a segment that was empty, or has grown, once its display node says that it has changed."""
@@ -315,9 +321,20 @@ class ModulePanel(VTKObservationMixin):
         else:
             self.work.notify()
 
+    def _breathe(self) -> None:
+        """Handle what the user has done, within a wait. Clicks must not go to prompts' nodes that are new by then."""
+        self.segment.placing.hold()
+        slicer.app.processEvents()
+
+    def _prompts_moved(self) -> None:
+        if self.work.busy or self.work.answering:
+            self._moved.start()  # looked at once that is over
+        else:
+            self.segment.prompts_moved()
+
     def _encode_ahead(self) -> None:
         if self.work.encode_ahead():
-            self._idle.start()
+            self._idle.start(_ENCODING_MS)
 
 
 def _worked_on_elsewhere(segmentation, volume) -> bool:

@@ -163,7 +163,7 @@ class PropagatePanel:
             box.enabled = ui.rangeCheckBox.checked and not busy
         ui.propagateButton.enabled = editable and key_planes
         ui.againButton.enabled = editable and key_planes
-        ui.cancelButton.enabled = busy
+        ui.cancelButton.enabled = busy or work.answering
         ui.worstButton.enabled = proposed
         for button in (ui.acceptAllButton, ui.discardAllButton):
             button.enabled = editable and proposed

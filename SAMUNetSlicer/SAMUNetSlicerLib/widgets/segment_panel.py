@@ -98,7 +98,10 @@ class SegmentPanel:
         self._on_shown_plane(lambda session: session.accept_plane(WriteMode(value_of(self._ui.writeModeSelector))))
 
     def discard(self) -> None:
-        """Put the tool down; without one, drop the preview."""
+        """Stop what is being computed; else put the tool down; without one, drop the preview."""
+        if self._work.answering:
+            self._work.cancel()
+            return
         if self.placing.tool is not None:
             self.placing.put_down()
             return

@@ -1,7 +1,7 @@
-"""Long computations that let the host breathe: between a network's layers the window handles what has happened.
+"""Waiting for computations while the window lives: between two polls of a job, what has happened is handled.
 
-No threads: the window's event loop is called from inside the computation. Whoever stops the work is asked there as
-well, so that Cancel takes effect within one layer and not after one plane.
+No threads: the window's event loop is called from inside the wait. Whoever stops the work is asked there as well, so
+that Cancel takes effect within one poll and not after one plane.
 """
 
 from __future__ import annotations
@@ -9,8 +9,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
 
-LONGEST_SILENCE_S = 0.03
+if TYPE_CHECKING:  # bring torch, which Slicer gets only later
+    from ...inference.jobs import Job
+    from ...inference.predictor import PlaneMask, PlanePredictor, PlaneRequest
+    from ...networks.base import PromptKind
+
+T = TypeVar("T")
+
+_IDLE_POLL_S = 0.001  # a poll as short as this did nothing: somebody else computes
+_PAUSE_S = 0.002
+_LONG_S = 0.3  # a wait that should be shown
 
 
 class Interrupted(Exception):
@@ -18,50 +28,88 @@ class Interrupted(Exception):
 
 
 class Breather:
-    """Calls `breathe` between the layers of a network, at most every LONGEST_SILENCE_S seconds.
+    """Waits for jobs, calling `breathe` after every poll.
 
-    `longest_block_s`: the longest time between two breaths since `reset`.
+    `is_breathing`: the window is handling events right now, inside a wait; nothing may change the work then.
+    `longest_block_s`: the longest time within `turn` in which the window could do nothing, since `reset`.
+    lasting: called once in a wait that takes longer than the user expects, within a breath.
     """
 
-    def __init__(self, breathe: Callable[[], None]) -> None:
-        self._breathe = breathe
+    def __init__(self, breathe: Callable[[], None], lasting: Callable[[], None] = lambda: None) -> None:
+        self._breathe, self._lasting = breathe, lasting
         self._last = time.perf_counter()
-        self._should_stop: Callable[[], bool] | None = None
-        self._depth = 0
+        self._should_stop: Callable[[], bool] = lambda: False
+        self.is_breathing = False
         self.longest_block_s = 0.0
 
     def reset(self) -> None:
         self.longest_block_s = 0.0
-        self._last = time.perf_counter()
 
     @contextmanager
-    def around(self, network, should_stop: Callable[[], bool] = lambda: False) -> Iterator[None]:
-        """While open, the network's forward passes breathe, and raise Interrupted once `should_stop()` is true."""
-        hooks = [
-            layer.register_forward_pre_hook(lambda *_: self._between_layers())
-            for layer in network.modules()
-            if not any(True for _ in layer.children())
-        ]
+    def turn(self, should_stop: Callable[[], bool]) -> Iterator[None]:
+        """Around everything that is done in one turn of the event loop. Waits raise Interrupted on should_stop()."""
         before, self._should_stop = self._should_stop, should_stop
         self._last = time.perf_counter()
         try:
             yield
         finally:
             self._should_stop = before
-            for hook in hooks:
-                hook.remove()
+            self._note_block()
 
-    def _between_layers(self) -> None:
-        now = time.perf_counter()
-        self.longest_block_s = max(self.longest_block_s, now - self._last)
-        if now - self._last >= LONGEST_SILENCE_S and not self._depth:
-            self._depth += 1
-            try:
-                self._breathe()
-            finally:
-                self._depth -= 1
-                self._last = time.perf_counter()
-        elif self._depth:
-            self._last = now
-        if self._should_stop is not None and self._should_stop():
-            raise Interrupted
+    def wait_for(self, job: Job[T]) -> T:
+        """The job's result; the window lives meanwhile, unless this is called from within a breath.
+
+        Raises what the job raises, or Interrupted, having cancelled it.
+        """
+        if self.is_breathing:
+            return job.result()
+        show_at = time.perf_counter() + _LONG_S
+        while True:
+            began = time.perf_counter()
+            if job.poll():
+                return job.result()
+            if time.perf_counter() - began < _IDLE_POLL_S:
+                time.sleep(_PAUSE_S)
+            self._breathe_once(self._breathe)
+            if time.perf_counter() > show_at:
+                show_at = float("inf")
+                self._breathe_once(self._lasting)
+            if self._should_stop():
+                job.cancel()
+                raise Interrupted
+
+    def _breathe_once(self, breath: Callable[[], None]) -> None:
+        self._note_block()
+        self.is_breathing = True
+        try:
+            breath()
+        finally:
+            self.is_breathing = False
+            self._last = time.perf_counter()
+
+    def _note_block(self) -> None:
+        self.longest_block_s = max(self.longest_block_s, time.perf_counter() - self._last)
+
+
+class PatientPredictor:
+    """Answers as a `PlanePredictor` does, to those who wait, and lets the window live meanwhile."""
+
+    def __init__(self, inner: PlanePredictor, breather: Breather) -> None:
+        self._inner, self._breather = inner, breather
+
+    @property
+    def planes(self) -> PlanePredictor:
+        """The predictor inside, which encodes planes ahead of time."""
+        return self._inner
+
+    @property
+    def trained_prompts(self) -> PromptKind:
+        return self._inner.trained_prompts
+
+    def predict(self, image, prompts, crop=None) -> PlaneMask:
+        """As `PlanePredictor.predict`; raises Interrupted where the work is stopped."""
+        return self._breather.wait_for(self._inner.begin_predict(image, prompts, crop))
+
+    def encode_ahead(self, request: PlaneRequest) -> None:
+        """As `PlanePredictor.encode_ahead`."""
+        self._inner.encode_ahead(request)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ...scene.document import ModelIdentity
-from .careful_predictor import CarefulPredictor
+from .breathing import Breather, PatientPredictor
 from .texts import _
 
 
@@ -22,20 +22,20 @@ def device_choices() -> list[tuple[str, str]]:
 class ModelLoader:
     """Loads models. told: called with sentences for the user. `device_text`: what computes, in plain words."""
 
-    def __init__(self, told: Callable[[str], None]) -> None:
-        self._told = told
+    def __init__(self, told: Callable[[str], None], breather: Breather) -> None:
+        self._told, self._breather = told, breather
         self.device_text = ""
 
-    def load(self, name: str, wish: str = "auto") -> tuple[CarefulPredictor, ModelIdentity]:
+    def load(self, name: str, wish: str = "auto") -> tuple[PatientPredictor, ModelIdentity]:
         """Raises ModelError for a model that is missing or damaged, UserError for a device that is not there."""
         from ...checkpoints.loading import load_network
         from ...inference.devices import choose_device, describe_device
-        from ...inference.predictor import PlanePredictor
+        from ...inference.opening import open_predictor
 
         device = self._usable(choose_device(wish))
         loaded = load_network(name, device="cpu")
         self.device_text = _("Computing on {device}.").format(device=describe_device(device))
-        predictor = CarefulPredictor(PlanePredictor(loaded.network, device), self._told)
+        predictor = PatientPredictor(open_predictor(loaded, device, told=self._told), self._breather)
         return predictor, ModelIdentity(loaded.family, loaded.sha256, loaded.name)
 
     def _usable(self, device):

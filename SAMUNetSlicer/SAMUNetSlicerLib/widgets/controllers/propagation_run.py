@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from ...errors import EditError
@@ -46,11 +45,10 @@ class PropagationRun:
         session: Session,
         direction: str = "both",
         planes: tuple[int, int] | None = None,
-        network=None,
         breather: Breather | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """planes: first and last plane to propose, None for all. network: the torch module that may breathe.
+        """planes: first and last plane to propose, None for all. breather: lets the window live within a plane.
 
         Raises UserError where it cannot begin.
         """
@@ -58,8 +56,7 @@ class PropagationRun:
             raise EditError(_("Choose a segment, or add one."))
         if planes is not None and planes[0] > planes[1]:
             raise EditError(_("The first plane of the range comes after the last one."))
-        self._breather, self._clock = breather, clock
-        self._network = network
+        self._breather, self._clock = breather or Breather(lambda: None), clock
         self._steps = session.propagate(direction, planes)
         self._began = clock()
         self._cancelled = False
@@ -79,7 +76,7 @@ class PropagationRun:
             return False
         self.executing = True
         try:
-            with self._breathing():
+            with self._breather.turn(lambda: self._cancelled):
                 self.last = next(self._steps)
         except StopIteration:
             self.finished = True
@@ -97,7 +94,7 @@ class PropagationRun:
         return True
 
     def cancel(self) -> None:
-        """Stop within the current layer of the network. Finished planes stay."""
+        """Stop within the plane that is being answered. Finished planes stay."""
         self._cancelled = True
 
     def progress(self) -> Progress:
@@ -115,11 +112,6 @@ class PropagationRun:
         if not self.stops:
             return text
         return text + " " + _("Propagation ended at {places}.").format(places="; ".join(self.stops))
-
-    def _breathing(self) -> AbstractContextManager:
-        if self._breather is None or self._network is None:
-            return nullcontext()
-        return self._breather.around(self._network, lambda: self._cancelled)
 
     def _end(self) -> None:
         self.finished = True

@@ -24,7 +24,8 @@ from ...volumes.planes import Plane
 from ...volumes.prompts import BoxPrompt, SegmentPrompts
 from .texts import _
 
-if TYPE_CHECKING:  # brings a package that Slicer gets only later
+if TYPE_CHECKING:  # bring packages that Slicer gets only later
+    from ...inference.jobs import Job
     from ...scene.history import HistoryOutcome
 
 # Planes encoded ahead, as steps from the one that is worked on, in this order.
@@ -227,8 +228,8 @@ class Session:
         )
         self._messages += outcome.notes
 
-    def encode_beside(self, predictor) -> bool:
-        """Encode the nearest plane beside the one worked on that is not encoded yet; False where all are.
+    def begin_beside(self, predictor) -> Job | None:
+        """Begin to encode the nearest plane beside the one worked on that is not encoded yet; None where all are.
 
         predictor: a `PlanePredictor`, whose cache keeps the encoding for when the user or a propagation comes there.
         """
@@ -236,14 +237,13 @@ class Session:
         state, pictures = self.workspace.document.plane(place), self.workspace.pictures(self.stack)
         entry = state.proposed or state.accepted
         if entry is None or entry.crop_xyxy is None:
-            return False
+            return None
         crop = Crop(*entry.crop_xyxy)
         for step in _AHEAD:
             index = place.index + step
-            if 0 <= index < len(pictures) and (pictures.image(index).key, crop) not in predictor.cache:
-                predictor.encode(pictures.image(index), [crop])
-                return True
-        return False
+            if 0 <= index < len(pictures) and not predictor.is_encoded(pictures.image(index), crop):
+                return predictor.begin_encode([(pictures.image(index), crop)])
+        return None
 
     # -- accepting
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from ...errors import UserError
 from ...scene.logic import SegmentationLogic
@@ -15,6 +16,9 @@ from .models import ModelLoader
 from .propagation_run import PropagationRun
 from .session import Session
 from .texts import _
+
+if TYPE_CHECKING:  # brings torch, which Slicer gets only later
+    from ...inference.jobs import Job
 
 
 class Tone(Enum):
@@ -31,19 +35,26 @@ class Message:
 
 
 class Work:
-    """`session` is None until a volume is chosen. Panels add themselves to `listeners`, called after every change."""
+    """`session` is None until a volume is chosen. Panels add themselves to `listeners`, called after every change.
+
+    What the user does while an answer is being computed is done right after it, in order; nothing is lost.
+    """
 
     def __init__(self, logic: SegmentationLogic, breathe: Callable[[], None]) -> None:
         self.logic = logic
-        self.loader = ModelLoader(self.say)
-        self.breather = Breather(breathe)
+        self.breather = Breather(breathe, self._answer_lasts)
+        self.loader = ModelLoader(self.say, self.breather)
         self.session: Session | None = None
         self.run: PropagationRun | None = None
         self.message = Message("")
         self.listeners: list[Callable[[], None]] = []
         self._loaded: tuple[str, str] | None = None
         self._predictor = None
-        self._ahead = self._disturbed = False
+        self._answer_stopped = False
+        self._depth = 0
+        self._computing = Message("")
+        self._later: list[Callable[[], object]] = []
+        self._ahead: Job | None = None
 
     # -- telling
 
@@ -55,27 +66,65 @@ class Work:
             listener()
 
     def attempt(self, action: Callable, *arguments) -> bool:
-        """Do something; what goes wrong becomes a message. Panels are brought up to date in any case."""
+        """Do something; what goes wrong becomes a message. Panels are brought up to date in any case.
+
+        False where it went wrong, was stopped, or was put off because an answer is being computed.
+        """
+        if self.breather.is_breathing:
+            self._later.append(lambda: self.attempt(action, *arguments))
+            return False
         self.message = Message("")
-        self._disturbed = True
+        self._stop_encoding_ahead()
+        self._answer_stopped = False
+        self._depth += 1
         try:
-            action(*arguments)
+            with self.breather.turn(lambda: self._answer_stopped):
+                action(*arguments)
         except Interrupted:
+            if self.session is not None:
+                self.say(_("Stopped. The prompts stay; undo removes them."))
             return False
         except UserError as error:
             self.say(str(error), Tone.ERROR)
             return False
         finally:
+            self._depth -= 1
+            if self.message is self._computing:
+                self.message = Message("")
             if self.session is not None and self.message.tone is Tone.PLAIN:
                 self._pass_on_messages()
             self.notify()
+            self._catch_up()
         return True
 
     def attempt_quietly(self, action: Callable) -> None:
         """Do something that the user has not asked for; what goes wrong is not told."""
+        if self.breather.is_breathing:
+            return
         with suppress(UserError):
             action()
         self.notify()
+
+    def when_free(self, action: Callable[[], object]) -> None:
+        """Do something now, or right after the answer that is being computed."""
+        if self.breather.is_breathing:
+            self._later.append(action)
+        else:
+            action()
+
+    @property
+    def answering(self) -> bool:
+        """Whether a prompt's answer is being computed while the window lives."""
+        return self.breather.is_breathing and not self.busy
+
+    def _catch_up(self) -> None:
+        while self._later and not self._depth and not self.breather.is_breathing:
+            self._later.pop(0)()
+
+    def _answer_lasts(self) -> None:
+        if not self.busy:
+            self.message = self._computing = Message(_("Computing... Esc or Cancel stops it."))
+            self.notify()
 
     def _pass_on_messages(self) -> None:
         try:
@@ -103,16 +152,15 @@ class Work:
 
     def close(self) -> None:
         """Forget the nodes; what is in the scene stays there."""
+        self._stop_encoding_ahead()
+        if self.breather.is_breathing:
+            self._answer_stopped = True
         if self.run is not None:
             self.run.cancel()
             self.run = None
         self.session = None
 
     # -- the model
-
-    @property
-    def network(self):
-        return getattr(self._predictor, "network", None)
 
     @property
     def busy(self) -> bool:
@@ -144,12 +192,12 @@ class Work:
     def start_propagation(self, direction: str, planes: tuple[int, int] | None) -> None:
         """Begin; `advance` goes on."""
         self.breather.reset()
-        self.run = PropagationRun(self.session, direction, planes, self.network, self.breather)
+        self.run = PropagationRun(self.session, direction, planes, self.breather)
 
     def advance(self) -> bool:
         """Do one plane; False once the run has ended, however it did."""
         run = self.run
-        if run is None:
+        if run is None or self.breather.is_breathing:
             return False
         try:
             going_on = run.step()
@@ -157,34 +205,51 @@ class Work:
             self.say(str(error), Tone.ERROR)
             going_on = False
         if run is not self.run:  # closed meanwhile
+            self._catch_up()
             return False
         if not going_on:
             self.run = None
             if self.message.tone is not Tone.ERROR:
                 self.say(run.outcome())
         self.notify()
+        self._catch_up()
         return going_on
 
     # -- idle time
 
     def encode_ahead(self) -> bool:
-        """Encode one plane beside the one that is worked on; False where there is nothing (more) to do.
+        """Go on for a short turn with encoding the planes beside the one that is worked on; False where all are.
 
-        The window goes on meanwhile; whatever the user does ends it.
+        Whatever the user does ends it.
         """
         predictor = getattr(self._predictor, "planes", None)
         session = self.session
-        if self.busy or predictor is None or session is None or self._ahead or not session.has_preview():
+        if self.busy or self.breather.is_breathing or predictor is None or session is None or not session.has_preview():
             return False
-        self._ahead, self._disturbed = True, False
         try:
-            with self.breather.around(self.network, lambda: self._disturbed):
-                return session.encode_beside(predictor)
-        except (Interrupted, UserError):
+            if self._ahead is None:
+                self._ahead = session.begin_beside(predictor)
+            if self._ahead is None:
+                return False
+            if self._ahead.poll():
+                job, self._ahead = self._ahead, None
+                job.result()
+        except UserError:
+            self._ahead = None
             return False
-        finally:
-            self._ahead = False
+        return True
+
+    def _stop_encoding_ahead(self) -> None:
+        if self._ahead is not None:
+            self._ahead.cancel()
+            self._ahead = None
+
+    # -- stopping
 
     def cancel(self) -> None:
+        """Stop the propagation, or the answer that is being computed."""
         if self.run is not None:
             self.run.cancel()
+        elif self.breather.is_breathing:
+            self._answer_stopped = True
+            self._later.clear()
