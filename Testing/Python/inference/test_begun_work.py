@@ -6,7 +6,7 @@ import torch
 
 from fakes import INPUT_SIZE, BrightRegionNetwork
 from requirements_guard import need
-from SAMUNetSlicerLib.inference.encoders import Encoder, TorchEncoder
+from SAMUNetSlicerLib.inference.encoders import Encoder, Precision, TorchEncoder
 from SAMUNetSlicerLib.inference.engines import EngineChoice, build_encode
 from SAMUNetSlicerLib.inference.jobs import CancelledError, SteppedJob
 from SAMUNetSlicerLib.inference.openvino_encoder import OpenVinoEncoder
@@ -238,7 +238,7 @@ def test_a_network_that_pauses_encodes_the_same(family):
     torch.manual_seed(0)
     network = build(family, device="cpu")
     images = torch.rand(1, 3, 256, 256)
-    job = build_encode(network, torch.device("cpu"), EngineChoice.TORCH).begin(images)
+    job = build_encode(network, torch.device("cpu"), EngineChoice.TORCH, precision=Precision.FULL).begin(images)
     assert isinstance(job, SteppedJob)
     with torch.inference_mode():
         torch.testing.assert_close(job.result().features, network.encode(images).features)
