@@ -66,6 +66,12 @@ def manifest_of(family: str) -> dict:
     return json.loads((PARITY_FOLDER / family / "manifest.json").read_text())
 
 
+def parity_delta(family: str) -> dict[str, Tensor]:
+    """What a file of a family holds that adds to SAM's checkpoint."""
+    delta = manifest_of(family)["delta"]
+    return parity_state(delta["keys"], delta["salt"])
+
+
 def parity_network(family: str) -> PromptedNetwork:
     """The family's network under the recipe's weights, loaded strictly."""
     network = build(family)

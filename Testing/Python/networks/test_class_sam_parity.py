@@ -3,16 +3,11 @@
 import pytest
 import torch
 
-from parity import Probe, cases_of, distance, encoder_modules, manifest_of, parity_state, probe_distances
+from parity import Probe, cases_of, distance, encoder_modules, manifest_of, parity_delta, parity_state, probe_distances
 from SAMUNetSlicerLib.networks.base import NetworkPrompts
 from SAMUNetSlicerLib.networks.registry import build, entry_of
 
 TOLERANCE = 2e-4
-
-
-def parity_delta(family):
-    delta = manifest_of(family)["delta"]
-    return parity_state(delta["keys"], delta["salt"])
 
 
 def assembled(family, **settings):
