@@ -15,7 +15,7 @@ from ..inference.devices import choose_device
 from ..inference.engines import EngineChoice
 
 HELP = "Measure speed and memory against the straightforward fp32 forward of the same network, and the machine's limit."
-_QUICK = Extent(repetitions=3, propagated=10, planes=10, more_planes=20)
+_QUICK = Extent(repetitions=3, propagated=10, blocked=5, planes=10, more_planes=20)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Hashable
 
 from ..networks.base import Embedding
 
-DEFAULT_BYTES = 256 * 2**20  # some 60 planes of the default models
+DEFAULT_BYTES = 200 * 2**20  # 100 planes of the default models in half precision
 
 
 class EmbeddingCache:

@@ -30,6 +30,7 @@ class Encoder(ABC):
     """Encodes (N, 3, S, S) prepared planes that lie on the predictor's device.
 
     planes_at_once: how many planes one call takes best. signature: differs where the answers do, weights apart.
+    Embeddings are bfloat16 where they were computed in half precision, since they take half the room so.
     """
 
     planes_at_once = 1
@@ -57,7 +58,7 @@ def begin_encoding(encode: Encode, images: Tensor) -> Job[Embedding]:
 
 
 class TorchEncoder(Encoder):
-    """Encodes with torch, on whatever device the planes lie. Embeddings are float32 in any case."""
+    """Encodes with torch, on whatever device the planes lie."""
 
     def __init__(self, network: PromptedNetwork, precision: Precision = Precision.FULL) -> None:
         self._network = network
@@ -70,7 +71,7 @@ class TorchEncoder(Encoder):
     def begin(self, images: Tensor) -> Job[Embedding]:
         if images.device.type == "cuda":
             with self._mode(images.device):
-                return _CudaJob(self._network, images)
+                return _CudaJob(self._network, images, self._kept_type)
         return SteppedJob(self._steps(images))
 
     def _steps(self, images: Tensor) -> Generator[None, None, Embedding]:
@@ -81,8 +82,12 @@ class TorchEncoder(Encoder):
                 try:
                     next(steps)
                 except StopIteration as end:
-                    return end.value.to(torch.float32)
+                    return end.value.to(self._kept_type)
             yield
+
+    @property
+    def _kept_type(self) -> torch.dtype:
+        return torch.bfloat16 if self.precision is Precision.HALF else torch.float32
 
     def _mode(self, device: torch.device) -> contextlib.AbstractContextManager:
         if self.precision is not Precision.HALF:
@@ -94,12 +99,12 @@ class TorchEncoder(Encoder):
 class _CudaJob(Job[Embedding]):
     """Encodes on a stream of its own, beside the decodes of planes that are encoded already."""
 
-    def __init__(self, network: PromptedNetwork, images: Tensor) -> None:
+    def __init__(self, network: PromptedNetwork, images: Tensor, kept_type: torch.dtype) -> None:
         self._stream = torch.cuda.Stream(images.device)
         self._stream.wait_stream(torch.cuda.current_stream(images.device))
         with torch.cuda.stream(self._stream), torch.inference_mode():
             images.record_stream(self._stream)
-            self._embedding: Embedding | None = network.encode(images).to(torch.float32)
+            self._embedding: Embedding | None = network.encode(images).to(kept_type)
         self._done = self._stream.record_event()
 
     def poll(self) -> bool:

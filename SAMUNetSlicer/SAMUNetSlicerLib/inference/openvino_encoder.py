@@ -59,7 +59,8 @@ class OpenVinoEncoder(Encoder):
 
     def begin(self, images: Tensor) -> Job[Embedding]:
         self.prepare()
-        return _OpenVinoJob(self._compiled, images)
+        kept_type = torch.bfloat16 if self._hint() == "bf16" else torch.float32
+        return _OpenVinoJob(self._compiled, images, kept_type)
 
     def _compile(self):
         import openvino
@@ -94,8 +95,9 @@ class OpenVinoEncoder(Encoder):
 class _OpenVinoJob(Job[Embedding]):
     """One request of its own: they are cheap, and OpenVINO computes one after the other."""
 
-    def __init__(self, compiled, images: Tensor) -> None:
+    def __init__(self, compiled, images: Tensor, kept_type: torch.dtype) -> None:
         self._request = compiled.create_infer_request()
+        self._kept_type = kept_type
         self._cancelled = False
         # The request reads this memory until it is over.
         self._images = images.contiguous()
@@ -111,9 +113,9 @@ class _OpenVinoJob(Job[Embedding]):
         if self._cancelled:
             raise CancelledError
         self._request.wait()
+        outputs = {port.any_name: self._request.get_tensor(port).data for port in self._request.model_outputs}
         # Copied: the memory is the request's.
-        tensors = {port.any_name: self._request.get_tensor(port).data.copy() for port in self._request.model_outputs}
-        return Embedding({name: torch.from_numpy(values) for name, values in tensors.items()})
+        return Embedding({name: torch.from_numpy(v).to(self._kept_type, copy=True) for name, v in outputs.items()})
 
     def cancel(self) -> None:
         if not self.poll():

@@ -141,6 +141,21 @@ class Propagation:
             else:
                 yield from self._walk(high, answers[high], direction, between)
 
+    def prepare(
+        self, answers: Mapping[int, PlaneMask], direction: Direction = Direction.BOTH, within: PlaneRange | None = None
+    ) -> None:
+        """Begin to encode the planes that the walks of `from_planes` look at first.
+
+        For hosts that must not stand still: they poll `predictor.poll_ahead` before every step, the first included.
+        """
+        within = within or PlaneRange(0, len(self.planes) - 1)
+        found = {start: answer for start, answer in answers.items() if answer.mask.any()}
+        for start, answer in found.items():
+            for way, step in ((Direction.UP, 1), (Direction.DOWN, -1)):
+                index = start + step
+                if direction in (way, Direction.BOTH) and index in within and index not in answers:
+                    self._encode_ahead(index, answer, {})
+
     def _bridge(
         self, low: int, high: int, answers: Mapping[int, PlaneMask], between: PlaneRange
     ) -> Iterator[PropagationStep]:

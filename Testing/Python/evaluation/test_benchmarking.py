@@ -11,12 +11,18 @@ from fakes import BrightRegionNetwork
 from SAMUNetSlicerLib.checkpoints.loading import LoadedModel
 from SAMUNetSlicerLib.cli import benchmark, main
 from SAMUNetSlicerLib.errors import ExitCode, ModelError
-from SAMUNetSlicerLib.evaluation.benchmarking import fresh_process, machine, run, scene_figures, timing
+from SAMUNetSlicerLib.evaluation.benchmarking import (
+    fresh_process,
+    machine,
+    propagation_rows,
+    run,
+    scene_figures,
+    timing,
+)
 from SAMUNetSlicerLib.evaluation.benchmarking.fresh_process import SessionFacts, session_rows
 from SAMUNetSlicerLib.evaluation.benchmarking.phantom import PhantomPlanes
 from SAMUNetSlicerLib.evaluation.benchmarking.propagation_rows import mean_dice_difference, propagate, straightforward
 from SAMUNetSlicerLib.evaluation.benchmarking.table import as_markdown, ratio_row
-from SAMUNetSlicerLib.inference.jobs import SteppedJob
 from SAMUNetSlicerLib.inference.predictor import PlanePredictor
 
 CPU = torch.device("cpu")
@@ -51,19 +57,18 @@ def test_the_warming_round_does_not_count_and_medians_do(clock):
     assert timing.interleaved_medians(works, 3) == {"a": 2, "b": 5}
 
 
-def test_the_longest_turn_is_one_of_the_work_or_of_its_beginning(clock):
-    def steps():
-        for seconds in (0.1, 0.7, 0.2):
-            clock[0] += seconds
-            yield
+def test_the_longest_block_of_a_host_is_found(monkeypatch):
+    class Heavy(BrightRegionNetwork):
+        def encode_steps(self, images):
+            for seconds in (0.1, 0.7, 0.2):
+                now[0] += seconds
+                yield
+            return self.encode(images)
 
-    assert timing.longest_turn(lambda: SteppedJob(steps())) == pytest.approx(0.7)
-
-    def begin():
-        clock[0] += 3
-        return SteppedJob(steps())
-
-    assert timing.longest_turn(begin) == pytest.approx(3)
+    predictor = PlanePredictor(Heavy())
+    now = [0.0]
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: now[0])
+    assert propagation_rows.longest_block(predictor, 4) == pytest.approx(0.7)
 
 
 def test_arithmetic_of_a_known_network_is_counted():

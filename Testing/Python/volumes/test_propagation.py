@@ -185,11 +185,13 @@ class PausingNetwork(BrightRegionNetwork):
 def test_the_next_plane_is_begun_while_this_one_is_shown_so_that_a_step_only_decodes(monkeypatch):
     monkeypatch.setattr("SAMUNetSlicerLib.inference.jobs.TURN_S", 1e-9)
     planes, predictor = Ball(), PlanePredictor(PausingNetwork())
-    steps = Propagation(planes, predictor).from_plane(10, answer_at(planes, predictor, 10), Direction.UP)
-    encoded = []
-    for _ in range(3):
-        assert next(steps).answer is not None
+    walk, starts = Propagation(planes, predictor), {10: answer_at(planes, predictor, 10)}
+    walk.prepare(starts, Direction.UP)
+    steps = walk.from_planes(starts, Direction.UP)
+    for answered in range(3):
         while not predictor.poll_ahead():
             pass
-        encoded.append(predictor.counts.encoded)
-    assert encoded == [3, 4, 5], "the prompted plane, each answered one, and one ahead"
+        encoded = predictor.counts.encoded
+        assert encoded == 2 + answered, "the prompted plane, each answered one, and one ahead"
+        assert next(steps).answer is not None
+        assert predictor.counts.encoded == encoded

@@ -1,4 +1,4 @@
-"""One plane: encode, decode, prompt to mask, how long a window stands still."""
+"""One plane: encode, decode, prompt to mask."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ from ...networks.base import NetworkPrompts
 from ...networks.vit import with_plain_attention
 from .machine import MatrixRates, count_encode_flops
 from .phantom import SIDE, PhantomPlanes
-from .table import Row, in_ms, limit_row, ratio_row
-from .timing import interleaved_medians, longest_turn
+from .table import Row, ratio_row
+from .timing import interleaved_medians
 
 WHOLE = Crop(0, 0, SIDE, SIDE)
-LONGEST_TURN_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -79,15 +78,6 @@ def plane_rows(times: PlaneTimes, rates: MatrixRates, predictor: PlanePredictor,
         ratio_row("prompt to mask on an encoded crop, against (a)'s encode + decode", times.forward, times.prompt, 15),
         ratio_row("prompt to mask on a new plane", times.forward, times.new_plane),
     ]
-
-
-def turn_row(predictor: PlanePredictor) -> Row:
-    """How long a window stands still while a prompt on a new plane is answered in the background."""
-    planes = PhantomPlanes(2)
-    predictor.begin_predict(planes.image(0), planes.box(0), WHOLE).result()
-    longest = longest_turn(lambda: predictor.begin_predict(planes.image(1), planes.box(1), WHOLE))
-    what = "longest block of a host's event loop, prompt on a new plane"
-    return limit_row(what, longest, in_ms(longest), LONGEST_TURN_S, f"<= {in_ms(LONGEST_TURN_S)}")
 
 
 def _finished(result, device: torch.device):

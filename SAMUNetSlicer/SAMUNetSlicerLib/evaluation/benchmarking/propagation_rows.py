@@ -6,20 +6,24 @@ plane once.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 import numpy as np
 
 from ...inference.cache import EmbeddingCache
 from ...inference.encoders import Precision, TorchEncoder
+from ...inference.openvino_encoder import OpenVinoEncoder
 from ...inference.predictor import PlanePredictor
 from ...networks.vit import with_plain_attention
 from ...volumes.propagation import Propagation
 from .phantom import PhantomPlanes
-from .table import Row, ratio_row
+from .table import Row, in_ms, limit_row, ratio_row
 from .timing import seconds_of
 
 _DICE_TOLERANCE = 0.002
+_BLOCK_SHARE, _BLOCK_S = 0.15, 0.1  # of the time of one plane of (a); with OpenVINO
+_HOSTS_PAUSE_S = 0.005
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +80,36 @@ def propagation_rows(predictor: PlanePredictor, count: int) -> list[Row]:
         ratio_row(work, theirs.seconds, ours_s, 4),
         Row("- mean Dice of (a)'s masks and ours is 1 less", value=found, target=f"<= {_DICE_TOLERANCE}", met=met),
     ]
+
+
+def longest_block(predictor: PlanePredictor, count: int) -> float:
+    """The longest time in seconds for which a host stands still that polls while it propagates over `count` planes."""
+    planes = PhantomPlanes(count)
+    walk = Propagation(planes, predictor)
+    starts = {0: predictor.predict(planes.image(0), planes.box(0))}
+    turns = [seconds_of(lambda: walk.prepare(starts))]
+    steps = walk.from_planes(starts)
+    going_on = [True]
+
+    def turn() -> None:
+        if predictor.poll_ahead():
+            going_on[0] = next(steps, None) is not None
+
+    while going_on[0]:
+        turns.append(seconds_of(turn))
+        time.sleep(_HOSTS_PAUSE_S)
+    return max(turns)
+
+
+def block_row(predictor: PlanePredictor, count: int, forward_s: float) -> Row:
+    """forward_s: (a)'s encode and decode of one plane."""
+    predictor.cache.clear()
+    longest = longest_block(predictor, count)
+    aim = _BLOCK_SHARE * forward_s
+    if isinstance(predictor.encode_planes, OpenVinoEncoder):
+        aim = min(aim, _BLOCK_S)
+    what = f"longest block of a host's event loop, propagating over {count} planes"
+    return limit_row(what, longest, in_ms(longest), aim, f"<= {in_ms(aim)}")
 
 
 def mean_dice_difference(one: dict[int, np.ndarray], other: dict[int, np.ndarray]) -> float:

@@ -18,8 +18,8 @@ from ...inference.predictor import PlanePredictor
 from ...networks.registry import FAMILIES, build
 from .fresh_process import measure_session, session_rows
 from .machine import MatrixRates
-from .plane_rows import measure_plane, plane_rows, turn_row
-from .propagation_rows import propagation_rows
+from .plane_rows import measure_plane, plane_rows
+from .propagation_rows import block_row, propagation_rows
 from .table import Row
 
 _ENCODE_TARGET, _ENCODE_TARGET_AMX = 2, 4
@@ -27,10 +27,11 @@ _ENCODE_TARGET, _ENCODE_TARGET_AMX = 2, 4
 
 @dataclass(frozen=True)
 class Extent:
-    """How much is measured: repetitions of short works; planes of a propagation; planes of the session in memory."""
+    """How much is measured: repetitions of short works; planes of a propagation, of a polled one, of a session."""
 
     repetitions: int = 7
     propagated: int = 100
+    blocked: int = 20
     planes: int = 100
     more_planes: int = 400
 
@@ -83,11 +84,11 @@ def measure(
     times = measure_plane(predictor, extent.repetitions)
     target = _ENCODE_TARGET_AMX if has_amx else _ENCODE_TARGET
     yield from plane_rows(times, rates, predictor, target)
-    yield turn_row(predictor)
     if subject.loaded is None:
         return
     told(f"propagation over {extent.propagated} planes, three times")
     yield from propagation_rows(predictor, extent.propagated)
+    yield block_row(predictor, extent.blocked, times.forward)
     told(f"a new process with {extent.more_planes} planes")
     facts = measure_session(subject.name, predictor.device.type, engine.value, extent.planes, extent.more_planes)
     yield from session_rows(facts, times.forward, extent.planes, extent.more_planes)
