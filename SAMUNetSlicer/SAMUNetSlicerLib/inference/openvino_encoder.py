@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import warnings
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -44,8 +45,9 @@ class OpenVinoEncoder(Encoder):
 
     @property
     def signature(self) -> str:
-        return f"openvino {self._hint()}"
+        return f"openvino {self._hint}"
 
+    @cached_property
     def _hint(self) -> str:
         """OpenVINO's name of the number format."""
         import openvino
@@ -59,7 +61,7 @@ class OpenVinoEncoder(Encoder):
 
     def begin(self, images: Tensor) -> Job[Embedding]:
         self.prepare()
-        kept_type = torch.bfloat16 if self._hint() == "bf16" else torch.float32
+        kept_type = torch.bfloat16 if self._hint == "bf16" else torch.float32
         return _OpenVinoJob(self._compiled, images, kept_type)
 
     def _compile(self):
@@ -70,7 +72,7 @@ class OpenVinoEncoder(Encoder):
         model = core.read_model(kept) if kept is not None and kept.is_file() else self._convert()
         if kept is not None:
             core.set_property({"CACHE_DIR": str(self._kept_as)})
-        options = {"INFERENCE_PRECISION_HINT": self._hint(), "INFERENCE_NUM_THREADS": torch.get_num_threads()}
+        options = {"INFERENCE_PRECISION_HINT": self._hint, "INFERENCE_NUM_THREADS": torch.get_num_threads()}
         return core.compile_model(model, "CPU", options)
 
     def _convert(self):
