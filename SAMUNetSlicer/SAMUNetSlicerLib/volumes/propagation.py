@@ -7,6 +7,7 @@ was yielded is finished work.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from itertools import pairwise, zip_longest
@@ -14,6 +15,7 @@ from typing import Protocol
 
 import numpy as np
 
+from ..errors import UserError
 from ..inference.agreement import Appearance, Evidence, confidence, intersection_over_union
 from ..inference.mask_geometry import deepest_point_xy
 from ..inference.predictor import PlaneImage, PlaneMask, PlanePredictor, PlaneRequest
@@ -212,9 +214,12 @@ class Propagation:
     def _encode_ahead(self, index: int, neighbour: PlaneMask, crops: Mapping[int, Crop]) -> None:
         """Begin to encode the next plane while the host shows this one; its prompts are known already."""
         ahead = getattr(self.predictor, "encode_ahead", None)
-        if ahead is not None:
-            crop = crops.get(index, neighbour.crop)
-            ahead(PlaneRequest(self.planes.image(index), self.next_prompts(neighbour), crop))
+        if ahead is None:
+            return
+        with suppress(UserError):  # which comes again when the plane is asked for; this one is to be shown first
+            ahead(
+                PlaneRequest(self.planes.image(index), self.next_prompts(neighbour), crops.get(index, neighbour.crop))
+            )
 
     def next_prompts(self, answer: PlaneMask) -> PlanePrompts:
         """The prompts that a plane's non-empty mask gives for the plane beside it."""

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from fakes import BrightRegionNetwork
+from SAMUNetSlicerLib.errors import InputError
 from SAMUNetSlicerLib.inference.predictor import PlaneImage, PlaneMask, PlanePredictor
 from SAMUNetSlicerLib.inference.prompts import PlanePrompts, bounding_box_xyxy
 from SAMUNetSlicerLib.inference.zoom import Crop
@@ -195,3 +196,16 @@ def test_the_next_plane_is_begun_while_this_one_is_shown_so_that_a_step_only_dec
         assert encoded == 2 + answered, "the prompted plane, each answered one, and one ahead"
         assert next(steps).answer is not None
         assert predictor.counts.encoded == encoded
+
+
+def test_a_plane_that_cannot_be_read_does_not_cost_the_one_before_it(predictor):
+    class Broken(Ball):
+        def image(self, index: int) -> PlaneImage:
+            if index == 13:
+                raise InputError("The item is gone.")
+            return super().image(index)
+
+    steps = Propagation(Broken(), predictor).from_plane(10, answer_at(Ball(), predictor, 10), Direction.UP)
+    assert [next(steps).index for _ in range(2)] == [11, 12]
+    with pytest.raises(InputError):
+        next(steps)
