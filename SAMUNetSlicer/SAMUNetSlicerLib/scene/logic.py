@@ -240,6 +240,36 @@ class SegmentationLogic:
         self._running[segmentationNode.GetID()] = running
         return running
 
+    def propagateInTime(
+        self,
+        segmentationNode,
+        segmentID: str,
+        plane: int,
+        orientation: Orientation | str | None = None,
+        sliceToRAS=None,
+        direction: Direction | str | None = None,
+        policy: PropagationPolicy | None = None,
+    ) -> Iterator[PropagatedPlane]:
+        """Propose one plane in the other items of the sequence that shows the volume: a generator, one item a step.
+
+        direction: "up" to later items, "down" to earlier ones, "both". Otherwise as `propagate`.
+        """
+        from ..volumes.propagation import Direction
+        from .propagating_in_time import propagate_in_time
+
+        self._finish_running(segmentationNode)
+        running = propagate_in_time(
+            self.workspace(segmentationNode),
+            self._required_engine(),
+            segmentID,
+            self.stackKey(segmentationNode, orientation, sliceToRAS),
+            plane,
+            None if direction is None else Direction(direction),
+            policy,
+        )
+        self._running[segmentationNode.GetID()] = running
+        return running
+
     def accept(
         self,
         segmentationNode,

@@ -94,7 +94,7 @@ def propagate(
                 key = PlaneKey(frame, segment_id, stack.text, step.index)
                 visited.add(step.index)
                 done += step.answer is not None
-                yield _take_step(recorder, key, step, engine, done, total)
+                yield take_step(recorder, key, step, engine, done, total)
             if _is_done(gap, direction):
                 _drop_stale(recorder, segment_id, stack, gap, visited)
 
@@ -111,7 +111,7 @@ def find_gaps(workspace: Workspace, segment_id: str, stack: StackKey, within: Pl
         for key, state in workspace.document.of_segment(workspace.frame, segment_id)
         if key.stack == stack.text
     }
-    fixed = {index for index, (_, state) in states.items() if _is_key(state)}
+    fixed = {index for index, (_, state) in states.items() if is_key(state)}
     gaps: list[Gap] = []
     index = first
     while index <= last:
@@ -128,7 +128,8 @@ def find_gaps(workspace: Workspace, segment_id: str, stack: StackKey, within: Pl
     return gaps
 
 
-def _is_key(state: PlaneState) -> bool:
+def is_key(state: PlaneState) -> bool:
+    """Whether a plane is not proposed anew: it was accepted, or its prompts were answered."""
     if state.proposed is not None and state.proposed.origin is PlaneOrigin.PROMPTED:
         return True
     return state.accepted is not None
@@ -160,9 +161,10 @@ def _range_of(gap: Gap) -> PlaneRange:
     return PlaneRange(gap.first, gap.last)
 
 
-def _take_step(
+def take_step(
     recorder: Recorder, key: PlaneKey, step: PropagationStep, engine: Engine, done: int, total: int
 ) -> PropagatedPlane:
+    """Make a step of a walk the proposal of its plane, or note why the walk ended there."""
     from ..volumes.propagation import StopReason
 
     document = recorder.workspace.document

@@ -145,6 +145,21 @@ def frame_of(node) -> str:
     return ""
 
 
+def items_of(node) -> list:
+    """The volume nodes of the sequence that a proxy node shows, by the numbers that `frame_of` gives; [] for others.
+
+    They are the sequence's own: outside the scene, without transforms.
+    """
+    scene = node.GetScene()
+    for number in range(scene.GetNumberOfNodesByClass("vtkMRMLSequenceBrowserNode") if scene is not None else 0):
+        browser = scene.GetNthNodeByClass(number, "vtkMRMLSequenceBrowserNode")
+        if browser.IsProxyNodeID(node.GetID()):
+            sequence, master = browser.GetSequenceNode(node), browser.GetMasterSequenceNode()
+            values = [master.GetNthIndexValue(item) for item in range(browser.GetNumberOfItems())]
+            return [sequence.GetDataNodeAtValue(value, False) for value in values]
+    return []
+
+
 def display_window(node) -> Window | None:
     """The window and level that the user sees in the slice views; None for colours or where nothing is displayed."""
     display = node.GetDisplayNode()

@@ -122,9 +122,9 @@ def predictor() -> PlanePredictor:
 class Desk:
     """A volume, an empty segmentation with segments, and the logic with the bright-region model."""
 
-    def __init__(self, scene, voxels=None, segments=("Liver",), matrix=None, transform=None) -> None:
+    def __init__(self, scene, voxels=None, segments=("Liver",), matrix=None, transform=None, volume=None) -> None:
         self.scene = scene
-        self.volume = volume_node(scene, voxels, matrix)
+        self.volume = volume_node(scene, voxels, matrix) if volume is None else volume
         if transform is not None:
             self.volume.SetAndObserveTransformNodeID(transform.GetID())
         self.logic = SegmentationLogic(scene)
