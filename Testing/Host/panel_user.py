@@ -36,6 +36,11 @@ class PanelUser:
     def key(self, key: str) -> None:
         """Press a key with the mouse over the views."""
         view = self.view("Red")
+        for _attempt in range(50):  # a dialog may have been in front
+            if self.app.window.isActiveWindow:
+                break
+            self.app.window.activateWindow()
+            self.app.processEvents()
         view.setFocus()
         QTest.keyClick(view, _KEYS.get(key) or getattr(QtCore.Qt, f"Key_{key}"))
         self.settle()

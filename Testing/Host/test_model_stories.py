@@ -201,7 +201,7 @@ def test_a_file_is_installed_chosen_and_deleted(shelf, checkpoint, dialogs, fold
     assert "was deleted" in user.message
     assert list(folder.iterdir()) == []
     assert "my_run" not in offered(user)
-    assert user.panel.parameters.modelName == "lite_medsam"
+    assert user.panel.parameters.modelName == user.ui.modelSelector.itemData(0)
 
 
 def test_no_file_chosen_installs_nothing(shelf, dialogs, folder, monkeypatch):

@@ -188,3 +188,108 @@ def test_the_segment_editor_opens_on_the_same_segment(user, at, monkeypatch):
         "volume": session.volume_node,
         "segment": session.segment_id,
     }
+
+
+def test_a_segment_is_recoloured_in_the_table(user, at):
+    """The preview and the prompts take the segment's colour."""
+    import qt
+    from PySide6 import QtCore, QtGui, QtWidgets
+    from PySide6.QtTest import QTest
+
+    user.key("A")
+    user.click("Red", at((8, 32, 20)))
+    user.key("Esc")
+
+    def choose_blue() -> None:
+        dialog = QtWidgets.QApplication.activeModalWidget()
+        if dialog is None:
+            qt.QTimer.singleShot(50, choose_blue)
+            return
+        dialog.setCurrentColor(QtGui.QColor(10, 20, 250))
+        dialog.findChild(QtWidgets.QDialogButtonBox).button(QtWidgets.QDialogButtonBox.Ok).click()
+
+    qt.QTimer.singleShot(50, choose_blue)
+    viewport, spot = user.ui.segmentsTable.cell_centre(user.session.segment_id, "Colour")
+    QTest.mouseClick(viewport, QtCore.Qt.LeftButton, QtCore.Qt.NoModifier, spot)
+    QTest.mouseDClick(viewport, QtCore.Qt.LeftButton, QtCore.Qt.NoModifier, spot)
+    user.settle()
+    session = user.session
+    blue = pytest.approx((10 / 255, 20 / 255, 250 / 255), abs=0.01)
+    assert session.node.GetSegmentation().GetSegment(session.segment_id).GetColor() == blue
+    user.press("positiveButton")
+    user.click("Red", at((8, 33, 21)))
+    user.picture("recoloured")
+    proposals = session.workspace.proposals.node.GetSegmentation()
+    assert proposals.GetSegment(proposals.GetNthSegmentID(0)).GetColor() == blue
+    user.press("acceptButton")
+    assert user.voxels().any(), user.message
+
+
+def pick(user, combo_box: str, text: str) -> None:
+    """Open a combo box with the mouse and click one of its entries."""
+    from PySide6 import QtCore
+    from PySide6.QtTest import QTest
+
+    box = getattr(user.ui, combo_box)
+    box.showPopup()
+    user.app.processEvents()
+    view = box.view()
+    index = box.model().index(box.findText(text), 0)
+    view.scrollTo(index)
+    spot = view.visualRect(index).center()
+    QTest.mouseMove(view.viewport(), spot)
+    QTest.mouseClick(view.viewport(), QtCore.Qt.LeftButton, QtCore.Qt.NoModifier, spot)
+    user.settle()
+    assert box.currentText == text
+
+
+def open_rules(user) -> None:
+    user.ui.rulesSection.collapsed = False
+    user.settle()
+
+
+def test_the_editable_area_keeps_a_segment_inside_another(user, at, balls):
+    accept_ball(user, at((8, 32, 20)))
+    first = user.voxels().copy()
+    user.press("addSegmentButton")
+    open_rules(user)
+    pick(user, "overwriteSelector", "all segments")
+    pick(user, "areaSelector", "inside a segment")
+    pick(user, "areaSegmentSelector", "Segment 1")
+    user.picture("editable_area")
+    accept_ball(user, at((8, 32, 46)))
+    assert not user.voxels("Segment 2").any(), "the other ball lies outside of the first segment"
+    accept_ball(user, at((8, 32, 20)))
+    assert (user.voxels("Segment 2") & first).any()
+    pick(user, "areaSelector", "everywhere")
+    accept_ball(user, at((8, 32, 46)))
+    assert (user.voxels("Segment 2") & balls[1]).any()
+
+
+def test_the_intensity_range_lets_only_some_voxels_change(user, at):
+    import slicer
+    from PySide6 import QtCore
+    from PySide6.QtTest import QTest
+
+    voxels = slicer.util.arrayFromVolume(user.volume)
+    voxels[8, 32, 18:22] = 150  # a darker spot within the ball, found by the network all the same
+    slicer.util.arrayFromVolumeModified(user.volume)
+    open_rules(user)
+    user.press("addSegmentButton")
+    box = user.ui.intensityCheckBox
+    QTest.mouseClick(box, QtCore.Qt.LeftButton, QtCore.Qt.NoModifier, QtCore.QPoint(8, box.height // 2))
+    user.settle()
+    assert box.checked
+    lowest = user.ui.intensityRange._low
+    lowest.setFocus()
+    lowest.selectAll()
+    QTest.keyClicks(lowest, "200")
+    QTest.keyClick(lowest, QtCore.Qt.Key_Tab)
+    user.settle()
+    user.picture("intensity_range")
+    assert user.session.workspace.document.rules.intensity_range == (200, 255)
+    accept_ball(user, at((8, 36, 20)))
+    held = user.voxels()
+    assert held.any(), user.message
+    assert (voxels[held] >= 200).all()
+    assert not held[8, 32, 18:22].any()

@@ -171,6 +171,6 @@ def _ask_family(question: FamilyQuestion) -> str:
     )
     dialog.setComboBoxItems([title for title, _family in question.choices])
     dialog.setComboBoxEditable(False)
-    if not dialog.exec_():
-        return ""
-    return dict(question.choices)[dialog.textValue()]
+    family = dict(question.choices)[dialog.textValue()] if dialog.exec_() else ""
+    dialog.deleteLater()
+    return family

@@ -282,6 +282,7 @@ class ModulePanel(VTKObservationMixin):
         if session is not None and session.workspace.is_alive():
             wanted = {node.GetID(): node for node in session.workspace.prompts.nodes()}
             wanted["segmentation"] = session.node.GetSegmentation()
+            wanted["volume"] = session.volume_node
         for key in [key for key, thing in self._watched.items() if wanted.get(key) is not thing]:
             thing = self._watched.pop(key)
             for event, callback in self._events(key):
@@ -290,7 +291,7 @@ class ModulePanel(VTKObservationMixin):
         for key, thing in wanted.items():
             if key not in self._watched:
                 self._watched[key] = thing
-                if key != "segmentation":
+                if key not in ("segmentation", "volume"):
                     dress(thing)
                 for event, callback in self._events(key):
                     self.addObserver(thing, event, callback)
@@ -299,12 +300,17 @@ class ModulePanel(VTKObservationMixin):
         if key == "segmentation":
             events = (slicer.vtkSegmentation.SegmentRemoved, slicer.vtkSegmentation.SegmentAdded)
             return [(event, self._segments_changed) for event in events]
+        if key == "volume":  # a sequence browser has moved on
+            return [(slicer.vtkMRMLVolumeNode.ImageDataModifiedEvent, self._picture_changed)]
         markups = slicer.vtkMRMLMarkupsNode
         events = (markups.PointModifiedEvent, markups.PointRemovedEvent, markups.PointEndInteractionEvent)
         return [(event, self._prompt_moved) for event in events]
 
     def _prompt_moved(self, *_event) -> None:
         self._moved.start()
+
+    def _picture_changed(self, *_event) -> None:
+        self._looked.start()
 
     def _segments_changed(self, *_event) -> None:
         qt.QTimer.singleShot(0, self._follow_segments)

@@ -11,11 +11,14 @@ from ..errors import EditError
 from ..scene.editing_rules import WriteMode
 from .combo_boxes import fill, value_of
 from .confidence_strip import ConfidenceStrip, legend
+from .controllers.propagation_run import Along
 from .controllers.strip import cells
 from .controllers.work import Work
 from .segment_panel import SegmentPanel, first_slice_node
 from .shortcuts import KEYS
 from .slice_views import matrix_of, show_point, slice_nodes
+
+_POLL_MS = 2  # between two looks at what computes
 
 
 def _direction_choices() -> list[tuple[str, str]]:
@@ -36,10 +39,11 @@ class PropagatePanel:
         ui.stripLegend.text = legend()
         self._timer = qt.QTimer()
         self._timer.setSingleShot(True)
-        self._timer.setInterval(0)
+        self._timer.setInterval(_POLL_MS)
         self._timer.connect("timeout()", self._advance)
         for button, action in (
             (ui.propagateButton, self.propagate),
+            (ui.timeButton, self.propagate_in_time),
             (ui.cancelButton, self.cancel),
             (ui.worstButton, self.go_to_worst),
             (ui.againButton, self.propagate_from_here),
@@ -64,14 +68,19 @@ class PropagatePanel:
         if self._work.attempt(self._segment_panel.look_where_the_user_looks):
             self._start("both", None)
 
-    def _start(self, direction: str, planes: tuple[int, int] | None) -> None:
+    def propagate_in_time(self) -> None:
+        """Propagate the plane that is shown to the other items of the sequence."""
+        if self._work.session is not None and self._work.attempt(self._segment_panel.look_where_the_user_looks):
+            self._start(value_of(self._ui.directionSelector), None, Along.TIME)
+
+    def _start(self, direction: str, planes: tuple[int, int] | None, along: Along = Along.PLANES) -> None:
         if self._work.busy:
             return
 
         def start() -> None:
             self._segment_panel.placing.put_down()
             self._prepare()
-            self._work.start_propagation(direction, planes)
+            self._work.start_propagation(direction, planes, along)
             self._timer.start()
 
         self._work.attempt(start)
@@ -163,6 +172,8 @@ class PropagatePanel:
             box.enabled = ui.rangeCheckBox.checked and not busy
         ui.propagateButton.enabled = editable and key_planes
         ui.againButton.enabled = editable and key_planes
+        ui.timeButton.visible = session is not None and session.is_sequence
+        ui.timeButton.enabled = editable and key_planes
         ui.cancelButton.enabled = busy or work.answering
         ui.worstButton.enabled = proposed
         for button in (ui.acceptAllButton, ui.discardAllButton):

@@ -154,6 +154,7 @@ class qMRMLSegmentsTableView(qMRMLWidget):
         self._table.setSelectionBehavior(QtWidgets.QAbstractItemView.SelectRows)
         self._table.setSelectionMode(QtWidgets.QAbstractItemView.SingleSelection)
         self._table.itemChanged.connect(self._edited)
+        self._table.cellDoubleClicked.connect(self._double_clicked)
         self._table.selectionModel().selectionChanged.connect(
             lambda new, old: None if self._filling else self.selectionChanged.emit(new, old)
         )
@@ -236,6 +237,17 @@ class qMRMLSegmentsTableView(qMRMLWidget):
             self._node.GetDisplayNode().SetSegmentVisibility(segment_id, item.checkState() == QtCore.Qt.Checked)
         elif item.column() == 2:
             self._node.GetSegmentation().GetSegment(segment_id).SetName(item.text())
+
+    def _double_clicked(self, row: int, column: int) -> None:
+        """Slicer opens its selector of terminology and colour; here it is Qt's of colours."""
+        if _COLUMNS[column] != "Colour":
+            return
+        segment = self._node.GetSegmentation().GetSegment(self._ids()[row])
+        dialog = QtWidgets.QColorDialog(QtGui.QColor.fromRgbF(*segment.GetColor()), self)
+        dialog.setOption(QtWidgets.QColorDialog.DontUseNativeDialog)
+        if dialog.exec():
+            segment.SetColor(dialog.currentColor.getRgbF()[:3])
+        dialog.deleteLater()
 
     def selectedSegmentIDs(self) -> list[str]:
         rows = {index.row() for index in self._table.selectionModel().selectedIndexes}

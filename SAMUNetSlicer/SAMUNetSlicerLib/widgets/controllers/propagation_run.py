@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 
 from ...errors import EditError
 from ...scene.document import PlaneStatus
@@ -23,8 +24,8 @@ class Progress:
     remaining_s: float | None
 
     def text(self) -> str:
-        """For example "12 of at most 40 planes, about 25 s left"."""
-        text = _("{done} of at most {total} planes").format(done=self.done, total=self.total)
+        """For example "12 of at most 40, about 25 s left"."""
+        text = _("{done} of at most {total}").format(done=self.done, total=self.total)
         if self.remaining_s is None:
             return text
         return text + ", " + _("about {time} left").format(time=in_words(self.remaining_s))
@@ -37,6 +38,13 @@ def in_words(seconds: float) -> str:
     return _("{minutes} min").format(minutes=round(seconds / 60))
 
 
+class Along(Enum):
+    """What a propagation walks along."""
+
+    PLANES = "planes"
+    TIME = "time"
+
+
 class PropagationRun:
     """Call `step` until it returns False. Planes that are finished stay proposed, whatever ends the run."""
 
@@ -46,9 +54,12 @@ class PropagationRun:
         direction: str = "both",
         planes: tuple[int, int] | None = None,
         breather: Breather | None = None,
+        along: Along = Along.PLANES,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """planes: first and last plane to propose, None for all. breather: lets the window live within a plane.
+
+        along TIME, the plane that is worked on is proposed in the other items of the sequence.
 
         Raises UserError where it cannot begin.
         """
@@ -57,7 +68,11 @@ class PropagationRun:
         if planes is not None and planes[0] > planes[1]:
             raise EditError(_("The first plane of the range comes after the last one."))
         self._breather, self._clock = breather or Breather(lambda: None), clock
-        self._steps = session.propagate(direction, planes)
+        self._along = along
+        if along is Along.TIME:
+            self._steps = session.propagate_in_time(direction)
+        else:
+            self._steps = session.propagate(direction, planes)
         self._began = clock()
         self._cancelled = False
         self.executing = False
@@ -108,6 +123,11 @@ class PropagationRun:
         done = self.last.done if self.last else 0
         if self._cancelled:
             return _("Cancelled after {done} planes. They stay proposed.").format(done=done)
+        if self._along is Along.TIME:
+            return _(
+                "The plane is proposed in {done} other items of the sequence. Move through them, check, and accept "
+                "in each."
+            ).format(done=done)
         text = _("{done} planes are proposed. Check the uncertain ones, then accept.").format(done=done)
         if not self.stops:
             return text

@@ -19,6 +19,7 @@ from ...scene.propagating import plane_states, worst_plane
 from ...scene.segmentation_nodes import SegmentStatus, segment_ids, set_status, status_of
 from ...scene.segmenting import prompted_indices
 from ...scene.stacks import StackKey, stack_name
+from ...scene.volume_nodes import frame_of
 from ...scene.workspace import Workspace
 from ...volumes.planes import Plane
 from ...volumes.prompts import BoxPrompt, SegmentPrompts
@@ -46,6 +47,7 @@ class Session:
         self.place: PlaneKey | None = None
         self._view: np.ndarray | None = None
         self._messages: list[str] = []
+        self._frame: str | None = None  # item of a sequence whose prompts and proposals are shown
         logic.workspace(segmentation_node, volume_node)
 
     @property
@@ -122,7 +124,16 @@ class Session:
         index = self.logic.planeIndex(self.node, slice_to_ras)
         self._view = np.array(slice_to_ras)
         self.place = PlaneKey(self.workspace.frame, self.segment_id, stack.text, index)
+        self._follow_sequence()
         return self.place
+
+    def _follow_sequence(self) -> None:
+        """Show the prompts and proposals of the item that the sequence browser has moved to."""
+        frame = self.workspace.frame
+        if frame != self._frame:
+            self._frame = frame
+            self.workspace.prompts.show_only(self.segment_id, frame)
+            self.workspace.proposals.show_frame(frame)
 
     @property
     def stack(self) -> StackKey:
@@ -281,6 +292,17 @@ class Session:
     def propagate(self, direction: str, planes: tuple[int, int] | None):
         """A generator of finished planes; see `SegmentationLogic.propagate`."""
         return self.logic.propagate(self.node, self._active(), None, self._view, direction, planes)
+
+    def propagate_in_time(self, direction: str):
+        """A generator of the items of the sequence in which the plane that is worked on was answered."""
+        return self.logic.propagateInTime(
+            self.node, self._active(), self._place().index, sliceToRAS=self._view, direction=direction
+        )
+
+    @property
+    def is_sequence(self) -> bool:
+        """Whether the volume is shown by a sequence browser."""
+        return bool(frame_of(self.volume_node))
 
     # -- history
 

@@ -13,7 +13,7 @@ from ...scene.logic import SegmentationLogic
 from ...scene.names import ROLE, ROLE_PROPOSALS
 from .breathing import Breather, Interrupted
 from .models import ModelLoader
-from .propagation_run import PropagationRun
+from .propagation_run import Along, PropagationRun
 from .session import Session
 from .texts import _
 
@@ -189,16 +189,18 @@ class Work:
 
     # -- propagation
 
-    def start_propagation(self, direction: str, planes: tuple[int, int] | None) -> None:
+    def start_propagation(self, direction: str, planes: tuple[int, int] | None, along: Along = Along.PLANES) -> None:
         """Begin; `advance` goes on."""
         self.breather.reset()
-        self.run = PropagationRun(self.session, direction, planes, self.breather)
+        self.run = PropagationRun(self.session, direction, planes, self.breather, along)
 
     def advance(self) -> bool:
         """Do one plane; False once the run has ended, however it did."""
         run = self.run
         if run is None or self.breather.is_breathing:
             return False
+        if not run.cancelled and not self._ahead_is_done():
+            return True
         try:
             going_on = run.step()
         except UserError as error:
@@ -209,11 +211,25 @@ class Work:
             return False
         if not going_on:
             self.run = None
+            self._cancel_ahead()
             if self.message.tone is not Tone.ERROR:
                 self.say(run.outcome())
         self.notify()
         self._catch_up()
         return going_on
+
+    def _ahead_is_done(self) -> bool:
+        """Go on for a short turn with the plane whose encoding the propagation has begun."""
+        planes = getattr(self._predictor, "planes", None)
+        if planes is None:
+            return True
+        with self.breather.turn(lambda: False):
+            return planes.poll_ahead()
+
+    def _cancel_ahead(self) -> None:
+        planes = getattr(self._predictor, "planes", None)
+        if planes is not None:
+            planes.cancel_ahead()
 
     # -- idle time
 

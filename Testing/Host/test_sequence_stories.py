@@ -1,0 +1,86 @@
+"""A volume that a sequence browser shows: one plane through time, by mouse."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+ITEMS = 4
+PLANE = 8
+
+
+def moving_ball(item: int) -> np.ndarray:
+    from phantoms import SHAPE_KJI
+
+    k, j, i = np.indices(SHAPE_KJI)
+    return (k - PLANE) ** 2 * 4 + (j - 32) ** 2 + (i - 20 - 2 * item) ** 2 <= 64
+
+
+@pytest.fixture
+def watcher(user):
+    """The user with a sequence chosen and shown; `go` moves the browser."""
+    import slicer
+
+    import phantoms
+    from mrml_host import the_host
+
+    host = the_host()
+    if "sequences" not in host.logics:
+        logic = host.logics["sequences"] = slicer.vtkSlicerSequencesLogic()
+        logic.SetMRMLApplicationLogic(host.application_logic)
+        logic.SetMRMLScene(host.scene)
+    logic = host.logics["sequences"]
+    scene = slicer.mrmlScene
+    sequence = scene.AddNewNodeByClass("vtkMRMLSequenceNode", "Beating heart")
+    for number in range(ITEMS):
+        item = phantoms.add_phantom(f"item {number}")
+        voxels = slicer.util.arrayFromVolume(item)
+        voxels[:] = np.where(moving_ball(number), 220, 20)
+        voxels[0, 0, 0], voxels[0, 0, 1] = 0, 255
+        sequence.SetDataNodeAtValue(item, str(number))
+        scene.RemoveNode(item)
+    browser = scene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode")
+    browser.SetAndObserveMasterSequenceNodeID(sequence.GetID())
+    logic.UpdateProxyNodesFromSequences(browser)
+    user.volume = browser.GetProxyNode(sequence)
+
+    def go(number: int) -> None:
+        browser.SetSelectedItemNumber(number)
+        logic.UpdateProxyNodesFromSequences(browser)
+        user.settle()
+
+    user.go = go
+    user.ui.volumeSelector.setCurrentNode(user.volume)
+    user.settle()
+    user.view("Red").show_volume(user.volume)
+    user.at = lambda kji: phantoms.to_ras(user.volume, kji)
+    return user
+
+
+def test_a_plane_follows_its_object_through_time(watcher):
+    user = watcher
+    user.key("A")
+    user.click("Red", user.at((PLANE, 32, 20)))
+    user.key("Esc")
+    assert user.ui.timeButton.visible
+    user.press("timeButton")
+    user.wait_while_busy()
+    user.picture("through_time")
+    assert "3 other items" in user.message
+    for item in (0, 3):
+        user.go(item)
+        assert user.statuses()[PLANE] in ("proposed", "uncertain")
+    shown = [node.GetDisplayVisibility() for node in user.session.workspace.prompts.nodes()]
+    assert not any(shown), "the prompts belong to the first item"
+    user.press("acceptButton")
+    user.picture("through_time_accepted")
+    expected = moving_ball(3)[PLANE]
+    found = user.voxels()[PLANE]
+    assert 2 * (found & expected).sum() / (found.sum() + expected.sum()) > 0.9
+    assert user.statuses()[PLANE] == "accepted"
+    user.go(1)
+    assert user.statuses()[PLANE] in ("proposed", "uncertain"), "every item has a state of its own"
+
+
+def test_other_volumes_have_no_such_button(user):
+    assert not user.ui.timeButton.visible
