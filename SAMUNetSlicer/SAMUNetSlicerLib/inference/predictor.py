@@ -95,13 +95,13 @@ class PlanePredictor:
         self.prompts_at_once = _PROMPTS_AT_ONCE
         self._ladder = MemoryLadder(self.told)
         self._ahead: dict[Hashable, Job] = {}
-        self.move_to(self.device)
+        self.network.to(self.device).eval()
 
     def move_to(self, device: torch.device) -> None:
         """Compute on another device from now on; encodings on the former one are forgotten."""
         self.device = device
         self.cache.clear()
-        self.network.to(device).eval()
+        self.network.to(device)
 
     @property
     def trained_prompts(self) -> PromptKind:
@@ -229,9 +229,8 @@ class PlanePredictor:
         embeddings = yield from self._encode([(look.image, look.crop) for look in looks])
         answers: list[PlaneMask | None] = [None] * len(looks)
         for group in groups_of_like_shape(looks, self.prompts_at_once):
-            for i, answer in zip(
-                group, self._decode([looks[i] for i in group], [embeddings[i] for i in group]), strict=True
-            ):
+            decoded = self._decode([looks[i] for i in group], [embeddings[i] for i in group])
+            for i, answer in zip(group, decoded, strict=True):
                 answers[i] = answer
             yield
         return answers
