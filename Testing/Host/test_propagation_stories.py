@@ -146,12 +146,17 @@ def test_the_worst_plane_is_corrected_and_propagated_anew(prompted, at):
 
 
 def test_the_window_lives_within_a_plane(prompted, monkeypatch):
-    """The event loop is called between the polls of a plane's answer, not only between planes."""
+    """The event loop is given back, or called, between the polls of a plane's answer, not only between planes."""
     user = prompted
     work = user.panel.work
     breaths = []
-    breathe = work.breather._breathe
-    monkeypatch.setattr(work.breather, "_breathe", lambda: breaths.append(work.run.progress().done) or breathe())
+    note = work.breather._note_block
+
+    def note_breath() -> None:
+        breaths.append(work.run.progress().done if work.run is not None else None)
+        note()
+
+    monkeypatch.setattr(work.breather, "_note_block", note_breath)
     slow(user.network, monkeypatch)
     user.press("propagateButton")
     user.wait_while_busy()
