@@ -84,7 +84,7 @@ def click_model(user, title: str) -> None:
 
 def state_of(user, title: str) -> str:
     table = user.ui.modelTable
-    return next((table.item(r, 4).text() for r in range(table.rowCount) if table.item(r, 0).text() == title), "")
+    return next((table.item(r, 1).text() for r in range(table.rowCount) if table.item(r, 0).text() == title), "")
 
 
 def offered(user) -> list[str]:

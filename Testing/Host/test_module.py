@@ -105,7 +105,7 @@ def test_models_show_size_licence_prompts_and_state(user):
     table = user.ui.modelTable
     rows = [[table.item(r, c).text() for c in range(table.columnCount)] for r in range(table.rowCount)]
     (lite,) = [row for row in rows if row[0] == "LiteMedSAM"]
-    assert lite == ["LiteMedSAM", "20 MB", "Apache-2.0", "box", "installed with the extension"]
+    assert lite == ["LiteMedSAM", "installed with the extension", "20 MB", "Apache-2.0", "box"]
 
 
 def test_sample_data_is_registered_and_loads(user, monkeypatch):

@@ -15,6 +15,7 @@ from .controllers.model_store import FamilyQuestion, ModelStore
 from .controllers.work import Tone, Work
 
 _TABLE_HEIGHT_PX = 140
+_ROW_HEIGHT_PX = 22
 _TICK_MS = 10
 
 
@@ -29,10 +30,11 @@ class ModelTable:
         self._timer.setInterval(_TICK_MS)
         self._timer.connect("timeout()", self._advance)
         table = ui.modelTable
-        headings = [_("Model"), _("Size"), _("Licence"), _("Trained prompts"), _("State")]
+        headings = [_("Model"), _("State"), _("Size"), _("Licence"), _("Trained prompts")]
         table.columnCount = len(headings)
         table.setHorizontalHeaderLabels(headings)
         table.verticalHeader().hide()
+        table.verticalHeader().setDefaultSectionSize(_ROW_HEIGHT_PX)
         table.setEditTriggers(qt.QAbstractItemView.NoEditTriggers)
         table.setSelectionMode(qt.QAbstractItemView.SingleSelection)
         table.setSelectionBehavior(qt.QAbstractItemView.SelectRows)
@@ -56,7 +58,7 @@ class ModelTable:
         table = self._ui.modelTable
         table.rowCount = len(self._rows)
         for number, row in enumerate(self._rows):
-            for column, text in enumerate((row.title, row.size, row.licence, row.prompts, row.state)):
+            for column, text in enumerate((row.title, row.state, row.size, row.licence, row.prompts)):
                 item = qt.QTableWidgetItem(text)
                 item.setToolTip(text)
                 table.setItem(number, column, item)
