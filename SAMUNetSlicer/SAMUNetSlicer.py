@@ -32,8 +32,8 @@ class SAMUNetSlicer(ScriptedLoadableModule):
             "volume. See the <a href='{homepage}'>documentation</a>.<p><b>{notice}</b>"
         ).format(homepage=HOMEPAGE, notice=NOT_FOR_CLINICAL_USE)
         parent.acknowledgementText = _(
-            "SAM-UNet: Yang et al., arXiv 2408.09886. The default weights are LiteMedSAM's: Ma et al., Nature "
-            "Communications 2024."
+            "SAM-UNet: Yang et al., arXiv 2408.09886. The default weights were trained from LiteMedSAM's: Ma et al., "
+            "Nature Communications 2024."
         )
         slicer.app.connect("startupCompleted()", self.registerSampleData)
 

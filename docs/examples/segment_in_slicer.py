@@ -12,7 +12,7 @@ For research only. Not for clinical use.
 import slicer
 
 
-def segment_organ(volumeNode, roiNode, name, orientation="axial", model="lite_medsam", logic=None):
+def segment_organ(volumeNode, roiNode, name, orientation="axial", model="sam_unet_tiny", logic=None):
     """Make a segmentation of one organ and return its node.
 
     orientation: the planes that are gone through; "axial", "coronal" or "sagittal".

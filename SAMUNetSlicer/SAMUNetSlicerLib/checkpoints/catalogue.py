@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from .places import resources_folder
 
+# What is used unless the user says otherwise.
+DEFAULT_MODEL = "sam_unet_tiny"
+
 
 @dataclass(frozen=True)
 class ModelFile:

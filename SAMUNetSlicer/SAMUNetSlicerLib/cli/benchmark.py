@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--model",
         nargs="+",
         help="models, checkpoint files, or network families, which get random weights "
-        "(default: sam_unet_tiny if installed, else lite_medsam; and sam_unet_res34)",
+        "(default: sam_unet_tiny and sam_unet_res34)",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
     parser.add_argument("--engine", choices=[e.value for e in EngineChoice], default=EngineChoice.AUTO.value)

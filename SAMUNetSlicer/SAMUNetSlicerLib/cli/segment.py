@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from ..atomic_file import check_destination
+from ..checkpoints.catalogue import DEFAULT_MODEL
 from ..checkpoints.loading import LoadedModel, load_network
 from ..errors import ExitCode, UserError
 from ..inference.devices import choose_device, describe_device
@@ -34,7 +35,6 @@ from ..volumes.reading import read_volume
 from ..volumes.results import orientation_name, result_provenance, result_segments
 from ..volumes.segmentation_file import write_segmentation
 from ..volumes.windows import default_window, parse_window
-from .defaults import DEFAULT_MODEL
 from .models import add_family_arguments
 from .progress import shown
 

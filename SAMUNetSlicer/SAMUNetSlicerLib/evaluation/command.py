@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import torch
 
+from ..checkpoints.catalogue import DEFAULT_MODEL
 from ..checkpoints.loading import LoadedModel, load_network
 from ..errors import OutputError, UserError
 from ..inference.cache import EmbeddingCache
@@ -43,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     protocols = [*PLANE_PROTOCOLS, VOLUME_PROTOCOL]
     parser.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="root of the data")
     parser.add_argument("--set", default="development", help="development, unseen, or a TOML file of sources")
-    parser.add_argument("--model", nargs="+", default=[BASELINE_MODEL], help="model names or checkpoint files")
+    parser.add_argument("--model", nargs="+", default=[DEFAULT_MODEL], help="model names or checkpoint files")
     parser.add_argument("--zoom", choices=[z.value for z in ZoomMode], default=ZoomMode.ADAPTIVE.value)
     parser.add_argument(
         "--protocols", nargs="+", choices=protocols, default=list(PLANE_PROTOCOLS), metavar="NAME",

@@ -17,6 +17,7 @@ from scipy.optimize import minimize
 from scipy.stats import mannwhitneyu
 
 from ..atomic_file import written_whole
+from ..checkpoints.catalogue import DEFAULT_MODEL
 from ..checkpoints.loading import load_network
 from ..errors import InputError
 from ..inference.agreement import Calibration, Evidence
@@ -33,7 +34,6 @@ HELP = "Compare the rules of propagation and test the confidences, on 3D targets
 BAD_DICE = 0.8
 _RIDGE = 1e-4
 _BIN = 0.2  # of confidences, in the table
-DEFAULT_MODEL = "lite_medsam"
 
 
 @dataclass(frozen=True)

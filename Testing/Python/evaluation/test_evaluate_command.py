@@ -95,7 +95,7 @@ def test_every_protocol_reaches_the_report(evaluate):
     with Image.open(report.parent / "worst_best_exact_box.png") as picture:
         assert min(picture.size) > 200
     by_method = {row["method"]: float(row["dice"]) for row in rows if row["prompt"] == "exact box"}
-    assert by_method["lite_medsam, zoomed"] > 0.9 > by_method["filled box"]
+    assert by_method["sam_unet_tiny, zoomed"] > 0.9 > by_method["filled box"]
 
 
 def test_the_same_seed_gives_the_same_files_and_a_limit_the_same_prompts(evaluate):
@@ -110,7 +110,7 @@ def test_the_same_seed_gives_the_same_files_and_a_limit_the_same_prompts(evaluat
 
 def test_no_peers_are_asked_where_none_is_wanted(evaluate):
     _, rows = evaluate("--protocols", "box", "--peers")
-    assert {row["method"] for row in rows} == {"lite_medsam, zoomed"}
+    assert {row["method"] for row in rows} == {"sam_unet_tiny, zoomed"}
 
 
 def test_what_is_finished_is_written_when_interrupted(evaluate, monkeypatch, tmp_path):

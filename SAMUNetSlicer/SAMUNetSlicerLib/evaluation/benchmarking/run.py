@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ...checkpoints.catalogue import read_catalogue
-from ...checkpoints.installed import find_installed
+from ...checkpoints.catalogue import DEFAULT_MODEL
 from ...checkpoints.loading import LoadedModel, load_network
 from ...errors import ModelError
 from ...inference.encoders import Precision
@@ -50,10 +49,8 @@ class Subject:
 
 
 def default_models() -> list[str]:
-    """The best model that is installed, and the network of the paper."""
-    entry = read_catalogue().get("sam_unet_tiny")
-    installed = entry is not None and bool(find_installed(entry))
-    return ["sam_unet_tiny" if installed else "lite_medsam", "sam_unet_res34"]
+    """The default, and the network of the paper."""
+    return [DEFAULT_MODEL, "sam_unet_res34"]
 
 
 def open_subject(name: str, device: torch.device, engine: EngineChoice) -> Subject:
