@@ -76,9 +76,8 @@ class Evidence:
     @staticmethod
     def of(answer: PlaneMask, neighbour_yx: np.ndarray, expected: Appearance, seen: Appearance) -> Evidence:
         """neighbour_yx: (H, W) bool, the mask of the plane beside it."""
-        own = certainty(answer) if answer.quality is None else answer.quality
         overlap = intersection_over_union(answer.mask, neighbour_yx)
-        return Evidence(float(np.clip(own, 0, 1)), overlap, expected.likeness(seen), expected.border_kept(seen))
+        return Evidence(own_estimate(answer), overlap, expected.likeness(seen), expected.border_kept(seen))
 
     @property
     def support(self) -> float:
@@ -104,6 +103,11 @@ CALIBRATION = Calibration(-6.0, (4.0, 4.0, 2.0, 1.0))
 def confidence(evidence: Evidence) -> float:
     """The chance, as calibrated, that a propagated plane's Dice is .8 or better."""
     return CALIBRATION(evidence)
+
+
+def own_estimate(answer: PlaneMask) -> float:
+    """In [0, 1]: the network's estimate of its IoU, or the answer's certainty where it makes none."""
+    return certainty(answer) if answer.quality is None else float(np.clip(answer.quality, 0, 1))
 
 
 def intersection_over_union(a: np.ndarray, b: np.ndarray) -> float:

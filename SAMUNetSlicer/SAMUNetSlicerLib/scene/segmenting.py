@@ -165,8 +165,6 @@ def _crop_of(workspace: Workspace, key: PlaneKey) -> Crop | None:
 
 
 def _own_confidence(answer: PlaneMask) -> float:
-    from ..inference.agreement import certainty
+    from ..inference.agreement import own_estimate
 
-    if not answer.mask.any():
-        return 0.0
-    return certainty(answer) if answer.quality is None else answer.quality
+    return own_estimate(answer) if answer.mask.any() else 0.0

@@ -63,16 +63,21 @@ class PropagationPolicy:
     """When to stop, and how prompts pass on.
 
     rule: None chooses by what the model was trained for.
-    margin: share of the box's longer side by which the neighbour's box is widened on every side (at least 1 pixel).
+    loose_margin: for models trained on boxes alone, which were drawn loosely (LiteMedSAM, MedSAM): share of the box's
+        longer side by which the neighbour's box is widened on every side, at least 1 pixel. Others get the box as it
+        is: they trust boxes, fill what they are given, and masks would grow from plane to plane.
     smallest_area: fewer pixels count as vanished.
     lowest_iou, lowest_support: below either (see `agreement.Evidence`) the walk has drifted and ends before that plane.
+    lowest_own_share: so it has where the network's estimate of its answer falls below this share of the estimate for
+        the first plane of the walk; beyond an object's end it does.
     """
 
     rule: NeighbourRule | None = None
-    margin: float = 0.03
+    loose_margin: float = 0.03
     smallest_area: int = 12
     lowest_iou: float = 0.3
     lowest_support: float = 0.25
+    lowest_own_share: float = 0.8
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,6 +194,7 @@ class Propagation:
             yield PropagationStep(start, direction, None, 0.0, StopReason.VANISHED)
             return
         expected = Appearance.under(self.planes.image(start).rgb, answer.mask)
+        own_at_first = None
         index = start + step
         while index in within:
             image = self.planes.image(index)
@@ -200,7 +206,8 @@ class Propagation:
             seen = Appearance.under(image.rgb, found.mask)
             evidence = Evidence.of(found, answer.mask, expected, seen)
             trust = confidence(evidence)
-            if evidence.overlap < self.policy.lowest_iou or evidence.support < self.policy.lowest_support:
+            own_at_first = evidence.own if own_at_first is None else own_at_first
+            if self._has_drifted(evidence, own_at_first):
                 yield PropagationStep(index, direction, None, trust, StopReason.DRIFTED, evidence)
                 return
             if index + step in within:
@@ -221,11 +228,20 @@ class Propagation:
                 PlaneRequest(self.planes.image(index), self.next_prompts(neighbour), crops.get(index, neighbour.crop))
             )
 
+    def _has_drifted(self, evidence: Evidence, own_at_first: float) -> bool:
+        policy = self.policy
+        return (
+            evidence.overlap < policy.lowest_iou
+            or evidence.support < policy.lowest_support
+            or evidence.own < policy.lowest_own_share * own_at_first
+        )
+
     def next_prompts(self, answer: PlaneMask) -> PlanePrompts:
         """The prompts that a plane's non-empty mask gives for the plane beside it."""
         height, width = answer.mask.shape
         x0, y0, x1, y1 = bounding_box_xyxy(answer.mask)
-        margin = max(1.0, self.policy.margin * max(x1 - x0, y1 - y0))
+        takes_points = PromptKind.POINTS in self.predictor.trained_prompts
+        margin = 0.0 if takes_points else max(1.0, self.policy.loose_margin * max(x1 - x0, y1 - y0))
         box = (max(0.0, x0 - margin), max(0.0, y0 - margin), min(width, x1 + margin), min(height, y1 + margin))
         rule = self.policy.rule or default_rule(self.predictor.trained_prompts)
         if rule is NeighbourRule.BOX_AND_MASK:
@@ -257,5 +273,5 @@ def bounded(logits: np.ndarray) -> np.ndarray:
 
 
 def default_rule(trained: PromptKind) -> NeighbourRule:
-    """The most informative rule that the model was trained for."""
-    return NeighbourRule.BOX_AND_MASK if PromptKind.MASK in trained else NeighbourRule.BOX
+    """What went best on the development cases (docs/evaluation.md), as far as the model was trained for it."""
+    return NeighbourRule.BOX_AND_POINT if PromptKind.POINTS in trained else NeighbourRule.BOX

@@ -6,7 +6,7 @@ from SAMUNetSlicerLib.errors import InputError
 from SAMUNetSlicerLib.inference.predictor import PlaneImage, PlaneMask, PlanePredictor
 from SAMUNetSlicerLib.inference.prompts import PlanePrompts, bounding_box_xyxy
 from SAMUNetSlicerLib.inference.zoom import Crop
-from SAMUNetSlicerLib.networks.base import PromptKind
+from SAMUNetSlicerLib.networks.base import Decoded, PromptKind
 from SAMUNetSlicerLib.volumes.propagation import (
     Direction,
     NeighbourRule,
@@ -162,6 +162,39 @@ def test_confidence_is_high_inside_and_falls_where_appearance_changes(predictor)
     assert trust[11] > trust[14]
 
 
+def test_a_walk_ends_where_the_network_thinks_much_less_of_its_answers(predictor):
+    """Beyond an object's end networks still answer, but judge their answers lower."""
+
+    class Doubting(BrightRegionNetwork):
+        answers = 0
+
+        def decode(self, embedding, prompts):
+            decoded = super().decode(embedding, prompts)
+            Doubting.answers += 1
+            return Decoded(decoded.logits, decoded.quality * (0.75 if Doubting.answers > 4 else 1.0))
+
+    planes = Ball()
+    doubting = PlanePredictor(Doubting())
+    start = answer_at(planes, doubting, 10)  # the first answer
+    steps = list(Propagation(planes, doubting).from_plane(10, start, Direction.UP))
+    assert [s.index for s in steps if s.answer is not None] == [11, 12, 13]
+    assert steps[-1].stop is StopReason.DRIFTED
+    trusting = PropagationPolicy(lowest_own_share=0.7)
+    Doubting.answers = 1
+    assert len(list(Propagation(planes, doubting, trusting).from_plane(10, start, Direction.UP))) > len(steps)
+
+
+def test_the_neighbours_box_is_widened_for_models_of_boxes_alone(predictor):
+    planes = Ball()
+    answer = answer_at(planes, predictor, 10)
+    x0, y0, x1, y1 = bounding_box_xyxy(answer.mask)
+    assert Propagation(planes, predictor).next_prompts(answer).box_xyxy == (x0, y0, x1, y1)
+    boxes_alone = PlanePredictor(BrightRegionNetwork(PromptKind.BOX))
+    margin = max(1.0, 0.03 * max(x1 - x0, y1 - y0))
+    widened = (x0 - margin, y0 - margin, x1 + margin, y1 + margin)
+    assert Propagation(planes, boxes_alone).next_prompts(answer).box_xyxy == pytest.approx(widened)
+
+
 def test_an_empty_answer_is_not_propagated(predictor):
     planes = Ball()
     empty = predictor.predict(planes.image(0), PlanePrompts(box_xyxy=(10, 10, 30, 30)))
@@ -171,7 +204,8 @@ def test_an_empty_answer_is_not_propagated(predictor):
 
 def test_the_default_rule_uses_what_the_model_was_trained_for():
     assert default_rule(PromptKind.BOX) is NeighbourRule.BOX
-    assert default_rule(PromptKind.BOX | PromptKind.MASK) is NeighbourRule.BOX_AND_MASK
+    assert default_rule(PromptKind.BOX | PromptKind.MASK) is NeighbourRule.BOX
+    assert default_rule(PromptKind.BOX | PromptKind.POINTS | PromptKind.MASK) is NeighbourRule.BOX_AND_POINT
 
 
 class PausingNetwork(BrightRegionNetwork):
