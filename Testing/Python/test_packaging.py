@@ -223,17 +223,20 @@ def test_an_installed_wheel_finds_its_own_models(wheel, tmp_path):
         "import json, sys\n"
         f"sys.path.insert(0, {str(target)!r})\n"
         "import SAMUNetSlicerLib\n"
-        "from SAMUNetSlicerLib.checkpoints.catalogue import read_catalogue\n"
+        "from SAMUNetSlicerLib.checkpoints.catalogue import DEFAULT_MODEL, read_catalogue\n"
+        "from SAMUNetSlicerLib.checkpoints.loading import load_network\n"
         "from SAMUNetSlicerLib.checkpoints.places import weights_folder\n"
         "shipped = [m.file.name for m in read_catalogue().models if m.file.shipped]\n"
-        "print(json.dumps([SAMUNetSlicerLib.__version__, str(weights_folder()), shipped]))\n"
+        "family = load_network(DEFAULT_MODEL).family\n"
+        "print(json.dumps([SAMUNetSlicerLib.__version__, str(weights_folder()), shipped, family]))\n"
     )
     # -P and the folder keep this checkout out of sight, so that only the wheel can be found.
     done = subprocess.run(
         [sys.executable, "-P", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    version, folder, shipped = json.loads(done.stdout)
+    version, folder, shipped, family = json.loads(done.stdout)
+    assert family == "sam_unet_tiny"
     assert version == project.VERSION
     assert Path(folder) == (target / "SAMUNetSlicerLib" / "Resources" / "Weights").resolve()
     assert shipped
