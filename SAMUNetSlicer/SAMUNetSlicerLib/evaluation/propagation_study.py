@@ -96,14 +96,18 @@ def auc_of_bad_planes(
 def fit_calibration(planes: Sequence[PlaneTrust], bad_below: float = BAD_DICE) -> Calibration:
     """The logistic model of `Evidence` that best tells good planes from bad ones; weights are never negative.
 
-    Each plane counts the same; a small ridge keeps the weights finite where the planes can be told apart perfectly.
+    Good and bad planes count the same in all, since their shares depend on the object; a small ridge keeps the weights
+    finite where the planes can be told apart perfectly.
     """
     evidence = np.array([astuple(p.evidence) for p in planes])
     good = np.array([p.dice >= bad_below for p in planes])
 
+    share = np.clip(good.mean(), 1 / len(good), 1 - 1 / len(good))
+    counts = np.where(good, 0.5 / share, 0.5 / (1 - share))
+
     def cost(parameters: np.ndarray) -> float:
         margin = (parameters[0] + evidence @ parameters[1:]) * np.where(good, 1, -1)
-        return float(np.logaddexp(0, -margin).mean() + _RIDGE * np.square(parameters[1:]).sum())
+        return float((counts * np.logaddexp(0, -margin)).mean() + _RIDGE * np.square(parameters[1:]).sum())
 
     bounds = [(None, None)] + [(0, None)] * evidence.shape[1]
     found = minimize(cost, np.zeros(1 + evidence.shape[1]), method="L-BFGS-B", bounds=bounds).x
