@@ -96,8 +96,8 @@ class Calibration:
         return float(1 / (1 + np.exp(-(self.bias + np.dot(self.weights, astuple(evidence))))))
 
 
-# Fitted by `samunet evaluate-propagation` with the default model on the development cases (docs/evaluation.md). There the
-# last two parts found nothing that the first had not; a tenth is left to them for objects that are not there.
+# Fitted by `samunet evaluate-propagation` with the default model on development cases (docs/evaluation.md). The last
+# two parts found nothing there that the first had not; a tenth is left to them for objects unlike those.
 CALIBRATION = Calibration(-9.55, (10.5, 0.8, 0.1, 0.1))
 
 
