@@ -58,4 +58,4 @@ def test_a_whole_job_holds_no_copy_beside_its_result(on_disk):
     peak = peak_bytes(lambda: [*job.run(prompts)])
     result = job.results["column"].mask_kji
     assert result.sum() > 0.9 * SHAPE[0] * 50 * 50
-    assert peak - result.nbytes < on_disk.nbytes / 3
+    assert peak - result.nbytes < on_disk.nbytes / 2, "a copy in 8 bits alone would take as much"

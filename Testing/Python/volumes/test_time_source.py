@@ -5,6 +5,7 @@ from example_grids import random_geometry
 from fakes import BrightRegionNetwork
 from SAMUNetSlicerLib.inference.predictor import PlanePredictor
 from SAMUNetSlicerLib.inference.prompts import PlanePrompts, bounding_box_xyxy
+from SAMUNetSlicerLib.networks.base import PromptKind
 from SAMUNetSlicerLib.volumes.planes import Orientation, PlaneStack
 from SAMUNetSlicerLib.volumes.propagation import Propagation
 from SAMUNetSlicerLib.volumes.sampling import voxels_to_mask
@@ -38,7 +39,7 @@ def frames():
 
 
 def test_a_mask_follows_its_object_through_time(frames):
-    predictor = PlanePredictor(BrightRegionNetwork())
+    predictor = PlanePredictor(BrightRegionNetwork(PromptKind.BOX))  # its object grows: boxes are widened
     start = voxels_to_mask(truth(0), frames.plane, GEOMETRY)
     answer = predictor.predict(frames.image(0), PlanePrompts(box_xyxy=bounding_box_xyxy(start)))
     steps = [s for s in Propagation(frames, predictor).from_plane(0, answer) if s.answer is not None]
