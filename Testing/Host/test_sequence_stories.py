@@ -13,7 +13,7 @@ def moving_ball(item: int) -> np.ndarray:
     from phantoms import SHAPE_KJI
 
     k, j, i = np.indices(SHAPE_KJI)
-    return (k - PLANE) ** 2 * 4 + (j - 32) ** 2 + (i - 20 - 2 * item) ** 2 <= 64
+    return (k - PLANE) ** 2 * 4 + (j - 32) ** 2 + (i - 20 - item / 2) ** 2 <= 64
 
 
 @pytest.fixture
