@@ -12,7 +12,7 @@ from repository import LIBRARY, MODULE_FOLDER, PACKAGE, ROOT
 
 # In the order in which data passes them; a room imports itself and earlier ones only.
 ROOMS = ["networks", "checkpoints", "inference", "volumes", "learning", "evaluation", "scene", "widgets"]
-COMMON = {"project", "errors", "atomic_file"}  # of no room: they import nothing but each other
+COMMON = {"project", "errors", "atomic_file", "extras"}  # of no room: they import nothing but each other
 ENTRIES = {"cli", "demo"}  # above all rooms
 
 SLICER_PACKAGES = {"slicer", "vtk", "qt", "ctk", "vtkmodules", "SegmentStatisticsPlugins"}
@@ -22,6 +22,7 @@ FREE_OF_TORCH = [
     "project",
     "errors",
     "atomic_file",
+    "extras",
     "inference.prompts",
     "volumes.geometry",
     "volumes.markups",

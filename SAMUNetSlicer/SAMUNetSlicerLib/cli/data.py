@@ -8,7 +8,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ..errors import ExitCode
-from .extras import needing
+from ..extras import needing
 
 HELP = "Make collections ready for training: shards of millions of pictures, banks of encoded looks."
 
@@ -58,9 +58,7 @@ def _shard(arguments: argparse.Namespace) -> ExitCode:
         from ..learning.shards import write_shards
         from ..learning.sources import Split
     specs, split = read_sources(arguments.sources), Split(arguments.split)
-    written = write_shards(
-        specs, arguments.data, arguments.output, split, arguments.shard_length, arguments.planes
-    )  # fmt: skip
+    written = write_shards(specs, arguments.data, arguments.output, split, arguments.shard_length, arguments.planes)
     print(f"{written.samples} pictures written, {written.skipped} left out")
     return ExitCode.OK
 

@@ -23,7 +23,7 @@ from ..checkpoints.store import (
 )
 from ..checkpoints.writing import Precision
 from ..errors import ExitCode, ModelError, UserError
-from .extras import needing
+from ..extras import needing
 
 HELP = "List models with licence and state; download, install, convert or delete them."
 

@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from ..errors import ExitCode
-from .extras import needing
+from ..extras import needing
 
 HELP = "Train sam_unet_tiny on a bank of encoded looks, or SAM-UNet on pictures (docs/training.md)."
 

@@ -13,7 +13,8 @@ import torch
 
 from ..checkpoints.catalogue import DEFAULT_MODEL
 from ..checkpoints.loading import LoadedModel, load_network
-from ..errors import OutputError, UserError
+from ..errors import OutputError
+from ..extras import needing
 from ..inference.cache import EmbeddingCache
 from ..inference.devices import choose_device, describe_device
 from ..inference.encoders import Encode
@@ -71,13 +72,10 @@ def run_evaluation(arguments: argparse.Namespace) -> Path:
     Interrupted, it writes what is finished. Raises UserError for unusable arguments, data or models, or where the
     packages of the extra `evaluate` are not installed.
     """
-    try:
+    with needing("evaluate"):
         from .contact_sheet import Extremes, write_contact_sheet
         from .report import ReportFacts, write_csv, write_markdown
         from .running import Result, Shown, evaluate_planes, evaluate_volumes
-    except ModuleNotFoundError as error:
-        advice = "Install what evaluation needs: pip install 'samunetslicer[evaluate]'"
-        raise UserError(f"The Python package {error.name} is missing. {advice}") from error
     cases = read_case_set(arguments.set, arguments.data)
     arena = _assemble(arguments)
     folder = _made(arguments.output)
