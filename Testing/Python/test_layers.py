@@ -47,7 +47,6 @@ UNSAFE_KEYWORDS = {("weights_only", "False"), ("allow_pickle", "True"), ("shell"
 LINES = 400
 LONG_FILES: dict[str, str] = {  # path: why it is better whole
     "Testing/Python/volumes/test_sampling.py": "two functions that are each other's inverse",
-    "Testing/Python/volumes/test_volume_reading.py": "headers of many formats beside the reader's tests",
 }
 
 MODULES = repository.library_modules()
