@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Hashable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from typing import Any, TypeVar
 
 import numpy as np
@@ -28,6 +29,7 @@ T = TypeVar("T")
 _HALF_HANDICAP = 0.05
 OUTSIDE_LOGIT = -32.0  # of pixels that the encoded crop does not show
 _PROMPTS_AT_ONCE = 16  # the decoder's maps of one prompt take megabytes
+_GUESSES = 2  # planes that are encoded ahead on a guess: one for each way of a propagation
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +57,13 @@ class PlaneRequest:
     image: PlaneImage
     prompts: PlanePrompts
     crop: Crop | None = None
+
+
+class Ahead(Enum):
+    """NEXT: what is asked for next. GUESS: what probably comes after it, from what is known now."""
+
+    NEXT = "next"
+    GUESS = "guess"
 
 
 @dataclass
@@ -95,6 +104,7 @@ class PlanePredictor:
         self.prompts_at_once = _PROMPTS_AT_ONCE
         self._ladder = MemoryLadder(self.told)
         self._ahead: dict[Hashable, Job] = {}
+        self._guesses: list[Hashable] = []
         self.network.to(self.device).eval()
 
     def move_to(self, device: torch.device) -> None:
@@ -141,25 +151,37 @@ class PlanePredictor:
         """
         return SteppedJob(self._despite_shortage(lambda: self._encode(wanted)))
 
-    def encode_ahead(self, request: PlaneRequest) -> None:
+    def encode_ahead(self, request: PlaneRequest, ahead: Ahead = Ahead.NEXT) -> None:
         """Begin what `predict` of the same request will wait for, unless it is known or under way.
 
-        OpenVINO and a graphics card work on it by themselves; torch on the processor while `poll_ahead` is called.
-        Prompts whose crop only an answer will tell (points alone) are looked at as a whole plane.
+        OpenVINO and a graphics card work on it by themselves; torch on the processor while `poll_ahead` is called, and
+        there guesses would only be in the way. Prompts whose crop only an answer will tell (points alone) are looked
+        at as a whole plane.
         """
+        if ahead is Ahead.GUESS and not getattr(self.encode_planes, "works_aside", False):
+            return
         look = self._first_look(request.image, request.prompts, request.crop)
         key = (look.image.key, look.crop)
-        if key not in self.cache and key not in self._ahead:
-            job = self.begin_encode([(look.image, look.crop)])
-            if not job.poll():
-                self._ahead[key] = job
+        if ahead is Ahead.NEXT and key in self._guesses:
+            self._guesses.remove(key)
+        if key in self.cache or key in self._ahead:
+            return
+        job = self.begin_encode([(look.image, look.crop)])
+        if job.poll():
+            return
+        self._ahead[key] = job
+        if ahead is Ahead.GUESS:
+            self._guesses.append(key)
+            if len(self._guesses) > _GUESSES:
+                self._forget_ahead(self._guesses[0]).cancel()
 
     def poll_ahead(self) -> bool:
-        """Go on for a short turn with what was begun ahead. True once none of it is under way."""
+        """Go on for a short turn with what was begun ahead. True once nothing but guesses is under way."""
         for key, job in [*self._ahead.items()]:
-            if not job.poll():
+            if job.poll():
+                self._forget_ahead(key)
+            elif key not in self._guesses:
                 return False
-            del self._ahead[key]
         return True
 
     def cancel_ahead(self) -> None:
@@ -167,6 +189,12 @@ class PlanePredictor:
         for job in self._ahead.values():
             job.cancel()
         self._ahead.clear()
+        self._guesses.clear()
+
+    def _forget_ahead(self, key: Hashable) -> Job | None:
+        if key in self._guesses:
+            self._guesses.remove(key)
+        return self._ahead.pop(key, None)
 
     def is_encoded(self, image: PlaneImage, crop: Crop) -> bool:
         """Whether prompts in this crop cost a decode alone."""
@@ -225,7 +253,7 @@ class PlanePredictor:
     def _answer(self, looks: Sequence[Look]) -> Generator[Job | None, Any, list[PlaneMask]]:
         for look in looks:
             with suppress(CancelledError):  # then it is encoded here
-                yield self._ahead.pop((look.image.key, look.crop), None)
+                yield self._forget_ahead((look.image.key, look.crop))
         embeddings = yield from self._encode([(look.image, look.crop) for look in looks])
         answers: list[PlaneMask | None] = [None] * len(looks)
         for group in groups_of_like_shape(looks, self.prompts_at_once):

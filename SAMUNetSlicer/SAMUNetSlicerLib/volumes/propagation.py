@@ -18,7 +18,7 @@ import numpy as np
 from ..errors import UserError
 from ..inference.agreement import Appearance, Evidence, confidence, intersection_over_union
 from ..inference.mask_geometry import deepest_point_xy
-from ..inference.predictor import PlaneImage, PlaneMask, PlanePredictor, PlaneRequest
+from ..inference.predictor import Ahead, PlaneImage, PlaneMask, PlanePredictor, PlaneRequest
 from ..inference.preprocessing import PROMPT_LOGIT
 from ..inference.prompts import PlanePrompts, Sign, bounding_box_xyxy
 from ..inference.zoom import Crop
@@ -161,7 +161,7 @@ class Propagation:
             for way, step in ((Direction.UP, 1), (Direction.DOWN, -1)):
                 index = start + step
                 if direction in (way, Direction.BOTH) and index in within and index not in answers:
-                    self._encode_ahead(index, answer, {})
+                    self._encode_ahead(index, answer, {}, Ahead.NEXT)
 
     def _bridge(
         self, low: int, high: int, answers: Mapping[int, PlaneMask], between: PlaneRange
@@ -199,6 +199,8 @@ class Propagation:
         while index in within:
             image = self.planes.image(index)
             crop = (crops or {}).get(index, answer.crop)
+            if index + step in within:
+                self._encode_ahead(index + step, answer, crops or {}, Ahead.GUESS)
             found = self.predictor.predict(image, self.next_prompts(answer), crop)
             if np.count_nonzero(found.mask) < self.policy.smallest_area:
                 yield PropagationStep(index, direction, None, 0.0, StopReason.VANISHED)
@@ -211,22 +213,25 @@ class Propagation:
                 yield PropagationStep(index, direction, None, trust, StopReason.DRIFTED, evidence)
                 return
             if index + step in within:
-                self._encode_ahead(index + step, found, crops or {})
+                self._encode_ahead(index + step, found, crops or {}, Ahead.NEXT)
             yield PropagationStep(index, direction, found, trust, evidence=evidence)
             expected = expected.followed_by(seen)
             answer = found
             index += step
         yield PropagationStep(index - step, direction, None, 1.0, StopReason.END)
 
-    def _encode_ahead(self, index: int, neighbour: PlaneMask, crops: Mapping[int, Crop]) -> None:
-        """Begin to encode the next plane while the host shows this one; its prompts are known already."""
-        ahead = getattr(self.predictor, "encode_ahead", None)
-        if ahead is None:
+    def _encode_ahead(self, index: int, before: PlaneMask, crops: Mapping[int, Crop], ahead: Ahead) -> None:
+        """Begin to encode a plane, for prompts as `before` gives them.
+
+        NEXT: while the host shows that answer. GUESS: while the plane between is still to be answered; crops change
+        rarely from plane to plane, so it is nearly always the right one.
+        """
+        begin = getattr(self.predictor, "encode_ahead", None)
+        if begin is None:
             return
-        with suppress(UserError):  # which comes again when the plane is asked for; this one is to be shown first
-            ahead(
-                PlaneRequest(self.planes.image(index), self.next_prompts(neighbour), crops.get(index, neighbour.crop))
-            )
+        with suppress(UserError):  # which comes again when the plane is asked for; another is to be shown first
+            request = PlaneRequest(self.planes.image(index), self.next_prompts(before), crops.get(index, before.crop))
+            begin(request, ahead)
 
     def _has_drifted(self, evidence: Evidence, own_at_first: float) -> bool:
         policy = self.policy

@@ -3,7 +3,7 @@ import pytest
 
 from fakes import BrightRegionNetwork
 from SAMUNetSlicerLib.errors import InputError
-from SAMUNetSlicerLib.inference.predictor import PlaneImage, PlaneMask, PlanePredictor
+from SAMUNetSlicerLib.inference.predictor import Ahead, PlaneImage, PlaneMask, PlanePredictor
 from SAMUNetSlicerLib.inference.prompts import PlanePrompts, bounding_box_xyxy
 from SAMUNetSlicerLib.inference.zoom import Crop
 from SAMUNetSlicerLib.networks.base import Decoded, PromptKind
@@ -243,3 +243,16 @@ def test_a_plane_that_cannot_be_read_does_not_cost_the_one_before_it(predictor):
     assert [next(steps).index for _ in range(2)] == [11, 12]
     with pytest.raises(InputError):
         next(steps)
+
+
+def test_the_plane_after_the_next_is_begun_while_the_next_is_waited_for():
+    class Noted(PlanePredictor):
+        begun = ()
+
+        def encode_ahead(self, request, ahead=Ahead.NEXT):
+            self.begun = (*self.begun, (request.image.key, ahead))
+
+    planes, predictor = Ball(), Noted(BrightRegionNetwork())
+    walk = Propagation(planes, predictor)
+    next(walk.from_plane(10, answer_at(planes, predictor, 10), Direction.UP))
+    assert predictor.begun == ((12, Ahead.GUESS), (12, Ahead.NEXT))
