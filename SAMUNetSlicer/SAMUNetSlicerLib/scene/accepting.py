@@ -217,7 +217,7 @@ def _plan(
         before[box],
         inside[box],
         mask[box],
-        other_segments(node, key.segment_id, reading.local, edited),
+        other_segments(node, key.segment_id, reading.local, edited, workspace.shown_segmentation),
         rules,
         mode,
         intensities,

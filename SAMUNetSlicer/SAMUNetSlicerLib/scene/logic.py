@@ -20,6 +20,7 @@ from ..volumes.planes import Orientation, acquisition_orientation
 from ..volumes.windows import Window
 from . import accepting, prompting, propagating, segmenting, steps
 from .accepting import AcceptOutcome
+from .accepting_in_time import AcceptedItems, accept_in_time
 from .document import ModelIdentity, PlaneState
 from .editing_rules import EditingRules, WriteMode
 from .names import REFERENCE_VOLUME, ROLE_RESULT
@@ -283,6 +284,29 @@ class SegmentationLogic:
         self._finish_running(segmentationNode)
         stack = self.stackKey(segmentationNode, orientation, sliceToRAS)
         return accepting.accept(self.workspace(segmentationNode), segmentID, stack, planes, mode)
+
+    def acceptInTime(
+        self,
+        segmentationNode,
+        segmentID: str,
+        planes: Collection[int] | None = None,
+        orientation: Orientation | str | None = None,
+        sliceToRAS=None,
+        mode: WriteMode = WriteMode.REPLACE,
+    ) -> AcceptedItems:
+        """Write the proposals of all items of the sequence, each into the item's own segment: one step to undo."""
+        self._finish_running(segmentationNode)
+        stack = self.stackKey(segmentationNode, orientation, sliceToRAS)
+        return accept_in_time(self.workspace(segmentationNode), segmentID, stack, planes, mode)
+
+    def keepOneResultPerItem(self, segmentationNode) -> None:
+        """Give each item of the sequence that shows the volume a segmentation of its own.
+
+        A segmentation without voxels becomes so by itself with its first change. The item that is shown, and those in
+        which something was accepted, keep what there is; the others begin empty. This cannot be undone.
+        """
+        self._finish_running(segmentationNode)
+        self.workspace(segmentationNode).keep_one_per_item()
 
     def discard(self, segmentationNode, segmentID: str, planes=None, orientation=None, sliceToRAS=None) -> int:
         """Drop proposals on some planes or all; returns how many."""

@@ -22,6 +22,7 @@ REFERENCE_VOLUME = "volume"
 REFERENCE_SEGMENTATION = "segmentation"
 REFERENCE_PROPOSALS = "proposals"
 REFERENCE_PROMPTS = "prompts"
+REFERENCE_ITEM_RESULTS = "itemResults"
 
 # Parameter of the state node that holds the document, and the one that keeps a document that could not be read.
 DOCUMENT = "Document"

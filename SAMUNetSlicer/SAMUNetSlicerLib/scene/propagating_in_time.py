@@ -15,7 +15,7 @@ from .propagating import PropagatedPlane, is_key, take_step
 from .segmentation_nodes import check_writable
 from .segmenting import Engine, known_answer
 from .stacks import StackKey
-from .volume_nodes import items_of, local_geometry, read_volume
+from .volume_nodes import items_of, read_item
 from .workspace import Workspace, require_segment
 
 if TYPE_CHECKING:  # bring torch, which Slicer gets only later
@@ -52,15 +52,16 @@ def propagate_in_time(
     def key_in(item: int) -> PlaneKey:
         return PlaneKey(str(item), segment_id, stack.text, index)
 
+    def volume_in(item: int) -> Volume:
+        return read_item(workspace.volume_node, str(item), workspace.check()).volume
+
     answer = known_answer(workspace, key_in(start))
     if not answer.mask.any():
         raise PromptError(f"There is nothing of '{name}' on this plane yet. Place a prompt and look at its preview.")
     fixed = [item for item in range(len(items)) if is_key(workspace.document.plane(key_in(item)))]
     first = max((item + 1 for item in fixed if item < start), default=0)
     last = min((item - 1 for item in fixed if item > start), default=len(items) - 1)
-    planes = FramePlanes(
-        lambda item: _volume_of(workspace, items[item]), len(items), workspace.plane(key_in(start)), workspace.window
-    )
+    planes = FramePlanes(volume_in, len(items), workspace.plane(key_in(start)), workspace.window)
     walk = Propagation(planes, engine.predictor, policy or PropagationPolicy())
     done = 0
     with workspace.recording(f"Propagate {name} through time") as recorder:
@@ -74,14 +75,3 @@ def propagate_in_time(
             yield PropagatedPlane(
                 step.index, taken.status, taken.confidence, done, last - first, taken.stopped, taken.notes
             )
-
-
-def _volume_of(workspace: Workspace, item) -> Volume:
-    """An item's voxels where the volume stands now. Items have no transform of their own: the shown node has it."""
-    from ..volumes.volume import Volume
-
-    shown = workspace.check()
-    if not local_geometry(item).matches(shown.local):
-        raise InputError("The items of this sequence lie on different grids. Resample them onto one grid first.")
-    read = read_volume(item).volume
-    return Volume(read.voxels, shown.geometry, shown.volume.modality, read.name)

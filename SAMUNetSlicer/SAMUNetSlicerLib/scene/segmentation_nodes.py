@@ -184,14 +184,17 @@ def check_writable(segmentation_node, segment_id: str) -> None:
 
 
 def other_segments(
-    segmentation_node, segment_id: str, geometry: GridGeometry, slices_kji: Slices
+    segmentation_node, segment_id: str, geometry: GridGeometry, slices_kji: Slices, shown_by=None
 ) -> list[OtherSegment]:
-    """What all other segments hold in a block of the volume's grid."""
+    """What all other segments hold in a block of the volume's grid.
+
+    shown_by: the segmentation node whose display tells which are visible, where it is another one.
+    """
     return [
         OtherSegment(
             other,
             read_block(segmentation_node, other, geometry, slices_kji),
-            is_visible(segmentation_node, other),
+            is_visible(shown_by or segmentation_node, other),
             status_of(segmentation_node, other).is_finished,
         )
         for other in segment_ids(segmentation_node)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .document import PlaneKey
+from .document import PlaneKey, changed_planes
 from .history_parts import SegmentAddedPart, SegmentRemovedPart
 from .labelmaps import SegmentChange, extent_slices, read_block
 from .names import FRAME
@@ -32,31 +33,58 @@ def redo(workspace: Workspace) -> HistoryOutcome | None:
 
 def _move(workspace: Workspace, move: Callable[[], HistoryOutcome | None]) -> HistoryOutcome | None:
     reading = workspace.check()
+    before = dict(workspace.document.planes)
     outcome = move()
-    if outcome is not None:
-        for segment_id in segment_ids(workspace.segmentation_node):
-            write_provenance(workspace, segment_id)
-        workspace.proposals.remove_empty(reading.local, workspace.document.planes)
-        workspace.look_at_prompts()
-        workspace.save()
-    return outcome
+    if outcome is None:
+        return None
+    changed, _ = changed_planes(before, workspace.document.planes)
+    elsewhere = {key.frame for key in changed} - {reading.frame}
+    for frame in [reading.frame, *_sorted_frames(elsewhere & set(workspace.result_frames()))]:
+        with workspace.at_item(frame):
+            for segment_id in segment_ids(workspace.segmentation_node):
+                write_provenance(workspace, segment_id)
+    workspace.proposals.remove_empty(reading.local, workspace.document.planes)
+    workspace.look_at_prompts()
+    workspace.save()
+    return replace(outcome, notes=(*outcome.notes, _told(elsewhere))) if elsewhere else outcome
+
+
+def _told(frames: set[str]) -> str:
+    """Which items of a sequence have changed besides the one that is shown. Slicer counts them from 1."""
+    numbers = [str(int(frame) + 1) for frame in _sorted_frames(frames) if frame.isdecimal()]
+    if not numbers:
+        return "This changed the volume as it was outside of the sequence."
+    return f"This changed {'item' if len(numbers) == 1 else 'items'} {', '.join(numbers)} of the sequence."
+
+
+def _sorted_frames(frames: Iterable[str]) -> list[str]:
+    return sorted(frames, key=lambda frame: (len(frame), frame))
 
 
 def new_segment(workspace: Workspace, name: str, colour_rgb: Colour | None = None) -> str:
     """Add an empty segment and return its ID."""
     with workspace.recording(f"Add segment {name}") as recorder:
         segment_id = add_segment(workspace.segmentation_node, name, colour_rgb)
-        recorder.parts.append(
-            SegmentAddedPart(workspace.scene, workspace.segmentation_node, segment_id, workspace.check().local)
-        )
+        if workspace.item_results is not None:
+            workspace.item_results.align(workspace.frame)
+        local = workspace.check().local
+        recorder.parts += [SegmentAddedPart(n.GetScene(), n, segment_id, local) for n in _own_nodes(workspace)]
     return segment_id
 
 
+def _own_nodes(workspace: Workspace) -> list:
+    """The nodes of the result: of each item of a sequence its own, which stands in the sequence's scene."""
+    results = workspace.item_results
+    return [workspace.segmentation_node] if results is None else [results.node(frame) for frame in results.frames]
+
+
 def delete_segment(workspace: Workspace, segment_id: str) -> None:
-    """Delete a segment with its voxels, prompts and proposals. Raises EditError for a finished one."""
+    """Delete a segment with its voxels, prompts and proposals, in all items of a sequence.
+
+    Raises EditError for a finished one.
+    """
     name = require_segment(workspace, segment_id)
-    node = workspace.segmentation_node
-    check_writable(node, segment_id)
+    check_writable(workspace.segmentation_node, segment_id)
     local = workspace.check().local
     with workspace.recording(f"Delete segment {name}") as recorder:
         for key in _proposed_stacks(workspace, segment_id):
@@ -65,13 +93,16 @@ def delete_segment(workspace: Workspace, segment_id: str) -> None:
             recorder.write_proposal(key, extent, everywhere, np.zeros_like(everywhere))
         for frame in {prompts.GetAttribute(FRAME) or "" for prompts in workspace.prompts.nodes(segment_id)}:
             recorder.write_prompts(segment_id, frame, PromptSet())
-        extent = extent_slices(node, segment_id, local)
-        held = read_block(node, segment_id, local, extent)
-        recorder.write_result({segment_id: SegmentChange(extent, np.zeros_like(held), held)})
+        for frame in workspace.result_frames():
+            with workspace.at_item(frame):
+                extent = extent_slices(workspace.segmentation_node, segment_id, local)
+                held = read_block(workspace.segmentation_node, segment_id, local, extent)
+                recorder.write_result({segment_id: SegmentChange(extent, np.zeros_like(held), held)})
         for key in [key for key in workspace.document.planes if key.segment_id == segment_id]:
             workspace.document.planes.pop(key)
-        look = remove_segment(node, segment_id)
-        recorder.parts.append(SegmentRemovedPart(workspace.scene, node, look, local))
+        for own in _own_nodes(workspace):
+            look = remove_segment(own, segment_id)
+            recorder.parts.append(SegmentRemovedPart(own.GetScene(), own, look, local))
     workspace.prompts.remove(segment_id)
     workspace.proposals.remove_empty(local, workspace.document.planes)
 

@@ -82,8 +82,10 @@ def revision_of(node) -> tuple:
     return voxels, local_matrix(node).tobytes(), to_world(node).tobytes(), frame_of(node)
 
 
-def read_volume(node) -> PlacedVolume:
+def read_volume(node, modality: Modality | None = None) -> PlacedVolume:
     """A scalar volume, or a vector volume of 8-bit colours (alpha is left out), under any linear transforms.
+
+    modality: None to tell it by node and voxels.
 
     Raises InputError for other nodes, an empty volume, or a parent transform that is not linear.
     """
@@ -105,7 +107,7 @@ def read_volume(node) -> PlacedVolume:
             "Only grey volumes and 8-bit colours can be used."
         )
     try:
-        world = Volume(voxels, local.transformed(matrix), modality_of(node, voxels), name)
+        world = Volume(voxels, local.transformed(matrix), modality or modality_of(node, voxels), name)
     except ValueError as error:
         raise InputError(f"The volume '{name}' cannot be used: {error}") from error
     return PlacedVolume(world, local, matrix, frame_of(node))
@@ -133,16 +135,20 @@ def _modality_of_series(node) -> str:
     return hierarchy.GetItemAttribute(item, _MODALITY_ATTRIBUTE) if item else ""
 
 
+def browser_of(node):
+    """The sequence browser that shows items of a sequence by way of this node; None for a node that is no proxy."""
+    scene = node.GetScene()
+    for number in range(scene.GetNumberOfNodesByClass("vtkMRMLSequenceBrowserNode") if scene is not None else 0):
+        browser = scene.GetNthNodeByClass(number, "vtkMRMLSequenceBrowserNode")
+        if browser.IsProxyNodeID(node.GetID()) and browser.GetMasterSequenceNode() is not None:
+            return browser
+    return None
+
+
 def frame_of(node) -> str:
     """Number of the sequence's item that a proxy node shows, as text; "" for a node that is no proxy."""
-    scene = node.GetScene()
-    if scene is None:
-        return ""
-    for number in range(scene.GetNumberOfNodesByClass("vtkMRMLSequenceBrowserNode")):
-        browser = scene.GetNthNodeByClass(number, "vtkMRMLSequenceBrowserNode")
-        if browser.IsProxyNodeID(node.GetID()):
-            return str(browser.GetSelectedItemNumber())
-    return ""
+    browser = browser_of(node)
+    return "" if browser is None else str(browser.GetSelectedItemNumber())
 
 
 def items_of(node) -> list:
@@ -150,14 +156,27 @@ def items_of(node) -> list:
 
     They are the sequence's own: outside the scene, without transforms.
     """
-    scene = node.GetScene()
-    for number in range(scene.GetNumberOfNodesByClass("vtkMRMLSequenceBrowserNode") if scene is not None else 0):
-        browser = scene.GetNthNodeByClass(number, "vtkMRMLSequenceBrowserNode")
-        if browser.IsProxyNodeID(node.GetID()):
-            sequence, master = browser.GetSequenceNode(node), browser.GetMasterSequenceNode()
-            values = [master.GetNthIndexValue(item) for item in range(browser.GetNumberOfItems())]
-            return [sequence.GetDataNodeAtValue(value, False) for value in values]
-    return []
+    browser = browser_of(node)
+    if browser is None:
+        return []
+    sequence, master = browser.GetSequenceNode(node), browser.GetMasterSequenceNode()
+    values = [master.GetNthIndexValue(item) for item in range(browser.GetNumberOfItems())]
+    return [sequence.GetDataNodeAtValue(value, False) for value in values]
+
+
+def read_item(node, frame: str, shown: PlacedVolume) -> PlacedVolume:
+    """Another item of the sequence that a proxy node shows, where the volume stands now: the shown node has the
+    transform. Raises InputError for an item that is not there, or lies on another grid.
+    """
+    items = items_of(node)
+    if not frame.isdecimal() or int(frame) >= len(items):
+        raise InputError("The item of the sequence is not there any more.")
+    item = items[int(frame)]
+    if not local_geometry(item).matches(shown.local):
+        raise InputError("The items of this sequence lie on different grids. Resample them onto one grid first.")
+    read = read_volume(item, shown.volume.modality).volume
+    volume = Volume(read.voxels, shown.geometry, read.modality, read.name)
+    return PlacedVolume(volume, shown.local, shown.to_world, frame)
 
 
 def display_window(node) -> Window | None:

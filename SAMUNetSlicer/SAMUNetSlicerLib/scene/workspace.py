@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -12,22 +12,24 @@ from ..volumes.provenance import PlaneOrigin
 from ..volumes.sampling import voxels_of_plane
 from ..volumes.windows import Window, default_window
 from .document import PlaneEntry, PlaneKey, PlaneState, changed_planes
-from .following import grid_move, move_markups, move_segmentations
-from .history_parts import PlanesPart, PromptsPart, VoxelsPart
-from .labelmaps import SegmentChange, check_grid, write_changes
+from .following import bring_to_grid, grid_move, move_markups, move_segmentations
+from .history_parts import PlanesPart
+from .item_results import ItemResults, find_item_results, keep_one_per_item, looks_of
+from .labelmaps import check_grid, extent_slices, read_block
 from .markups_nodes import PromptStore
-from .names import FRAME, REFERENCE_VOLUME, ROLE, ROLE_RESULT, SEGMENT
+from .names import FRAME, REFERENCE_ITEM_RESULTS, REFERENCE_VOLUME, ROLE, ROLE_RESULT, SEGMENT
 from .placed_prompts import PromptSet
 from .placement import follow, require_present
 from .proposals import ProposalStore
-from .segmentation_nodes import check_fits, segment_name
+from .recorder import Recorder
+from .segmentation_nodes import check_fits, segment_ids, segment_name
 from .stacks import Stack, StackKey, build_stack
 from .state_node import create_state_node, find_state_node, read_document, write_document
-from .volume_nodes import PlacedVolume, VolumeReader
+from .volume_nodes import PlacedVolume, VolumeReader, frame_of, read_item
 
 if TYPE_CHECKING:  # these bring packages that Slicer gets only later
     from ..volumes.plane_source import VolumePlanes
-    from .history import History, Part
+    from .history import History
 
 # Stacks (and windows) whose pictures are kept at a time.
 _KEPT_STACKS = 6
@@ -43,7 +45,10 @@ class Workspace:
     def __init__(self, scene, volume_node, segmentation_node) -> None:
         self.scene = scene
         self.volume_node = volume_node
-        self.segmentation_node = segmentation_node
+        self.shown_segmentation = segmentation_node
+        self._away: tuple[PlacedVolume, object] | None = None
+        self._aligned: tuple = ()
+        self._shares_result = False
         self.notes: list[str] = []
         require_present(scene, volume_node, "volume")
         self._reader = VolumeReader(volume_node)
@@ -66,12 +71,15 @@ class Workspace:
         self._default_window: Window | None = None
         self._names: dict[str, str] = {}
         self.seen_prompts = self._read_all_prompts()
+        self._look_at_item_results(reading)
         self._take_note_of(reading)
         if not self.document.planes:
             self._recover_proposals()
 
     def check(self) -> PlacedVolume:
         """The volume as it is now. Raises InputError or EditError where the work cannot go on; nothing is lost then."""
+        if self._away is not None:
+            return self._away[0]
         reading = self._usable_reading()
         if not self.scene.IsNodePresent(self.state_node):
             self._revive_record()
@@ -87,6 +95,8 @@ class Workspace:
         check_fits(self.segmentation_node, self.volume_node)
         if reading is not self._known_reading:
             self._move_along(reading)
+            if self.item_results is not None and self.segmentation_node.GetAttribute(ROLE) == ROLE_RESULT:
+                bring_to_grid(self.segmentation_node, reading.local)
             check_grid(self.segmentation_node, reading.local)
         return reading
 
@@ -109,7 +119,114 @@ class Workspace:
 
     def is_alive(self) -> bool:
         """Whether volume and segmentation still stand in the scene."""
-        return all(self.scene.IsNodePresent(node) for node in (self.volume_node, self.segmentation_node))
+        return all(self.scene.IsNodePresent(node) for node in (self.volume_node, self.shown_segmentation))
+
+    # One result for each item of a sequence
+
+    @property
+    def segmentation_node(self):
+        """The result: the node that the user chose, or that of an item which is worked on without being shown."""
+        return self.shown_segmentation if self._away is None else self._away[1]
+
+    @property
+    def item_results(self) -> ItemResults | None:
+        """The results of the items of a sequence, where each has its own."""
+        return find_item_results(self.volume_node, self.shown_segmentation)
+
+    def result_frames(self) -> list[str]:
+        """The items that have a result of their own; only the one that is shown where all share one."""
+        results = self.item_results
+        return [self.frame] if results is None else results.frames
+
+    def result_of(self, frame: str):
+        """The segmentation node of an item. Raises EditError where it is not there."""
+        results = self.item_results
+        if results is None or frame == frame_of(self.volume_node):
+            return self.shown_segmentation
+        return results.node(frame)
+
+    @contextmanager
+    def at_item(self, frame: str) -> Iterator[None]:
+        """Work on an item of the sequence as if it were shown. Raises InputError or EditError where it cannot be."""
+        shown = self.check()
+        if self._away is not None or frame == shown.frame:
+            yield
+            return
+        if self.item_results is None:
+            raise EditError("All items of this sequence share one result. Move to the item first.")
+        self._away = read_item(self.volume_node, frame, shown), self.result_of(frame)
+        try:
+            yield
+        finally:
+            self._away = None
+
+    def keep_one_per_item(self) -> None:
+        """Give each item of the sequence a result of its own from now on.
+
+        The item that is shown keeps what there is, and so do items in which something was accepted; the others begin
+        empty. Earlier steps cannot be undone any more. Raises EditError for a volume that no sequence browser shows.
+        """
+        if self.item_results is not None:
+            return
+        accepted = {key.frame for key, state in self.document.planes.items() if state.accepted is not None}
+        results = keep_one_per_item(
+            self.scene, self.volume_node, self.shown_segmentation, accepted | {frame_of(self.volume_node)}
+        )
+        self.state_node.SetNodeReferenceID(REFERENCE_ITEM_RESULTS, results.sequence.GetID())
+        if self._history is not None:
+            self._history.clear()
+
+    def _look_at_item_results(self, reading: PlacedVolume) -> None:
+        """What a scene holds of results of items, when the work is opened."""
+        results = self.item_results
+        if results is not None:
+            results.complete()
+            self.state_node.SetNodeReferenceID(REFERENCE_ITEM_RESULTS, results.sequence.GetID())
+        elif reading.frame and not self._had_item_results() and self._holds_voxels(reading):
+            self._shares_result = True
+            self.notes.append(
+                "All items of this sequence share one segmentation. 'One result per item' gives each its own."
+            )
+
+    def _had_item_results(self) -> bool:
+        return bool(self.state_node.GetNodeReferenceID(REFERENCE_ITEM_RESULTS))
+
+    def _item_changed(self, left: str) -> None:
+        """The browser has gone from one item to another."""
+        results = self.item_results
+        if results is not None:
+            results.align(left)
+            results.complete()
+
+    def _follow_item_results(self, reading: PlacedVolume) -> None:
+        """Before a change: a result without voxels becomes one for each item; where they have gone, it is told."""
+        if self.item_results is not None:
+            return
+        if self._had_item_results():
+            self.state_node.RemoveNodeReferenceIDs(REFERENCE_ITEM_RESULTS)
+            self._shares_result = True
+            self.notes.append(
+                f"'{self.shown_segmentation.GetName()}' no longer has one result for each item: its sequence, or the "
+                "browser, was removed. What the item shown last held is kept, and counts for all items from now on."
+            )
+        elif reading.frame and not self._shares_result:
+            self._shares_result = self._holds_voxels(reading)
+            if not self._shares_result:
+                self.keep_one_per_item()
+
+    def _holds_voxels(self, reading: PlacedVolume) -> bool:
+        node = self.shown_segmentation
+        return any(
+            read_block(node, segment_id, reading.local, extent_slices(node, segment_id, reading.local)).any()
+            for segment_id in segment_ids(node)
+        )
+
+    def _align_items(self) -> None:
+        """Let all items have the segments that the shown one has, named and coloured alike."""
+        results, looks = self.item_results, looks_of(self.shown_segmentation)
+        if results is not None and looks != self._aligned:
+            results.align(frame_of(self.volume_node))
+            self._aligned = looks
 
     def _revive_record(self) -> None:
         """Someone has deleted the state node: make it again from memory."""
@@ -134,7 +251,9 @@ class Workspace:
     def _take_note_of(self, reading: PlacedVolume) -> None:
         if reading is self._known_reading:
             return
-        self._known_reading = reading
+        left, self._known_reading = self._known_reading, reading
+        if left is not None and left.frame != reading.frame:
+            self._item_changed(left.frame)
         self._stacks.clear()
         self._pictures.clear()
         self._default_window = None
@@ -235,12 +354,16 @@ class Workspace:
         self.proposals.refresh_looks()
 
     def result_target(self, segment_id: str) -> Callable[[], tuple[object, str]]:
-        """Finds a segment of the result again, later."""
+        """Finds a segment of the result again, later; of the item's result that is worked on now, if it has one."""
+        frame, per_item = self.frame, self.item_results is not None
 
         def find() -> tuple[object, str]:
-            require_present(self.scene, self.segmentation_node, "segmentation")
-            self.name_of(segment_id)
-            return self.segmentation_node, segment_id
+            require_present(self.scene, self.shown_segmentation, "segmentation")
+            if per_item and self.item_results is None:
+                raise EditError("The result of the item in which this was done is not there any more.")
+            node = self.result_of(frame) if per_item else self.shown_segmentation
+            segment_name(node, segment_id)
+            return node, segment_id
 
         return find
 
@@ -254,16 +377,20 @@ class Workspace:
         return find
 
     def save(self) -> None:
-        """Put the record into the scene."""
+        """Put the record into the scene, and let Slicer know that the items' results are to be saved."""
         write_document(self.state_node, self.document)
+        results = self.item_results
+        if results is not None:
+            results.sequence.StorableModified()
 
     @contextmanager
     def recording(self, text: str) -> Iterator[Recorder]:
         """One step of the history; steps inside a step belong to it. What was done before an error can be undone."""
-        self.check()
+        reading = self.check()
         if self._recorder is not None:
             yield self._recorder
             return
+        self._follow_item_results(reading)
         history = self.history
         self.follow_names()
         before = dict(self.document.planes)
@@ -277,52 +404,8 @@ class Workspace:
                 recorder.parts.append(PlanesPart(lambda: self.document, old, new))
             history.push(text, recorder.parts)
             if self.is_alive():
+                self._align_items()
                 self.save()
-
-
-class Recorder:
-    """Makes changes and keeps what takes them back."""
-
-    def __init__(self, workspace: Workspace) -> None:
-        self.workspace = workspace
-        self.parts: list[Part] = []
-
-    def write_result(self, changes: Mapping[str, SegmentChange]) -> None:
-        """Voxels of the result, by segment ID. Raises EditError."""
-        space = self.workspace
-        local = space.check().local
-        write_changes(space.segmentation_node, changes, local)
-        # Segments that lose voxels to another come first: in that order it is done again, and undone in the other.
-        for segment_id in sorted(changes, key=lambda segment_id: bool(changes[segment_id].added.any())):
-            self._keep(space.result_target(segment_id), changes[segment_id])
-
-    def write_proposal(self, key: PlaneKey, slices_kji, inside, mask) -> None:
-        """Make the proposal on the key's stack be `mask` where `inside` (blocks of the volume's grid)."""
-        space = self.workspace
-        change = space.proposals.write(key, space.check().local, slices_kji, inside, mask)
-        self._keep(space.proposal_target(key), change)
-
-    def _keep(self, target: Callable[[], tuple[object, str]], change: SegmentChange) -> None:
-        part = VoxelsPart.of(target, self.workspace.check().local, change)
-        if part.added or part.removed:
-            self.parts.append(part)
-
-    def set_plane(self, key: PlaneKey, state: PlaneState) -> None:
-        self.workspace.document.set_plane(key, state)
-
-    def write_prompts(self, segment_id: str, frame: str, prompts: PromptSet) -> None:
-        """Replace a segment's prompts."""
-        space = self.workspace
-        before = space.prompts.read(segment_id, frame)
-        space.prompts.write(segment_id, space.name_of(segment_id), prompts, frame)
-        self.keep_prompts(segment_id, frame, before, prompts)
-
-    def keep_prompts(self, segment_id: str, frame: str, before: PromptSet, after: PromptSet) -> None:
-        """Take note of a change of prompts that has been made already."""
-        space = self.workspace
-        space.seen_prompts[segment_id, frame] = after
-        if not before.is_close_to(after):
-            self.parts.append(PromptsPart(space.prompts, segment_id, space.name_of, frame, before, after))
 
 
 def require_segment(workspace: Workspace, segment_id: str) -> str:

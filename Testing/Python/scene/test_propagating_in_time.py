@@ -3,43 +3,15 @@
 import numpy as np
 import pytest
 import scenery
-from scenery import Desk, ball
+from scenery import Desk
+from sequence_scenery import PLANE, BeatingDesk, moving_ball
 
 from SAMUNetSlicerLib.errors import InputError, PromptError
-
-ITEMS = 5
-PLANE = 6
-
-
-def moving_ball(item: int) -> np.ndarray:
-    return ball((PLANE, 12, 12 + item))
 
 
 @pytest.fixture
 def beating(mrml_host, mrml_scene):
-    """A desk whose volume is shown by a sequence browser that stands at item 2; go(n) moves it."""
-    logic = scenery.sequences_logic(mrml_host)
-    sequence = mrml_scene.AddNewNodeByClass("vtkMRMLSequenceNode", "beating heart")
-    for number in range(ITEMS):
-        item = scenery.volume_node(mrml_scene, scenery.picture(moving_ball(number)), name=f"item {number}")
-        sequence.SetDataNodeAtValue(item, str(number))
-        mrml_scene.RemoveNode(item)
-    browser = mrml_scene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode")
-    browser.SetAndObserveMasterSequenceNodeID(sequence.GetID())
-    browser.SetSelectedItemNumber(2)
-    logic.UpdateProxyNodesFromSequences(browser)
-    desk = Desk(mrml_scene, volume=browser.GetProxyNode(sequence))
-
-    def go(number: int) -> None:
-        browser.SetSelectedItemNumber(number)
-        logic.UpdateProxyNodesFromSequences(browser)
-
-    desk.go, desk.sequence = go, sequence
-    return desk
-
-
-def walk(desk, **more):
-    return list(desk.logic.propagateInTime(desk.segmentation, desk.ids[0], PLANE, orientation="axial", **more))
+    return BeatingDesk(mrml_host)
 
 
 def accepted_in(desk, item: int) -> np.ndarray:
@@ -50,7 +22,7 @@ def accepted_in(desk, item: int) -> np.ndarray:
 
 def test_every_item_gets_a_proposal_where_the_object_is_by_then(beating):
     beating.propose(PLANE)
-    steps = walk(beating)
+    steps = beating.walk()
     answered = [step.index for step in steps if not step.stopped]
     assert sorted(answered) == [0, 1, 3, 4]
     assert steps[-1].done == 4
@@ -64,12 +36,12 @@ def test_every_item_gets_a_proposal_where_the_object_is_by_then(beating):
 
 def test_one_way_only_and_not_past_an_item_that_was_accepted(beating):
     beating.propose(PLANE)
-    walk(beating, direction="up")
+    beating.walk(direction="up")
     beating.go(1)
     assert beating.statuses()[PLANE] == "empty"
     accepted_in(beating, 4)
     beating.go(2)
-    answered = [step.index for step in walk(beating) if not step.stopped]
+    answered = [step.index for step in beating.walk() if not step.stopped]
     assert sorted(answered) == [0, 1, 3]
     beating.go(4)
     assert beating.statuses()[PLANE] == "accepted"
@@ -77,7 +49,7 @@ def test_one_way_only_and_not_past_an_item_that_was_accepted(beating):
 
 def test_it_is_one_step_to_undo(beating):
     beating.propose(PLANE)
-    walk(beating)
+    beating.walk()
     beating.logic.undo(beating.segmentation)
     beating.go(3)
     assert beating.statuses()[PLANE] == "empty"
@@ -88,17 +60,17 @@ def test_it_is_one_step_to_undo(beating):
 def test_a_volume_outside_of_a_sequence_is_told(mrml_scene):
     desk = Desk(mrml_scene)
     with pytest.raises(InputError, match="sequence browser"):
-        walk(desk)
+        list(desk.logic.propagateInTime(desk.segmentation, desk.ids[0], PLANE, orientation="axial"))
 
 
 def test_a_plane_without_anything_is_told(beating):
     with pytest.raises(PromptError, match="nothing of"):
-        walk(beating)
+        beating.walk()
 
 
 def test_items_on_other_grids_are_told(beating, mrml_scene):
     other = scenery.volume_node(mrml_scene, np.zeros((3, 4, 5), np.int16))
-    beating.sequence.SetDataNodeAtValue(other, "3")
+    beating.sequence.SetDataNodeAtValue(other, "120")
     beating.propose(PLANE)
     with pytest.raises(InputError, match="different grids"):
-        walk(beating)
+        beating.walk()

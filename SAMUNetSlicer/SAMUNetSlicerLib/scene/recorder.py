@@ -1,0 +1,60 @@
+"""Changes to the work that keep what takes them back: what a step of the history is written by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from .document import PlaneKey, PlaneState
+from .history_parts import PromptsPart, VoxelsPart
+from .labelmaps import SegmentChange, write_changes
+from .placed_prompts import PromptSet
+
+if TYPE_CHECKING:
+    from .history import Part
+    from .workspace import Workspace
+
+
+class Recorder:
+    """Makes changes and keeps what takes them back."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        self.parts: list[Part] = []
+
+    def write_result(self, changes: Mapping[str, SegmentChange]) -> None:
+        """Voxels of the result, by segment ID. Raises EditError."""
+        space = self.workspace
+        local = space.check().local
+        write_changes(space.segmentation_node, changes, local)
+        # Segments that lose voxels to another come first: in that order it is done again, and undone in the other.
+        for segment_id in sorted(changes, key=lambda segment_id: bool(changes[segment_id].added.any())):
+            self._keep(space.result_target(segment_id), changes[segment_id])
+
+    def write_proposal(self, key: PlaneKey, slices_kji, inside, mask) -> None:
+        """Make the proposal on the key's stack be `mask` where `inside` (blocks of the volume's grid)."""
+        space = self.workspace
+        change = space.proposals.write(key, space.check().local, slices_kji, inside, mask)
+        self._keep(space.proposal_target(key), change)
+
+    def _keep(self, target: Callable[[], tuple[object, str]], change: SegmentChange) -> None:
+        part = VoxelsPart.of(target, self.workspace.check().local, change)
+        if part.added or part.removed:
+            self.parts.append(part)
+
+    def set_plane(self, key: PlaneKey, state: PlaneState) -> None:
+        self.workspace.document.set_plane(key, state)
+
+    def write_prompts(self, segment_id: str, frame: str, prompts: PromptSet) -> None:
+        """Replace a segment's prompts."""
+        space = self.workspace
+        before = space.prompts.read(segment_id, frame)
+        space.prompts.write(segment_id, space.name_of(segment_id), prompts, frame)
+        self.keep_prompts(segment_id, frame, before, prompts)
+
+    def keep_prompts(self, segment_id: str, frame: str, before: PromptSet, after: PromptSet) -> None:
+        """Take note of a change of prompts that has been made already."""
+        space = self.workspace
+        space.seen_prompts[segment_id, frame] = after
+        if not before.is_close_to(after):
+            self.parts.append(PromptsPart(space.prompts, segment_id, space.name_of, frame, before, after))
