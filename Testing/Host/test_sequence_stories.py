@@ -80,7 +80,53 @@ def test_a_plane_follows_its_object_through_time(watcher):
     assert user.statuses()[PLANE] == "accepted"
     user.go(1)
     assert user.statuses()[PLANE] in ("proposed", "uncertain"), "every item has a state of its own"
+    assert not user.voxels().any(), "and a result of its own"
+
+
+def test_all_items_are_accepted_at_once_and_undone_at_once(watcher):
+    user = watcher
+    user.key("A")
+    user.click("Red", user.at((PLANE, 32, 20)))
+    user.key("Esc")
+    assert "Item 1 of 4: each has its own result" in user.ui.itemLabel.text
+    assert not user.ui.splitButton.visible
+    user.press("timeButton")
+    user.wait_while_busy()
+    user.press("acceptItemsButton")
+    assert "Accepted in 4 items" in user.message
+    assert not user.ui.acceptItemsButton.enabled
+    for item in range(ITEMS):
+        user.go(item)
+        found, expected = user.voxels()[PLANE], moving_ball(item)[PLANE]
+        assert 2 * (found & expected).sum() / (found.sum() + expected.sum()) > 0.9
+    user.picture("accepted_in_all_items")
+    user.key("Z")
+    assert "items 1, 2, 3 of the sequence" in user.message
+    for item in range(ITEMS):
+        user.go(item)
+        assert not user.voxels().any()
+
+
+def test_a_result_drawn_before_is_shared_until_the_user_splits_it(watcher):
+    import slicer
+
+    user = watcher
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "drawn before")
+    node.CreateDefaultDisplayNodes()
+    node.SetReferenceImageGeometryParameterFromVolumeNode(user.volume)
+    segment = node.GetSegmentation().AddEmptySegment("", "Heart", (1.0, 0.0, 0.0))
+    slicer.util.updateSegmentBinaryLabelmapFromArray(moving_ball(0).astype(np.uint8), node, segment, user.volume)
+    user.ui.segmentationSelector.setCurrentNode(node)
+    user.settle()
+    assert "share one segmentation" in user.message
+    assert "all items share one result" in user.ui.itemLabel.text
+    user.press("splitButton")
+    assert not user.ui.splitButton.visible
+    assert user.voxels().any()
+    user.go(2)
+    assert not user.voxels().any()
 
 
 def test_other_volumes_have_no_such_button(user):
-    assert not user.ui.timeButton.visible
+    for name in ("timeButton", "itemLabel", "acceptItemsButton", "splitButton"):
+        assert not getattr(user.ui, name).visible

@@ -81,7 +81,8 @@ def find_item_results(volume_node, segmentation_node) -> ItemResults | None:
     browser = browser_of(volume_node)
     if browser is None or not browser.IsProxyNodeID(segmentation_node.GetID()):
         return None
-    return ItemResults(browser, browser.GetSequenceNode(segmentation_node), segmentation_node)
+    sequence = browser.GetSequenceNode(segmentation_node)
+    return None if sequence is None else ItemResults(browser, sequence, segmentation_node)
 
 
 def keep_one_per_item(scene, volume_node, segmentation_node, begins_with: Collection[str]) -> ItemResults:

@@ -17,12 +17,14 @@ SIGN = f"{NAME}.Sign"
 STACK = f"{NAME}.Stack"
 FRAME = f"{NAME}.Frame"
 
+# Attribute of a state node: each item of the volume's sequence has a result of its own.
+ITEM_RESULTS = f"{NAME}.ItemResults"
+
 # References of the state node.
 REFERENCE_VOLUME = "volume"
 REFERENCE_SEGMENTATION = "segmentation"
 REFERENCE_PROPOSALS = "proposals"
 REFERENCE_PROMPTS = "prompts"
-REFERENCE_ITEM_RESULTS = "itemResults"
 
 # Parameter of the state node that holds the document, and the one that keeps a document that could not be read.
 DOCUMENT = "Document"

@@ -8,20 +8,19 @@ from typing import TYPE_CHECKING
 
 from ..errors import EditError, InputError
 from ..volumes.planes import Plane
-from ..volumes.provenance import PlaneOrigin
-from ..volumes.sampling import voxels_of_plane
 from ..volumes.windows import Window, default_window
-from .document import PlaneEntry, PlaneKey, PlaneState, changed_planes
+from .document import PlaneKey, changed_planes
 from .following import bring_to_grid, grid_move, move_markups, move_segmentations
 from .history_parts import PlanesPart
 from .item_results import ItemResults, find_item_results, keep_one_per_item, looks_of
 from .labelmaps import check_grid, extent_slices, read_block
 from .markups_nodes import PromptStore
-from .names import FRAME, REFERENCE_ITEM_RESULTS, REFERENCE_VOLUME, ROLE, ROLE_RESULT, SEGMENT
+from .names import FRAME, ITEM_RESULTS, REFERENCE_VOLUME, ROLE, ROLE_RESULT, SEGMENT
 from .placed_prompts import PromptSet
 from .placement import follow, require_present
 from .proposals import ProposalStore
 from .recorder import Recorder
+from .recovering import recover_proposals
 from .segmentation_nodes import check_fits, segment_ids, segment_name
 from .stacks import Stack, StackKey, build_stack
 from .state_node import create_state_node, find_state_node, read_document, write_document
@@ -48,7 +47,8 @@ class Workspace:
         self.shown_segmentation = segmentation_node
         self._away: tuple[PlacedVolume, object] | None = None
         self._aligned: tuple = ()
-        self._shares_result = False
+        # All items of a sequence share one result, as the user knows.
+        self.shares_result = False
         self.notes: list[str] = []
         require_present(scene, volume_node, "volume")
         self._reader = VolumeReader(volume_node)
@@ -74,7 +74,7 @@ class Workspace:
         self._look_at_item_results(reading)
         self._take_note_of(reading)
         if not self.document.planes:
-            self._recover_proposals()
+            recover_proposals(self)
 
     def check(self) -> PlacedVolume:
         """The volume as it is now. Raises InputError or EditError where the work cannot go on; nothing is lost then."""
@@ -169,10 +169,9 @@ class Workspace:
         if self.item_results is not None:
             return
         accepted = {key.frame for key, state in self.document.planes.items() if state.accepted is not None}
-        results = keep_one_per_item(
-            self.scene, self.volume_node, self.shown_segmentation, accepted | {frame_of(self.volume_node)}
-        )
-        self.state_node.SetNodeReferenceID(REFERENCE_ITEM_RESULTS, results.sequence.GetID())
+        begins_with = accepted | {frame_of(self.volume_node)}
+        keep_one_per_item(self.scene, self.volume_node, self.shown_segmentation, begins_with)
+        self.state_node.SetAttribute(ITEM_RESULTS, "yes")
         if self._history is not None:
             self._history.clear()
 
@@ -181,37 +180,36 @@ class Workspace:
         results = self.item_results
         if results is not None:
             results.complete()
-            self.state_node.SetNodeReferenceID(REFERENCE_ITEM_RESULTS, results.sequence.GetID())
+            self.state_node.SetAttribute(ITEM_RESULTS, "yes")
         elif reading.frame and not self._had_item_results() and self._holds_voxels(reading):
-            self._shares_result = True
+            self.shares_result = True
             self.notes.append(
                 "All items of this sequence share one segmentation. 'One result per item' gives each its own."
             )
 
     def _had_item_results(self) -> bool:
-        return bool(self.state_node.GetNodeReferenceID(REFERENCE_ITEM_RESULTS))
+        return self.state_node.GetAttribute(ITEM_RESULTS) is not None
 
     def _item_changed(self, left: str) -> None:
         """The browser has gone from one item to another."""
-        results = self.item_results
-        if results is not None:
-            results.align(left)
-            results.complete()
+        if self.item_results is not None:
+            self.item_results.complete()
+            self._align_items(left)
 
     def _follow_item_results(self, reading: PlacedVolume) -> None:
         """Before a change: a result without voxels becomes one for each item; where they have gone, it is told."""
         if self.item_results is not None:
             return
         if self._had_item_results():
-            self.state_node.RemoveNodeReferenceIDs(REFERENCE_ITEM_RESULTS)
-            self._shares_result = True
+            self.state_node.RemoveAttribute(ITEM_RESULTS)
+            self.shares_result = True
             self.notes.append(
                 f"'{self.shown_segmentation.GetName()}' no longer has one result for each item: its sequence, or the "
                 "browser, was removed. What the item shown last held is kept, and counts for all items from now on."
             )
-        elif reading.frame and not self._shares_result:
-            self._shares_result = self._holds_voxels(reading)
-            if not self._shares_result:
+        elif reading.frame and not self.shares_result:
+            self.shares_result = self._holds_voxels(reading)
+            if not self.shares_result:
                 self.keep_one_per_item()
 
     def _holds_voxels(self, reading: PlacedVolume) -> bool:
@@ -221,31 +219,20 @@ class Workspace:
             for segment_id in segment_ids(node)
         )
 
-    def _align_items(self) -> None:
-        """Let all items have the segments that the shown one has, named and coloured alike."""
-        results, looks = self.item_results, looks_of(self.shown_segmentation)
-        if results is not None and looks != self._aligned:
-            results.align(frame_of(self.volume_node))
+    def _align_items(self, frame: str) -> None:
+        """Let all items have the segments of one, named and coloured alike."""
+        results = self.item_results
+        if results is None or frame not in results.frames:
+            return
+        looks = looks_of(results.node(frame))
+        if looks != self._aligned or looks != looks_of(self.shown_segmentation):
+            results.align(frame)
             self._aligned = looks
 
     def _revive_record(self) -> None:
         """Someone has deleted the state node: make it again from memory."""
         self.state_node = create_state_node(self.scene, self.volume_node, self.segmentation_node)
         self.prompts.state_node = self.proposals.state_node = self.state_node
-        self.save()
-
-    def _recover_proposals(self) -> None:
-        """Proposals of which the record is lost can be accepted or discarded all the same: their voxels tell."""
-        local = self.check().local
-        for place in self.proposals.targets():
-            stack = self.stack(StackKey(place.stack))
-            whole = tuple(slice(0, n) for n in local.shape_kji)
-            mask = self.proposals.read(place, local, whole)
-            for plane in stack if mask.any() else ():
-                voxels = voxels_of_plane(plane, self.check().geometry)
-                if (mask[voxels.slices_kji] & voxels.inside).any():
-                    entry = PlaneEntry(0.0, PlaneOrigin.PROPAGATED)
-                    self.document.set_plane(place._replace(index=plane.index), PlaneState(proposed=entry))
         self.save()
 
     def _take_note_of(self, reading: PlacedVolume) -> None:
@@ -404,7 +391,7 @@ class Workspace:
                 recorder.parts.append(PlanesPart(lambda: self.document, old, new))
             history.push(text, recorder.parts)
             if self.is_alive():
-                self._align_items()
+                self._align_items(frame_of(self.volume_node))
                 self.save()
 
 

@@ -50,6 +50,8 @@ class PropagatePanel:
             (ui.acceptAllButton, self.accept_all),
             (ui.acceptRangeButton, self.accept_range),
             (ui.discardAllButton, self.discard_all),
+            (ui.acceptItemsButton, self.accept_items),
+            (ui.splitButton, self.keep_one_per_item),
         ):
             button.connect("clicked()", action)
         ui.propagateButton.toolTip = f"{ui.propagateButton.toolTip} ({KEYS['propagate']})"
@@ -150,6 +152,19 @@ class PropagatePanel:
     def discard_all(self) -> None:
         self._decide(lambda session: session.discard(None))
 
+    def accept_items(self) -> None:
+        """Accept in every item of the sequence."""
+
+        def accept(session) -> None:
+            done = session.accept_in_time(self._mode())
+            self._work.say(_("Accepted in {count} items of the sequence.").format(count=len(done.items)))
+
+        self._decide(accept)
+
+    def keep_one_per_item(self) -> None:
+        """Give each item of the sequence a result of its own."""
+        self._decide(lambda session: session.keep_one_per_item())
+
     def _mode(self) -> WriteMode:
         return WriteMode(value_of(self._ui.writeModeSelector))
 
@@ -172,14 +187,27 @@ class PropagatePanel:
             box.enabled = ui.rangeCheckBox.checked and not busy
         ui.propagateButton.enabled = editable and key_planes
         ui.againButton.enabled = editable and key_planes
-        ui.timeButton.visible = session is not None and session.is_sequence
         ui.timeButton.enabled = editable and key_planes
         ui.cancelButton.enabled = busy or work.answering
         ui.worstButton.enabled = proposed
         for button in (ui.acceptAllButton, ui.discardAllButton):
             button.enabled = editable and proposed
         ui.acceptRangeButton.enabled = editable and proposed and ui.rangeCheckBox.checked
+        self._show_items(editable)
         self._show_progress()
+
+    def _show_items(self, editable: bool) -> None:
+        """What there is of a sequence; hidden for other volumes."""
+        ui, session = self._ui, self._work.session
+        sequence = session is not None and session.workspace.is_alive() and session.is_sequence
+        own_results = sequence and session.has_item_results
+        ui.timeButton.visible = sequence
+        ui.itemLabel.visible = sequence
+        ui.itemLabel.text = session.item_text() if sequence else ""
+        ui.acceptItemsButton.visible = own_results
+        ui.acceptItemsButton.enabled = bool(own_results and editable and session.proposed_items())
+        ui.splitButton.visible = sequence and session.workspace.shares_result and not own_results
+        ui.splitButton.enabled = not self._work.busy
 
     def _show_progress(self) -> None:
         ui, run = self._ui, self._work.run

@@ -8,6 +8,7 @@ import pytest
 import scenery
 import slicer
 import slicer.util
+from sequence_scenery import PLANE, BeatingDesk
 
 import repository
 from SAMUNetSlicerLib.scene.labelmaps import read_mask
@@ -57,3 +58,14 @@ def test_the_example_segments_an_organ(console, capsys):
     mask = read_mask(segmentation, segment_ids(segmentation)[0], local_geometry(console.volume))
     assert np.count_nonzero(mask != scenery.ball()) < 0.05 * scenery.ball().sum()
     assert "Ended at plane 3: the object vanished." in capsys.readouterr().out
+
+
+def test_the_lines_on_sequences_run_on_a_sequence(mrml_host, mrml_scene, capsys):
+    desk = BeatingDesk(mrml_host)
+    desk.propose(PLANE)
+    page = (DOCS / "scripting.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^## Sequences\n.*?```python\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
+    names = {"logic": desk.logic, "segmentationNode": desk.segmentation, "liver": desk.ids[0]}
+    exec(block, names)
+    assert names["outcome"].items == (0, 1, 2, 3, 4)
+    assert "item 0: " in capsys.readouterr().out

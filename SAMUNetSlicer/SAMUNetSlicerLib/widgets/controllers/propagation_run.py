@@ -125,8 +125,8 @@ class PropagationRun:
             return _("Cancelled after {done} planes. They stay proposed.").format(done=done)
         if self._along is Along.TIME:
             return _(
-                "The plane is proposed in {done} other items of the sequence. Move through them, check, and accept "
-                "in each."
+                "The plane is proposed in {done} other items of the sequence. Move through them and check; accept in "
+                "each, or in all items at once."
             ).format(done=done)
         text = _("{done} planes are proposed. Check the uncertain ones, then accept.").format(done=done)
         if not self.stops:

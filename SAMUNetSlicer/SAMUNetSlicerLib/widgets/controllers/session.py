@@ -11,6 +11,7 @@ import numpy as np
 from ...errors import EditError
 from ...inference.zoom import Crop
 from ...scene.accepting import AcceptOutcome, proposed_planes
+from ...scene.accepting_in_time import AcceptedItems, proposed_items
 from ...scene.document import PlaneKey, PlaneState
 from ...scene.editing_rules import EditingRules, WriteMode
 from ...scene.logic import SegmentationLogic
@@ -19,7 +20,7 @@ from ...scene.propagating import plane_states, worst_plane
 from ...scene.segmentation_nodes import SegmentStatus, segment_ids, set_status, status_of
 from ...scene.segmenting import prompted_indices
 from ...scene.stacks import StackKey, stack_name
-from ...scene.volume_nodes import frame_of
+from ...scene.volume_nodes import frame_of, items_of
 from ...scene.workspace import Workspace
 from ...volumes.planes import Plane
 from ...volumes.prompts import BoxPrompt, SegmentPrompts
@@ -303,6 +304,35 @@ class Session:
     def is_sequence(self) -> bool:
         """Whether the volume is shown by a sequence browser."""
         return bool(frame_of(self.volume_node))
+
+    @property
+    def has_item_results(self) -> bool:
+        """Whether each item of the sequence has a result of its own."""
+        return self.workspace.item_results is not None
+
+    def item_text(self) -> str:
+        """Which item of the sequence is shown, and what accepting writes to; "" for other volumes."""
+        if not self.is_sequence:
+            return ""
+        space = self.workspace
+        number, total = int(space.frame) + 1, len(items_of(self.volume_node))
+        if space.item_results is None and space.shares_result:
+            return _("Item {number} of {total}: all items share one result.").format(number=number, total=total)
+        return _("Item {number} of {total}: each has its own result.").format(number=number, total=total)
+
+    def proposed_items(self) -> list[int]:
+        """The items of the sequence in which planes of the stack are proposed for the active segment."""
+        return proposed_items(self.workspace, self._active(), self.stack)
+
+    def accept_in_time(self, mode: WriteMode = WriteMode.REPLACE) -> AcceptedItems:
+        """Write the proposals of the stack in every item of the sequence, each into its own segment."""
+        outcome = self.logic.acceptInTime(self.node, self._active(), sliceToRAS=self._view, mode=mode)
+        self._messages += outcome.notes
+        return outcome
+
+    def keep_one_per_item(self) -> None:
+        """Give each item of the sequence a result of its own."""
+        self.logic.keepOneResultPerItem(self.node)
 
     # -- history
 
