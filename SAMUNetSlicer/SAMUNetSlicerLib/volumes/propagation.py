@@ -17,12 +17,11 @@ import numpy as np
 
 from ..errors import UserError
 from ..inference.agreement import Appearance, Evidence, confidence, intersection_over_union
-from ..inference.mask_geometry import deepest_point_xy
 from ..inference.predictor import Ahead, PlaneImage, PlaneMask, PlanePredictor, PlaneRequest
 from ..inference.preprocessing import PROMPT_LOGIT
-from ..inference.prompts import PlanePrompts, Sign, bounding_box_xyxy
+from ..inference.prompts import PlanePrompts
 from ..inference.zoom import Crop
-from ..networks.base import PromptKind
+from .neighbour_rules import LOOSE_MARGIN, NeighbourRule, neighbour_prompts
 
 
 class Direction(Enum):
@@ -42,14 +41,6 @@ class StopReason(Enum):
     END = "the end of the range was reached"
 
 
-class NeighbourRule(Enum):
-    """How the mask of a plane becomes the prompts of the next."""
-
-    BOX = "bounding box"
-    BOX_AND_POINT = "bounding box and the point deepest inside"
-    BOX_AND_MASK = "bounding box and the mask itself"
-
-
 class PlaneSource(Protocol):
     """Numbered planes of one stack."""
 
@@ -62,10 +53,7 @@ class PlaneSource(Protocol):
 class PropagationPolicy:
     """When to stop, and how prompts pass on.
 
-    rule: None chooses by what the model was trained for.
-    loose_margin: for models trained on boxes alone, which were drawn loosely (LiteMedSAM, MedSAM): share of the box's
-        longer side by which the neighbour's box is widened on every side, at least 1 pixel. Others get the box as it
-        is: they trust boxes, fill what they are given, and masks would grow from plane to plane.
+    rule, loose_margin: how, see `neighbour_prompts`; no rule chooses by what the model was trained for.
     smallest_area: fewer pixels count as vanished.
     lowest_iou, lowest_support: below either (see `agreement.Evidence`) the walk has drifted and ends before that plane.
     lowest_own_share: so it has where the network's estimate of its answer falls below this share of the estimate for
@@ -73,7 +61,7 @@ class PropagationPolicy:
     """
 
     rule: NeighbourRule | None = None
-    loose_margin: float = 0.03
+    loose_margin: float = LOOSE_MARGIN
     smallest_area: int = 12
     lowest_iou: float = 0.3
     lowest_support: float = 0.25
@@ -201,7 +189,7 @@ class Propagation:
             crop = (crops or {}).get(index, answer.crop)
             if index + step in within:
                 self._encode_ahead(index + step, answer, crops or {}, Ahead.GUESS)
-            found = self.predictor.predict(image, self.next_prompts(answer), crop)
+            found = self.predictor.predict_best(image, self.next_prompts(answer), crop)
             if np.count_nonzero(found.mask) < self.policy.smallest_area:
                 yield PropagationStep(index, direction, None, 0.0, StopReason.VANISHED)
                 return
@@ -230,8 +218,8 @@ class Propagation:
         if begin is None:
             return
         with suppress(UserError):  # which comes again when the plane is asked for; another is to be shown first
-            request = PlaneRequest(self.planes.image(index), self.next_prompts(before), crops.get(index, before.crop))
-            begin(request, ahead)
+            widest = self.next_prompts(before)[-1]
+            begin(PlaneRequest(self.planes.image(index), widest, crops.get(index, before.crop)), ahead)
 
     def _has_drifted(self, evidence: Evidence, own_at_first: float) -> bool:
         policy = self.policy
@@ -241,19 +229,9 @@ class Propagation:
             or evidence.own < policy.lowest_own_share * own_at_first
         )
 
-    def next_prompts(self, answer: PlaneMask) -> PlanePrompts:
-        """The prompts that a plane's non-empty mask gives for the plane beside it."""
-        height, width = answer.mask.shape
-        x0, y0, x1, y1 = bounding_box_xyxy(answer.mask)
-        takes_points = PromptKind.POINTS in self.predictor.trained_prompts
-        margin = 0.0 if takes_points else max(1.0, self.policy.loose_margin * max(x1 - x0, y1 - y0))
-        box = (max(0.0, x0 - margin), max(0.0, y0 - margin), min(width, x1 + margin), min(height, y1 + margin))
-        rule = self.policy.rule or default_rule(self.predictor.trained_prompts)
-        if rule is NeighbourRule.BOX_AND_MASK:
-            return PlanePrompts(box_xyxy=box, mask=answer.logits)
-        if rule is NeighbourRule.BOX_AND_POINT:
-            return PlanePrompts(points_xy=(deepest_point_xy(answer.mask),), signs=(Sign.POSITIVE,), box_xyxy=box)
-        return PlanePrompts(box_xyxy=box)
+    def next_prompts(self, answer: PlaneMask) -> tuple[PlanePrompts, ...]:
+        """The alternatives that a plane's non-empty mask gives for the plane beside it (`neighbour_prompts`)."""
+        return neighbour_prompts(answer, self.predictor.trained_prompts, self.policy.rule, self.policy.loose_margin)
 
 
 def _in_turn(walks: Iterable[Iterator[PropagationStep]]) -> Iterator[PropagationStep]:
@@ -275,11 +253,3 @@ def reconcile(one: PropagationStep, other: PropagationStep, weight_of_one: float
 def bounded(logits: np.ndarray) -> np.ndarray:
     """Logits as sure as a network's answers usually are, at most."""
     return np.clip(logits, -PROMPT_LOGIT, PROMPT_LOGIT)
-
-
-def default_rule(trained: PromptKind) -> NeighbourRule:
-    """Box and point where the model knows points: as good as the box alone, and better on small objects.
-
-    Measured on development cases (docs/evaluation.md).
-    """
-    return NeighbourRule.BOX_AND_POINT if PromptKind.POINTS in trained else NeighbourRule.BOX

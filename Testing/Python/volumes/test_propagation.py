@@ -7,15 +7,14 @@ from SAMUNetSlicerLib.inference.predictor import Ahead, PlaneImage, PlaneMask, P
 from SAMUNetSlicerLib.inference.prompts import PlanePrompts, bounding_box_xyxy
 from SAMUNetSlicerLib.inference.zoom import Crop
 from SAMUNetSlicerLib.networks.base import Decoded, PromptKind
+from SAMUNetSlicerLib.volumes.neighbour_rules import NeighbourRule
 from SAMUNetSlicerLib.volumes.propagation import (
     Direction,
-    NeighbourRule,
     PlaneRange,
     Propagation,
     PropagationPolicy,
     PropagationStep,
     StopReason,
-    default_rule,
     reconcile,
 )
 
@@ -188,11 +187,12 @@ def test_the_neighbours_box_is_widened_for_models_of_boxes_alone(predictor):
     planes = Ball()
     answer = answer_at(planes, predictor, 10)
     x0, y0, x1, y1 = bounding_box_xyxy(answer.mask)
-    assert Propagation(planes, predictor).next_prompts(answer).box_xyxy == (x0, y0, x1, y1)
+    assert Propagation(planes, predictor).next_prompts(answer)[0].box_xyxy == (x0, y0, x1, y1)
     boxes_alone = PlanePredictor(BrightRegionNetwork(PromptKind.BOX))
     margin = max(1.0, 0.03 * max(x1 - x0, y1 - y0))
     widened = (x0 - margin, y0 - margin, x1 + margin, y1 + margin)
-    assert Propagation(planes, boxes_alone).next_prompts(answer).box_xyxy == pytest.approx(widened)
+    (only,) = Propagation(planes, boxes_alone).next_prompts(answer)
+    assert only.box_xyxy == pytest.approx(widened)
 
 
 def test_an_empty_answer_is_not_propagated(predictor):
@@ -200,12 +200,6 @@ def test_an_empty_answer_is_not_propagated(predictor):
     empty = predictor.predict(planes.image(0), PlanePrompts(box_xyxy=(10, 10, 30, 30)))
     steps = list(Propagation(planes, predictor).from_plane(0, empty))
     assert all(s.answer is None and s.stop is StopReason.VANISHED for s in steps)
-
-
-def test_the_default_rule_uses_what_the_model_was_trained_for():
-    assert default_rule(PromptKind.BOX) is NeighbourRule.BOX
-    assert default_rule(PromptKind.BOX | PromptKind.MASK) is NeighbourRule.BOX
-    assert default_rule(PromptKind.BOX | PromptKind.POINTS | PromptKind.MASK) is NeighbourRule.BOX_AND_POINT
 
 
 class PausingNetwork(BrightRegionNetwork):
