@@ -36,9 +36,11 @@ def test_alternatives_lie_inside_each_other_and_in_the_plane_and_hold_the_point(
         assert all(inner.box_xyxy[i] <= outer.box_xyxy[i] for i in (2, 3))
         assert inner.points_xy == outer.points_xy
     left, top, right, bottom = wide.box_xyxy
-    assert 0 <= left < right <= WIDTH and 0 <= top < bottom <= HEIGHT
+    assert 0 <= left < right <= WIDTH
+    assert 0 <= top < bottom <= HEIGHT
     ((x, y),) = exact.points_xy
-    assert x0 <= x < x1 and y0 <= y < y1
+    assert x0 <= x < x1
+    assert y0 <= y < y1
 
 
 def test_the_sizes_share_their_centre():
