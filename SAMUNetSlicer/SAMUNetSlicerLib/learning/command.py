@@ -97,7 +97,7 @@ def _examples(network: PromptedNetwork, files: Files, settings: TrainingSettings
 def _log_figures(path: Path, step: int, figures: dict[str, float]) -> None:
     is_new = not path.exists()
     with path.open("a", newline="") as file:
-        writer = csv.writer(file)
+        writer = csv.writer(file, lineterminator="\n")
         if is_new:
             writer.writerow(["time", "step", *figures])
         writer.writerow([time.strftime("%H:%M:%S"), step, *(round(v, 4) for v in figures.values())])

@@ -223,7 +223,7 @@ def train(trainer: Trainer, folder: Path, pause_file: Path | None, after_step: C
 def _log(path: Path, report: Report) -> None:
     is_new = not path.exists()
     with path.open("a", newline="") as file:
-        writer = csv.writer(file)
+        writer = csv.writer(file, lineterminator="\n")
         if is_new:
             writer.writerow([entry.name for entry in fields(Report)])
         writer.writerow([v if isinstance(v, int) else round(v, 4) for v in astuple(report)])

@@ -8,7 +8,8 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..errors import InputError
-from .geometry import LPS_TO_RAS, GridGeometry
+from .geometry import GridGeometry
+from .image_geometry import empty_image
 
 
 def read_labels_on_grid(path: Path, geometry: GridGeometry) -> np.ndarray:
@@ -23,14 +24,5 @@ def read_labels_on_grid(path: Path, geometry: GridGeometry) -> np.ndarray:
         raise InputError(f"The labels {path.name} cannot be read.") from error
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
         raise InputError(f"The labels {path.name} are not a 3D label image.")
-    grid = _empty_image(geometry, image.GetPixelID())
+    grid = empty_image(geometry, image.GetPixelID())
     return sitk.GetArrayFromImage(sitk.Resample(image, grid, sitk.Transform(), sitk.sitkNearestNeighbor))
-
-
-def _empty_image(geometry: GridGeometry, pixel_id: int) -> sitk.Image:
-    image = sitk.Image([int(n) for n in geometry.size_ijk], pixel_id)
-    ijk_to_lps = LPS_TO_RAS @ geometry.ijk_to_ras
-    image.SetOrigin(ijk_to_lps[:3, 3].tolist())
-    image.SetSpacing(geometry.spacing_ijk.tolist())
-    image.SetDirection((ijk_to_lps[:3, :3] / geometry.spacing_ijk).ravel().tolist())
-    return image

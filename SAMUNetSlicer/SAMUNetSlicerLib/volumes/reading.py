@@ -15,7 +15,8 @@ import SimpleITK as sitk
 
 from ..errors import InputError
 from .dicom_series import DicomStack, choose_stack, find_stacks, read_stack, stack_of_file
-from .geometry import LPS_TO_RAS, GridGeometry
+from .geometry import GridGeometry
+from .image_geometry import geometry_of_image
 from .planes import Orientation, PlaneStack, acquisition_orientation
 from .volume import Modality, Volume
 from .windows import default_window, thinned
@@ -183,18 +184,8 @@ def _read_file(path: Path, frame: int) -> tuple[np.ndarray, GridGeometry]:
         voxels = voxels[None]
     if _is_list(reader):
         voxels = np.ascontiguousarray(voxels[..., frame])
-    return voxels, _geometry(image, voxels.shape[:3], path)
-
-
-def _geometry(image: sitk.Image, shape_kji: tuple[int, ...], path: Path) -> GridGeometry:
-    """A picture lies in the axial plane, its normal 1 mm long."""
-    dimension = image.GetDimension()
-    ijk_to_lps = np.eye(4)
-    direction = np.array(image.GetDirection()).reshape(dimension, dimension)
-    ijk_to_lps[:dimension, :dimension] = direction * image.GetSpacing()
-    ijk_to_lps[:dimension, 3] = image.GetOrigin()
     try:
-        return GridGeometry(shape_kji, LPS_TO_RAS @ ijk_to_lps)
+        return voxels, geometry_of_image(image)
     except ValueError as error:
         raise InputError(f"'{path.name}' says no usable position and spacing of its voxels.") from error
 

@@ -21,6 +21,7 @@ import SimpleITK as sitk
 from ..atomic_file import written_whole
 from ..errors import InputError, OutputError
 from .geometry import LPS_TO_RAS, GridGeometry
+from .image_geometry import geometry_of_image
 from .provenance import Provenance, provenance_tags
 from .segmentation_header import SegmentHeader, container_fields, extent_of, parse_segment_headers, read_metadata
 from .segments import Segment, default_colours
@@ -159,7 +160,7 @@ def read_segmentation(
             for header, colour in zip(headers, colours, strict=True)
             if names is None or header.name in names
         ]
-        return _geometry_of(image), segments
+        return geometry_of_image(image), segments
     except ValueError as error:
         raise InputError(f"{Path(path).name} is damaged: {error}") from error
 
@@ -169,10 +170,3 @@ def _headers_of_plain_labels(labels_kjil: np.ndarray, file_name: str) -> list[Se
     if labels_kjil.shape[-1] != 1 or len(values) > _MOST_LABELS or not np.array_equal(values, np.round(values)):
         raise InputError(f"{file_name} is an image of intensities, not of labels. Give a segmentation.")
     return [SegmentHeader(f"Segment_{int(v)}", layer=0, label_value=int(v)) for v in values if v]
-
-
-def _geometry_of(image: sitk.Image) -> GridGeometry:
-    ijk_to_lps = np.eye(4)
-    ijk_to_lps[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
-    ijk_to_lps[:3, 3] = image.GetOrigin()
-    return GridGeometry(image.GetSize()[::-1], LPS_TO_RAS @ ijk_to_lps)

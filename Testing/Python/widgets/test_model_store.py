@@ -137,10 +137,10 @@ def test_cancel_while_the_server_is_silent(server, store, folder):
     store.start_download("published")
     while "receiving" not in store.text():
         store.step(0)
-    began = time.monotonic()
-    store.step()
+    for _ in range(3):  # a turn ends although nothing comes
+        assert store.step(0) is None
     store.cancel()
-    assert time.monotonic() - began < 3, "the silence is not sat through"
+    assert not store.busy
     # What came before the silence, if anything did, is kept for later.
     assert row("published").state == "can be downloaded" or row("published").state.startswith("partly downloaded")
     assert all(name.endswith(".part") for name in files_in(folder))
