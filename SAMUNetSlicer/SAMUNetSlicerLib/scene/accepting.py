@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..errors import EditError
 from ..volumes.provenance import PlaneOrigin
-from ..volumes.sampling import PlaneVoxels, voxels_of_plane
+from ..volumes.sampling import plane_numbers, voxels_of_plane
+from ..volumes.voxels import VoxelMask, Voxels, clip, is_block, joint_block, narrow, shape_of
 from .document import PlaneEntry, PlaneKey
 from .editing_rules import EditPlan, HeldBack, WriteMode, plan_edit
-from .labelmaps import SegmentChange, extent_slices, read_block
-from .packed_voxels import Slices, bounding_slices, common_slices, inner_slices, joint_slices, outer_slices
+from .labelmaps import SegmentChange, extent_block, read_voxels
 from .provenance_tags import write_provenance
 from .segmentation_nodes import SegmentStatus, check_writable, other_segments, set_status, status_of
 from .stacks import StackKey
 from .workspace import Recorder, Workspace, require_segment
+
+# Grid planes written in one go: enough to read whole stretches of memory, few enough to stay in the processor's cache.
+_PLANES_AT_ONCE = 32
 
 
 @dataclass(frozen=True)
@@ -59,18 +62,10 @@ def accept(
     keys = proposed_planes(workspace, segment_id, stack, indices)
     if not keys:
         raise EditError(f"There is nothing to accept for '{name}' on these planes. Place a prompt or propagate first.")
-    changed, held_back = 0, {}
+    held_back: dict[HeldBack, int] = {}
     planes = f"plane {keys[0].index}" if len(keys) == 1 else f"{len(keys)} planes"
     with workspace.recording(f"Accept {planes} of {name}") as recorder:
-        prompted = [k for k in keys if _origin(workspace, k) is PlaneOrigin.PROMPTED]
-        propagated = [k for k in keys if _origin(workspace, k) is PlaneOrigin.PROPAGATED]
-        # Prompted planes first: where two stacks cross, what the user said himself stands.
-        for group in ([key] for key in prompted):
-            changed += _write(recorder, group, mode, None, held_back)
-        if propagated:
-            changed += _write(
-                recorder, propagated, mode, protected_planes(workspace, segment_id, propagated), held_back
-            )
+        changed = _write(recorder, keys, mode, held_back)
         if status_of(workspace.segmentation_node, segment_id) is SegmentStatus.NOT_STARTED:
             set_status(workspace.segmentation_node, segment_id, SegmentStatus.IN_PROGRESS)
         write_provenance(workspace, segment_id)
@@ -122,19 +117,16 @@ def keep_as_is(workspace: Workspace, segment_id: str, stack: StackKey, indices: 
 
 
 def drop_proposals(recorder: Recorder, keys: Iterable[PlaneKey]) -> None:
-    """Empty the proposals on these planes."""
+    """Empty the proposals on these planes, which are of one stack."""
     workspace = recorder.workspace
+    keys = [key for key in keys if workspace.document.plane(key).proposed is not None]
+    if keys and workspace.proposals.segment_of(keys[0]) is not None:
+        recorder.write_proposal(keys[0], [_nothing_on(voxels) for voxels in _areas(workspace, keys)])
     for key in keys:
-        state = workspace.document.plane(key)
-        if state.proposed is None:
-            continue
-        if workspace.proposals.segment_of(key) is not None:
-            voxels = plane_voxels(workspace, key)
-            recorder.write_proposal(key, voxels.slices_kji, voxels.inside, np.zeros_like(voxels.inside))
-        recorder.set_plane(key, replace(state, proposed=None))
+        recorder.set_plane(key, replace(workspace.document.plane(key), proposed=None))
 
 
-def plane_voxels(workspace: Workspace, key: PlaneKey) -> PlaneVoxels:
+def plane_voxels(workspace: Workspace, key: PlaneKey) -> Voxels:
     """The voxels of the volume that belong to a plane."""
     return voxels_of_plane(workspace.plane(key), workspace.check().geometry)
 
@@ -152,86 +144,89 @@ def protected_planes(workspace: Workspace, segment_id: str, besides: Collection[
     ]
 
 
-def protected_voxels(workspace: Workspace, keys: Iterable[PlaneKey], slices_kji: Slices) -> np.ndarray:
-    """Bool over a block of the grid: the voxels that belong to any of these planes."""
-    block = np.zeros(tuple(s.stop - s.start for s in slices_kji), dtype=bool)
+def protected_voxels(workspace: Workspace, keys: Iterable[PlaneKey], voxels: Voxels) -> np.ndarray:
+    """Bool, of the voxels' shape: those that belong to any of these planes."""
+    protected = np.zeros(shape_of(voxels), dtype=bool)
+    indices: dict[str, list[int]] = {}
+    for key in keys:
+        indices.setdefault(key.stack, []).append(key.index)
+    for stack, chosen in indices.items():
+        protected |= np.isin(plane_numbers(workspace.stack(StackKey(stack)), voxels), chosen)
+    return protected
+
+
+def _areas(workspace: Workspace, keys: Iterable[PlaneKey]) -> Iterator[Voxels]:
+    """The voxels of planes of one stack, in rising order; grid planes that lie side by side as one block.
+
+    Sagittal planes one by one would read each stretch of memory once a plane.
+    """
+    area, last, count = None, None, 0
     for key in keys:
         voxels = plane_voxels(workspace, key)
-        common = common_slices(slices_kji, voxels.slices_kji)
-        block[inner_slices(common, slices_kji)] |= voxels.inside[inner_slices(common, voxels.slices_kji)]
-    return block
+        if area is not None and is_block(voxels) and key.index - 1 == last and count < _PLANES_AT_ONCE:
+            area, count = joint_block(area, voxels), count + 1
+        else:
+            if area is not None:
+                yield area
+            area, count = voxels, 1
+        last = key.index
+    if area is not None:
+        yield area
 
 
-def _origin(workspace: Workspace, key: PlaneKey) -> PlaneOrigin:
-    return workspace.document.plane(key).proposed.origin
+def _nothing_on(voxels: Voxels) -> VoxelMask:
+    return VoxelMask(voxels, np.zeros(shape_of(voxels), dtype=bool))
 
 
-def _write(
-    recorder: Recorder,
-    keys: list[PlaneKey],
-    mode: WriteMode,
-    protected: list[PlaneKey] | None,
-    held_back: dict[HeldBack, int],
-) -> int:
-    """Write some planes of one stack at once, and mark them. Returns the number of changed voxels."""
-    workspace = recorder.workspace
-    slices, inside = _union([plane_voxels(workspace, key) for key in keys])
-    plan, edited = _plan(workspace, keys[0], slices, inside, mode, protected)
-    changes = {segment_id: SegmentChange(edited, np.zeros_like(lost), lost) for segment_id, lost in plan.taken.items()}
-    changes[keys[0].segment_id] = SegmentChange(edited, plan.added, plan.removed)
-    recorder.write_result(changes)
-    for why, count in plan.held_back.items():
-        held_back[why] = held_back.get(why, 0) + count
-    recorder.write_proposal(keys[0], slices, inside, np.zeros_like(inside))
-    for key in keys:
-        state = workspace.document.plane(key)
+def _write(recorder: Recorder, keys: list[PlaneKey], mode: WriteMode, held_back: dict[HeldBack, int]) -> int:
+    """Write planes of one stack, which share no voxel, and mark them. Returns the number of changed voxels."""
+    workspace, segment_id = recorder.workspace, keys[0].segment_id
+    states = {key: workspace.document.plane(key) for key in keys}
+    # What the user said himself stands, also where it crosses accepted planes.
+    prompted = [key for key in keys if states[key].proposed.origin is PlaneOrigin.PROMPTED]
+    propagated = [key for key in keys if states[key].proposed.origin is PlaneOrigin.PROPAGATED]
+    own, others = [], []
+    for group, protected in ((prompted, []), (propagated, protected_planes(workspace, segment_id, keys))):
+        for area in _areas(workspace, group):
+            voxels, plan = _plan(workspace, keys[0], area, mode, protected)
+            own.append(SegmentChange(segment_id, voxels, plan.added, plan.removed))
+            others += [SegmentChange(other, voxels, np.zeros_like(lost), lost) for other, lost in plan.taken.items()]
+            for why, count in plan.held_back.items():
+                held_back[why] = held_back.get(why, 0) + count
+    recorder.write_result([*others, *own])
+    recorder.write_proposal(keys[0], [_nothing_on(change.voxels) for change in own])
+    for key, state in states.items():
         recorder.set_plane(key, replace(state, accepted=state.proposed, proposed=None, stopped=""))
-    return int(np.count_nonzero(plan.added) + np.count_nonzero(plan.removed))
+    return sum(int(np.count_nonzero(change.added) + np.count_nonzero(change.removed)) for change in own)
 
 
 def _plan(
-    workspace: Workspace,
-    key: PlaneKey,
-    slices: Slices,
-    inside: np.ndarray,
-    mode: WriteMode,
-    protected: list[PlaneKey] | None,
-) -> tuple[EditPlan, Slices]:
-    """The edit by the user's rules, and the part of the block where something can change."""
+    workspace: Workspace, key: PlaneKey, area: Voxels, mode: WriteMode, protected: list[PlaneKey]
+) -> tuple[Voxels, EditPlan]:
+    """The edit by the user's rules, and the voxels of the area where something can change.
+
+    area: on planes of the key's stack.
+    """
     reading, node = workspace.check(), workspace.segmentation_node
-    # Oblique planes have blocks as large as the volume: look only where something is proposed or held.
-    held = (extent_slices(node, key.segment_id, reading.local), workspace.proposals.extent(key, reading.local))
-    part = joint_slices(*(common_slices(slices, extent) for extent in held))
-    inside = inside[inner_slices(part, slices)]
-    mask = workspace.proposals.read(key, reading.local, part) & inside
-    before = read_block(node, key.segment_id, reading.local, part)
-    box = bounding_slices(inside & (mask | before))
-    edited = outer_slices(box, part)
+    # Nothing changes but where something is proposed or held.
+    held = extent_block(node, key.segment_id, reading.local), workspace.proposals.extent(key, reading.local)
+    voxels, _ = clip(area, joint_block(*held))
+    mask = workspace.proposals.read(key, reading.local, voxels)
+    before = read_voxels(node, key.segment_id, reading.local, voxels)
+    voxels, where = narrow(voxels, mask | before)
     rules = workspace.document.rules
     intensities = None
     if rules.intensity_range is not None:
-        intensities = reading.volume.voxels[edited]
+        intensities = reading.volume.voxels[voxels]
         if reading.volume.is_rgb:
             intensities = intensities.mean(axis=-1)
     plan = plan_edit(
-        before[box],
-        inside[box],
-        mask[box],
-        other_segments(node, key.segment_id, reading.local, edited, workspace.shown_segmentation),
+        before[where],
+        mask[where],
+        other_segments(node, key.segment_id, reading.local, voxels, workspace.shown_segmentation),
         rules,
         mode,
         intensities,
-        protected_voxels(workspace, protected, edited) if protected else None,
+        protected_voxels(workspace, protected, voxels) if protected else None,
     )
-    return plan, edited
-
-
-def _union(planes: list[PlaneVoxels]) -> tuple[Slices, np.ndarray]:
-    """All voxels of some planes in one block."""
-    if len(planes) == 1:
-        return planes[0].slices_kji, planes[0].inside
-    slices = joint_slices(*(plane.slices_kji for plane in planes))
-    inside = np.zeros(tuple(s.stop - s.start for s in slices), dtype=bool)
-    for plane in planes:
-        inside[inner_slices(plane.slices_kji, slices)] |= plane.inside
-    return slices, inside
+    return voxels, plan

@@ -82,7 +82,7 @@ class EditingRules:
 
 @dataclass(frozen=True, eq=False)
 class OtherSegment:
-    """What another segment holds in the edited block. present: bool, of the block's shape."""
+    """Which of the edited voxels another segment holds: `present`, bool."""
 
     segment_id: str
     present: np.ndarray
@@ -92,7 +92,7 @@ class OtherSegment:
 
 @dataclass(frozen=True, eq=False)
 class EditPlan:
-    """What an edit comes to, all bool of the block's shape.
+    """What an edit comes to, all bool of the edited voxels' shape.
 
     added, removed: voxels that the edited segment gains and loses. taken: what other segments lose, by segment ID.
     held_back: number of voxels that the mask would have changed but the rules did not let it, by reason.
@@ -106,7 +106,6 @@ class EditPlan:
 
 def plan_edit(
     before: np.ndarray,
-    inside: np.ndarray,
     mask: np.ndarray,
     others: Sequence[OtherSegment] = (),
     rules: EditingRules | None = None,
@@ -114,22 +113,22 @@ def plan_edit(
     intensities: np.ndarray | None = None,
     protected: np.ndarray | None = None,
 ) -> EditPlan:
-    """What writing a mask would change.
+    """What writing a mask would change, voxel by voxel.
 
-    before: what the segment holds. inside: where the edit takes place. mask: the object, read under `inside` only.
-    others: every other segment of the segmentation. intensities: the volume, needed where the rules restrict them.
-    protected: voxels of accepted planes, which stay as they are. All of one shape.
+    before: what the segment holds. mask: the object. others: every other segment of the segmentation. intensities: the
+    volume, needed where the rules restrict them. protected: voxels of accepted planes, which stay as they are. All on
+    the edited voxels, in arrays of one shape.
     """
     rules = rules or EditingRules()
     wanted = {
-        WriteMode.REPLACE: np.where(inside, mask, before),
-        WriteMode.ADD: before | (mask & inside),
-        WriteMode.SUBTRACT: before & ~(mask & inside),
+        WriteMode.REPLACE: mask,
+        WriteMode.ADD: before | mask,
+        WriteMode.SUBTRACT: before & ~mask,
     }[mode]
     changing = wanted != before
     overwriting = _overwriting(others, rules)
     # Voxels that the segment holds already may still have to be taken from others.
-    claimed = inside & mask if mode is not WriteMode.SUBTRACT else np.zeros_like(inside)
+    claimed = mask if mode is not WriteMode.SUBTRACT else np.zeros_like(mask)
     touched = changing | claimed
 
     held_back: dict[HeldBack, int] = {}

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..errors import EditError
 from ..volumes.geometry import GridGeometry
+from ..volumes.voxels import VoxelMask
 from .document import Document, PlaneKey, PlaneState
-from .labelmaps import SegmentChange, extent_slices, read_block, write_changes
+from .labelmaps import SegmentChange, extent_block, read_voxels, write_changes
 from .markups_nodes import PromptStore
 from .packed_voxels import PackedVoxels, pack_voxels
 from .placed_prompts import PromptSet
@@ -23,7 +24,7 @@ _ENTRY_BYTES = 400
 
 @dataclass(eq=False)
 class VoxelsPart:
-    """Voxels that a segment gained and lost.
+    """Voxels that a segment gained and lost, no voxel twice.
 
     target: returns the segmentation node and the segment's ID, or raises UserError where they are gone.
     Where a voxel no longer is as it was left, it is dropped from the part for good: undoing and redoing must not bring
@@ -32,41 +33,49 @@ class VoxelsPart:
 
     target: Callable[[], tuple[object, str]]
     geometry: GridGeometry
-    added: PackedVoxels
-    removed: PackedVoxels
+    added: list[PackedVoxels]
+    removed: list[PackedVoxels]
 
     @classmethod
-    def of(cls, target: Callable[[], tuple[object, str]], geometry: GridGeometry, change: SegmentChange) -> VoxelsPart:
-        added, removed = (pack_voxels(change.slices_kji, mask) for mask in (change.added, change.removed))
-        return cls(target, geometry, added, removed)
+    def of(
+        cls, target: Callable[[], tuple[object, str]], geometry: GridGeometry, changes: Iterable[SegmentChange]
+    ) -> VoxelsPart:
+        part = cls(target, geometry, [], [])
+        for change in changes:
+            for kept, marked in ((part.added, change.gain), (part.removed, change.loss)):
+                if packed := pack_voxels(marked):
+                    kept.append(packed)
+        return part
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.removed)
 
     @property
     def nbytes(self) -> int:
-        return self.added.nbytes + self.removed.nbytes
+        return sum(packed.nbytes for packed in (*self.added, *self.removed))
 
     def undo(self) -> str:
-        node, segment_id = self.target()
-        return self._flip(node, segment_id, lost=self.added, gained=self.removed)
+        return self._flip(lost=self.added, gained=self.removed)
 
     def redo(self) -> str:
-        node, segment_id = self.target()
-        return self._flip(node, segment_id, lost=self.removed, gained=self.added)
+        return self._flip(lost=self.removed, gained=self.added)
 
-    def _flip(self, node, segment_id: str, lost: PackedVoxels, gained: PackedVoxels) -> str:
-        foreign = 0
-        for voxels, present in ((lost, True), (gained, False)):
-            if not voxels:
-                continue
-            mask = voxels.mask
-            now = read_block(node, segment_id, self.geometry, voxels.slices_kji)
-            as_left = mask & (now == present)
-            if not np.array_equal(as_left, mask):
-                foreign += int(np.count_nonzero(mask)) - int(np.count_nonzero(as_left))
-                kept = pack_voxels(voxels.slices_kji, as_left)
-                self.added, self.removed = (kept if v is voxels else v for v in (self.added, self.removed))
-            nothing = np.zeros_like(mask)
-            added, removed = (nothing, as_left) if present else (as_left, nothing)
-            write_changes(node, {segment_id: SegmentChange(voxels.slices_kji, added, removed)}, self.geometry)
+    def _flip(self, lost: list[PackedVoxels], gained: list[PackedVoxels]) -> str:
+        node, segment_id = self.target()
+        foreign, changes = 0, []
+        for kept, present in ((lost, True), (gained, False)):
+            for number, packed in enumerate(kept):
+                marked = packed.unpacked()
+                now = read_voxels(node, segment_id, self.geometry, marked.voxels)
+                as_left = VoxelMask(marked.voxels, marked.mask & (now == present))
+                missing = packed.count - int(np.count_nonzero(as_left.mask))
+                if missing:
+                    foreign += missing
+                    kept[number] = pack_voxels(as_left)
+                nothing = np.zeros_like(marked.mask)
+                added, removed = (nothing, as_left.mask) if present else (as_left.mask, nothing)
+                changes.append(SegmentChange(segment_id, marked.voxels, added, removed))
+        write_changes(node, changes, self.geometry)
         if not foreign:
             return ""
         name = segment_name(node, segment_id)
@@ -184,8 +193,5 @@ class SegmentRemovedPart:
 
 
 def _holds_voxels(segmentation_node, segment_id: str, geometry: GridGeometry) -> bool:
-    return bool(
-        read_block(
-            segmentation_node, segment_id, geometry, extent_slices(segmentation_node, segment_id, geometry)
-        ).any()
-    )
+    extent = extent_block(segmentation_node, segment_id, geometry)
+    return bool(read_voxels(segmentation_node, segment_id, geometry, extent).any())

@@ -11,7 +11,7 @@ where there are surfaces its MODE_MERGE_MASK goes last: it renews the surface of
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +21,22 @@ from vtk.util.numpy_support import vtk_to_numpy
 
 from ..errors import EditError
 from ..volumes.geometry import GridGeometry
-from .packed_voxels import Slices, bounding_slices, common_slices, inner_slices, outer_slices
+from ..volumes.voxels import (
+    NO_BLOCK,
+    Block,
+    Selection,
+    VoxelMask,
+    Voxels,
+    block_around,
+    clip,
+    common_block,
+    joint_block,
+    put_where,
+    shape_of,
+    values_at,
+    whole_block,
+    within,
+)
 from .placement import numpy_matrix, vtk_matrix
 
 _BINARY_LABELMAP = "Binary labelmap"
@@ -35,11 +50,20 @@ _LATTICE_TOLERANCE = 1e-3  # voxels
 
 @dataclass(frozen=True, eq=False)
 class SegmentChange:
-    """Voxels that a segment gains and loses in a block of the volume's grid; bool, of the block's shape."""
+    """What a segment gains and loses among some voxels of the volume's grid; bool, of the voxels' shape."""
 
-    slices_kji: Slices
+    segment_id: str
+    voxels: Voxels
     added: np.ndarray
     removed: np.ndarray
+
+    @property
+    def gain(self) -> VoxelMask:
+        return VoxelMask(self.voxels, self.added)
+
+    @property
+    def loss(self) -> VoxelMask:
+        return VoxelMask(self.voxels, self.removed)
 
 
 def check_grid(segmentation_node, geometry: GridGeometry) -> None:
@@ -48,99 +72,88 @@ def check_grid(segmentation_node, geometry: GridGeometry) -> None:
         _Layer.of(segmentation_node, segment_id, geometry)
 
 
-def read_block(segmentation_node, segment_id: str, geometry: GridGeometry, slices_kji: Slices) -> np.ndarray:
-    """What a segment holds in a block of the volume's grid (its own coordinates): bool, a copy.
+def read_voxels(segmentation_node, segment_id: str, geometry: GridGeometry, voxels: Voxels) -> np.ndarray:
+    """Which voxels of the volume's grid (its own coordinates) a segment holds: bool, of the voxels' shape, a copy.
 
     Raises EditError where there is no such segment, or it lies on another grid.
     """
     layer = _Layer.of(segmentation_node, segment_id, geometry)
-    common = layer.overlap(slices_kji)
-    if common == slices_kji:
-        return layer.view(common) == layer.label
-    block = np.zeros(tuple(s.stop - s.start for s in slices_kji), dtype=bool)
-    if common is not None:
-        block[inner_slices(common, slices_kji)] = layer.view(common) == layer.label
-    return block
+    covered, where = layer.clip(voxels)
+    present = np.zeros(shape_of(voxels), dtype=bool)
+    present[where] = layer.read(covered) == layer.label
+    return present
 
 
 def read_mask(segmentation_node, segment_id: str, geometry: GridGeometry) -> np.ndarray:
-    """(K, J, I) bool: the whole segment. Raises EditError as `read_block`."""
-    return read_block(segmentation_node, segment_id, geometry, tuple(slice(0, n) for n in geometry.shape_kji))
+    """(K, J, I) bool: the whole segment. Raises EditError as `read_voxels`."""
+    return read_voxels(segmentation_node, segment_id, geometry, whole_block(geometry.shape_kji))
 
 
-def extent_slices(segmentation_node, segment_id: str, geometry: GridGeometry) -> Slices:
+def extent_block(segmentation_node, segment_id: str, geometry: GridGeometry) -> Block:
     """A box of the volume's grid that holds the whole segment, perhaps with room to spare; empty if it is empty."""
-    layer = _Layer.of(segmentation_node, segment_id, geometry)
-    whole = tuple(slice(0, n) for n in geometry.shape_kji)
-    return layer.overlap(whole) or (slice(0, 0),) * 3
+    return common_block(whole_block(geometry.shape_kji), _Layer.of(segmentation_node, segment_id, geometry).block)
 
 
-def write_changes(segmentation_node, changes: Mapping[str, SegmentChange], geometry: GridGeometry) -> None:
+def write_changes(segmentation_node, changes: Iterable[SegmentChange], geometry: GridGeometry) -> None:
     """Give and take voxels of some segments, and change nothing else.
 
     Voxels are taken before others are given, so that in one call they can pass from one segment to another of the
-    same layer. Raises EditError before anything is written where a segment is missing, lies on another grid, or a
-    block reaches outside the volume.
+    same layer. Several changes of one segment share no voxel. Raises EditError before anything is written where a
+    segment is missing, lies on another grid, or a change reaches outside the volume.
     """
-    changes = {segment_id: cut for segment_id, change in changes.items() if (cut := _cut(change)) is not None}
-    for segment_id, change in changes.items():
+    gains: dict[str, list[VoxelMask]] = {}
+    losses: dict[str, list[VoxelMask]] = {}
+    for change in changes:
+        for what, marked in ((gains, change.gain), (losses, change.loss)):
+            marked = marked.narrowed()
+            if marked.mask.size:
+                what.setdefault(change.segment_id, []).append(marked)
+    whole = whole_block(geometry.shape_kji)
+    for segment_id in (changed := gains | losses):
         _Layer.of(segmentation_node, segment_id, geometry)
-        if any(s.start < 0 or s.stop > n for s, n in zip(change.slices_kji, geometry.shape_kji, strict=True)):
+        if any(clip(marked.voxels, whole)[1] is not ... for marked in changed[segment_id]):
             raise EditError("The edit reaches outside the volume.")
-    for segment_id, change in changes.items():
+    for segment_id, lost in losses.items():
         layer = _Layer.of(segmentation_node, segment_id, geometry)
-        layer.take(change.slices_kji, change.removed)
+        for marked in lost:
+            layer.take(marked)
     if segmentation_node.GetSegmentation().ContainsRepresentation(_CLOSED_SURFACE):
-        for segment_id, change in changes.items():
-            _give_with_surface(segmentation_node, segment_id, change, geometry)
+        for segment_id in changed:
+            _give_with_surface(segmentation_node, segment_id, gains.get(segment_id, ()), geometry)
         return
-    for segment_id, change in changes.items():
-        if change.added.any():
-            _give(segmentation_node, segment_id, change, geometry)
-    labelmaps = {id(labelmap): labelmap for labelmap in (_labelmap(segmentation_node, i) for i in changes)}
+    for segment_id, gained in gains.items():
+        _give(segmentation_node, segment_id, gained, geometry)
+    labelmaps = {id(labelmap): labelmap for labelmap in (_labelmap(segmentation_node, i) for i in changed)}
     for labelmap in labelmaps.values():
         labelmap.Modified()
 
 
-def _cut(change: SegmentChange) -> SegmentChange | None:
-    """The change without the empty margin of its block; None where nothing changes."""
-    box = bounding_slices(change.added | change.removed)
-    if box[0].start == box[0].stop:
-        return None
-    return SegmentChange(outer_slices(box, change.slices_kji), change.added[box], change.removed[box])
-
-
-def _give(segmentation_node, segment_id: str, change: SegmentChange, geometry: GridGeometry) -> None:
-    slices, added = bounded_by(change.slices_kji, change.added), change.added[bounding_slices(change.added)]
+def _give(segmentation_node, segment_id: str, gained: Sequence[VoxelMask], geometry: GridGeometry) -> None:
     layer = _Layer.of(segmentation_node, segment_id, geometry)
-    if layer.others_hold(slices, added):
+    if any(layer.others_hold(marked) for marked in gained):
         segmentation_node.GetSegmentation().SeparateSegmentLabelmap(segment_id)
         layer = _Layer.of(segmentation_node, segment_id, geometry)
-    layer.grow(slices, geometry)
-    layer.view(slices)[added] = layer.label
+    layer.grow(joint_block(*(block_around(marked.voxels) for marked in gained)), geometry)
+    for marked in gained:
+        layer.give(marked)
 
 
-def _give_with_surface(segmentation_node, segment_id: str, change: SegmentChange, geometry: GridGeometry) -> None:
+def _give_with_surface(segmentation_node, segment_id: str, gained: Sequence[VoxelMask], geometry: GridGeometry) -> None:
     """Slicer's own merge gives the voxels, or changes nothing in the end, and renews the segment's surface."""
     layer = _Layer.of(segmentation_node, segment_id, geometry)
-    if change.added.any():
-        image = layer.image_of(change.slices_kji, change.added, geometry)
+    if gained:
+        image = layer.image_of(gained, geometry)
     else:
         kept = layer.any_voxel()
         if kept is None:
             slicer.vtkSlicerSegmentationsModuleLogic.ClearSegment(segmentation_node, segment_id)
             return
         # A merge that changes nothing renews nothing: one voxel is taken out so that Slicer can put it back.
-        layer.view(kept)[...] = 0
-        image = layer.image_of(kept, np.ones((1, 1, 1), dtype=bool), geometry)
+        layer.take(kept)
+        image = layer.image_of([kept], geometry)
     slicer.vtkSlicerSegmentationsModuleLogic.SetBinaryLabelmapToSegment(
         image, segmentation_node, segment_id, slicer.vtkSlicerSegmentationsModuleLogic.MODE_MERGE_MASK
     )
-
-
-def bounded_by(slices_kji: Slices, mask: np.ndarray) -> Slices:
-    """The box around the True voxels of a block, on the volume's grid."""
-    return outer_slices(bounding_slices(mask), slices_kji)
 
 
 def _labelmap(segmentation_node, segment_id: str):
@@ -202,65 +215,63 @@ class _Layer:
         return e[0] > e[1] or e[2] > e[3] or e[4] > e[5] or self.labelmap.GetPointData().GetScalars() is None
 
     @property
-    def slices(self) -> Slices:
+    def block(self) -> Block:
         """The part of the volume's grid that the labelmap covers."""
+        if self.is_empty:
+            return NO_BLOCK
         e = self.extent
         i, j, k = self.offset_ijk
         return slice(e[4] + k, e[5] + 1 + k), slice(e[2] + j, e[3] + 1 + j), slice(e[0] + i, e[1] + 1 + i)
 
     @property
     def values(self) -> np.ndarray:
-        """(k, j, i) writable view of the whole labelmap."""
-        e = self.extent
-        return vtk_to_numpy(self.labelmap.GetPointData().GetScalars()).reshape(
-            e[5] - e[4] + 1, e[3] - e[2] + 1, e[1] - e[0] + 1
-        )
-
-    def overlap(self, slices_kji: Slices) -> Slices | None:
-        """What the labelmap covers of a block; None where it covers nothing."""
+        """(k, j, i) writable view of the whole labelmap; empty where there is none."""
         if self.is_empty:
-            return None
-        common = common_slices(slices_kji, self.slices)
-        return common if common[0].start < common[0].stop else None
+            return np.zeros((0, 0, 0), dtype=np.uint8)
+        return vtk_to_numpy(self.labelmap.GetPointData().GetScalars()).reshape(shape_of(self.block))
 
-    def view(self, slices_kji: Slices) -> np.ndarray:
-        """Writable view of a block that the labelmap covers."""
-        return self.values[inner_slices(slices_kji, self.slices)]
+    def clip(self, voxels: Voxels) -> tuple[Voxels, Selection]:
+        """Those of the voxels that the labelmap covers, and where they stand among all."""
+        return clip(voxels, self.block)
 
-    def take(self, slices_kji: Slices, mask: np.ndarray) -> None:
-        """Empty the masked voxels of a block that hold this label."""
-        common = self.overlap(slices_kji)
-        if common is not None:
-            view = self.view(common)
-            view[mask[inner_slices(common, slices_kji)] & (view == self.label)] = 0
+    def read(self, covered: Voxels) -> np.ndarray:
+        """The labels of voxels that the labelmap covers."""
+        return values_at(self.values, self.block, covered)
 
-    def others_hold(self, slices_kji: Slices, mask: np.ndarray) -> bool:
-        """Whether some masked voxel of a block holds another label."""
-        common = self.overlap(slices_kji)
-        if common is None:
-            return False
-        view = self.view(common)
-        return bool((mask[inner_slices(common, slices_kji)] & (view != 0) & (view != self.label)).any())
+    def take(self, marked: VoxelMask) -> None:
+        """Empty the marked voxels that hold this label."""
+        covered, where = self.clip(marked.voxels)
+        held = VoxelMask(covered, marked.mask[where] & (self.read(covered) == self.label))
+        put_where(self.values, self.block, held, 0)
 
-    def grow(self, slices_kji: Slices, geometry: GridGeometry) -> None:
+    def give(self, marked: VoxelMask) -> None:
+        """Write this label on the marked voxels, all of which the labelmap covers."""
+        put_where(self.values, self.block, marked, self.label)
+
+    def others_hold(self, marked: VoxelMask) -> bool:
+        """Whether some marked voxel holds another label."""
+        covered, where = self.clip(marked.voxels)
+        labels = self.read(covered)
+        return bool((marked.mask[where] & (labels != 0) & (labels != self.label)).any())
+
+    def grow(self, block: Block, geometry: GridGeometry) -> None:
         """Make the labelmap cover a block too, with room to spare inside the volume, and able to hold the label."""
         if self.is_empty:
-            self._replace(slices_kji, vtk.VTK_UNSIGNED_CHAR, geometry)
-        elif self.overlap(slices_kji) != slices_kji:
-            own = self.slices
-            wider = tuple(map(_widened, own, slices_kji, geometry.shape_kji))
-            values = self.values
+            self._replace(block, vtk.VTK_UNSIGNED_CHAR, geometry)
+        elif common_block(block, self.block) != block:
+            own, values = self.block, self.values
+            wider = tuple(map(_widened, own, block, geometry.shape_kji))
             self._replace(wider, self.labelmap.GetScalarType(), geometry)
-            self.view(own)[...] = values
+            self.values[within(own, self.block)] = values
         slicer.vtkOrientedImageDataResample.CastImageForValue(self.labelmap, self.label)
 
-    def _replace(self, slices_kji: Slices, scalar_type: int, geometry: GridGeometry) -> None:
+    def _replace(self, block: Block, scalar_type: int, geometry: GridGeometry) -> None:
         """Give the labelmap another, empty image, in place: the segments of the layer share the object."""
-        image = self._image(slices_kji, scalar_type, geometry)
+        image = self._image(block, scalar_type, geometry)
         image.GetPointData().GetScalars().Fill(0)
         self.labelmap.ShallowCopy(image)
 
-    def _image(self, slices_kji: Slices, scalar_type: int, geometry: GridGeometry):
+    def _image(self, block: Block, scalar_type: int, geometry: GridGeometry):
         """An oriented image over a block, on the labelmap's lattice; voxels not set."""
         image = slicer.vtkOrientedImageData()
         if self.is_empty:
@@ -270,32 +281,33 @@ class _Layer:
             image.SetOrigin(self.labelmap.GetOrigin())
             image.SetSpacing(self.labelmap.GetSpacing())
         extent = []
-        for block, offset in zip(slices_kji[::-1], self.offset_ijk, strict=True):
-            extent += [block.start - int(offset), block.stop - 1 - int(offset)]
+        for span, offset in zip(block[::-1], self.offset_ijk, strict=True):
+            extent += [span.start - int(offset), span.stop - 1 - int(offset)]
         image.SetExtent(*extent)
         image.AllocateScalars(scalar_type, 1)
         return image
 
-    def image_of(self, slices_kji: Slices, mask: np.ndarray, geometry: GridGeometry):
-        """An oriented image over a block: 1 where masked, on the labelmap's lattice."""
-        image = self._image(slices_kji, vtk.VTK_UNSIGNED_CHAR, geometry)
-        vtk_to_numpy(image.GetPointData().GetScalars())[:] = mask.ravel()
+    def image_of(self, marked: Sequence[VoxelMask], geometry: GridGeometry):
+        """An oriented image, on the labelmap's lattice: 1 on the marked voxels, 0 around them."""
+        block = joint_block(*(block_around(part.voxels) for part in marked))
+        image = self._image(block, vtk.VTK_UNSIGNED_CHAR, geometry)
+        values = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(shape_of(block))
+        values[...] = 0
+        for part in marked:
+            put_where(values, block, part, 1)
         return image
 
-    def any_voxel(self) -> Slices | None:
-        """A block of one voxel that holds the label; None for an empty segment."""
+    def any_voxel(self) -> VoxelMask | None:
+        """A voxel that holds the label; None for an empty segment."""
         if self.is_empty:
             return None
-        k0, j0, i0 = (s.start for s in self.slices)
+        k0, j0, i0 = (span.start for span in self.block)
         for k, plane in enumerate(self.values):
             found = plane == self.label
             if found.any():
                 j, i = np.unravel_index(int(found.argmax()), found.shape)
-                return (
-                    slice(k0 + k, k0 + k + 1),
-                    slice(j0 + int(j), j0 + int(j) + 1),
-                    slice(i0 + int(i), i0 + int(i) + 1),
-                )
+                voxel = tuple(slice(n, n + 1) for n in (k0 + k, j0 + int(j), i0 + int(i)))
+                return VoxelMask(voxel, np.ones((1, 1, 1), dtype=bool))
         return None
 
 

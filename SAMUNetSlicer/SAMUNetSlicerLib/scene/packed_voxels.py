@@ -1,4 +1,4 @@
-"""Sets of voxels, small in memory: one bit per voxel of their box, compressed."""
+"""Sets of voxels, small in memory: one bit per voxel of a block, or the steps between scattered voxels; compressed."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-Slices = tuple[slice, slice, slice]
+from ..volumes.voxels import Block, VoxelMask, block_around, is_block, places_in, shape_of
 
 _FASTEST = 1
-_NOTHING: Slices = (slice(0, 0),) * 3
 
 
 @dataclass(frozen=True)
 class PackedVoxels:
-    """Voxels of a grid. slices_kji: their bounding box; count: how many there are."""
+    """Voxels of a grid. block: the box around them; count: how many there are; scattered: not kept as a block."""
 
-    slices_kji: Slices
+    block: Block
     count: int
     data: bytes
+    scattered: bool
 
     @property
     def nbytes(self) -> int:
@@ -28,53 +28,28 @@ class PackedVoxels:
     def __bool__(self) -> bool:
         return self.count > 0
 
-    @property
-    def mask(self) -> np.ndarray:
-        """Bool, of the box's shape."""
-        shape = tuple(s.stop - s.start for s in self.slices_kji)
-        bits = np.frombuffer(zlib.decompress(self.data), dtype=np.uint8)
-        return np.unpackbits(bits, count=int(np.prod(shape))).view(bool).reshape(shape)
+    def unpacked(self) -> VoxelMask:
+        """The voxels, as the True ones of a mask."""
+        shape, data = shape_of(self.block), np.frombuffer(zlib.decompress(self.data), dtype=np.uint8)
+        if not self.scattered:
+            bits = np.unpackbits(data, count=int(np.prod(shape)))
+            return VoxelMask(self.block, bits.view(bool).reshape(shape))
+        numbers = np.unravel_index(np.cumsum(data.view(_step_type(shape)), dtype=np.intp), shape)
+        voxels = tuple(axis + span.start for axis, span in zip(numbers, self.block, strict=True))
+        return VoxelMask(voxels, np.ones(self.count, dtype=bool))
 
 
-def pack_voxels(slices_kji: Slices, mask: np.ndarray) -> PackedVoxels:
-    """The True voxels of a block of the grid. mask: bool, of the shape that `slices_kji` spans."""
-    box = bounding_slices(mask)
-    inner = np.ascontiguousarray(mask[box])
-    return PackedVoxels(
-        outer_slices(box, slices_kji), int(np.count_nonzero(inner)), zlib.compress(np.packbits(inner).data, _FASTEST)
-    )
+def pack_voxels(marked: VoxelMask) -> PackedVoxels:
+    """Keep the True voxels of a mask."""
+    marked = marked.narrowed()
+    block, count = block_around(marked.voxels), int(np.count_nonzero(marked.mask))
+    if is_block(marked.voxels):
+        return PackedVoxels(block, count, zlib.compress(np.packbits(marked.mask).data, _FASTEST), False)
+    shape = shape_of(block)
+    steps = np.diff(places_in(block, marked.voxels), prepend=0).astype(_step_type(shape))
+    return PackedVoxels(block, count, zlib.compress(steps.data, _FASTEST), True)
 
 
-def bounding_slices(mask: np.ndarray) -> Slices:
-    """The smallest box around the True voxels of a 3D bool array; empty where there are none."""
-    box: list[slice] = []
-    for axis in range(3):
-        occupied = np.flatnonzero(mask[tuple(box)].any(axis=tuple(a for a in range(3) if a != axis)))
-        if not len(occupied):
-            return _NOTHING
-        box.append(slice(int(occupied[0]), int(occupied[-1]) + 1))
-    return tuple(box)
-
-
-def common_slices(a: Slices, b: Slices) -> Slices:
-    """The part of the grid that two blocks share; empty where they share nothing."""
-    common = tuple(slice(max(x.start, y.start), min(x.stop, y.stop)) for x, y in zip(a, b, strict=True))
-    return common if all(s.start < s.stop for s in common) else _NOTHING
-
-
-def joint_slices(*blocks: Slices) -> Slices:
-    """The smallest block that holds all of these."""
-    filled = [block for block in blocks if all(s.start < s.stop for s in block)]
-    if not filled:
-        return _NOTHING
-    return tuple(slice(min(b[axis].start for b in filled), max(b[axis].stop for b in filled)) for axis in range(3))
-
-
-def inner_slices(inner: Slices, outer: Slices) -> Slices:
-    """A block in the coordinates of the block around it."""
-    return tuple(slice(i.start - o.start, i.stop - o.start) for i, o in zip(inner, outer, strict=True))
-
-
-def outer_slices(inner: Slices, outer: Slices) -> Slices:
-    """A block given in the coordinates of the one around it, on the grid: the inverse of `inner_slices`."""
-    return tuple(slice(i.start + o.start, i.stop + o.start) for i, o in zip(inner, outer, strict=True))
+def _step_type(shape_kji: tuple[int, ...]) -> type:
+    """Holds the step from any voxel of a block to any other."""
+    return np.int32 if np.prod(shape_kji, dtype=float) < 2**31 else np.int64

@@ -6,17 +6,17 @@ voxel: a preview on a sagittal plane leaves the proposals on axial planes as the
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..project import NAME
 from ..volumes.geometry import GridGeometry
+from ..volumes.voxels import NO_BLOCK, Block, VoxelMask, Voxels, shape_of
 from .document import PlaneKey
-from .labelmaps import SegmentChange, bounded_by, extent_slices, read_block, write_changes
+from .labelmaps import SegmentChange, extent_block, read_voxels, write_changes
 from .names import FRAME, REFERENCE_PROPOSALS, ROLE_PROPOSALS, SEGMENT, STACK
-from .packed_voxels import Slices, common_slices, inner_slices, joint_slices
 from .placement import follow
 from .segmentation_nodes import add_segment, create_segmentation, find_segment, get_tag, segment_ids, set_tag
 from .state_node import belong_to
@@ -44,31 +44,28 @@ class ProposalStore:
         wanted = _proposal_id(key)
         return wanted if self.node is not None and wanted in segment_ids(self.node) else None
 
-    def read(self, key: PlaneKey, geometry: GridGeometry, slices_kji: Slices) -> np.ndarray:
-        """Bool: what is proposed for the segment in a block, on any plane of the key's stack."""
+    def read(self, key: PlaneKey, geometry: GridGeometry, voxels: Voxels) -> np.ndarray:
+        """Bool, of the voxels' shape: what is proposed for the segment, on any plane of the key's stack."""
         proposal_id = self.segment_of(key)
         if proposal_id is None:
-            return np.zeros(tuple(s.stop - s.start for s in slices_kji), dtype=bool)
-        return read_block(self.node, proposal_id, geometry, slices_kji)
+            return np.zeros(shape_of(voxels), dtype=bool)
+        return read_voxels(self.node, proposal_id, geometry, voxels)
 
-    def extent(self, key: PlaneKey, geometry: GridGeometry) -> Slices:
+    def extent(self, key: PlaneKey, geometry: GridGeometry) -> Block:
         """A block that holds all that is proposed on the key's stack."""
         proposal_id = self.segment_of(key)
-        return (slice(0, 0),) * 3 if proposal_id is None else extent_slices(self.node, proposal_id, geometry)
+        return NO_BLOCK if proposal_id is None else extent_block(self.node, proposal_id, geometry)
 
-    def write(
-        self, key: PlaneKey, geometry: GridGeometry, slices_kji: Slices, inside: np.ndarray, mask: np.ndarray
-    ) -> SegmentChange:
-        """Make the block hold `mask` where `inside`, and return what has changed."""
+    def write(self, key: PlaneKey, geometry: GridGeometry, masks: Sequence[VoxelMask]) -> list[SegmentChange]:
+        """Make these masks, which share no voxel, the proposal on the key's stack, and return what has changed."""
         proposal_id = self.made_segment(key)
-        # Nothing changes but where something is proposed or was: oblique planes have blocks as large as the volume.
-        held = common_slices(extent_slices(self.node, proposal_id, geometry), slices_kji)
-        slices = joint_slices(held, bounded_by(slices_kji, mask))
-        box = inner_slices(slices, slices_kji)
-        before, where, wanted = read_block(self.node, proposal_id, geometry, slices), inside[box], mask[box]
-        change = SegmentChange(slices, wanted & where & ~before, before & where & ~wanted)
-        write_changes(self.node, {proposal_id: change}, geometry)
-        return change
+        changes = []
+        for wanted in masks:
+            before = read_voxels(self.node, proposal_id, geometry, wanted.voxels)
+            added, removed = wanted.mask & ~before, before & ~wanted.mask
+            changes.append(SegmentChange(proposal_id, wanted.voxels, added, removed))
+        write_changes(self.node, changes, geometry)
+        return changes
 
     def targets(self) -> list[PlaneKey]:
         """Plane 0 of each stack (and frame) of each segment for which there is a proposal segment."""
@@ -108,7 +105,7 @@ class ProposalStore:
             self.node.GetDisplayNode().SetSegmentVisibility(proposal_id, visible)
 
     def _read_all(self, proposal_id: str, geometry: GridGeometry) -> np.ndarray:
-        return read_block(self.node, proposal_id, geometry, extent_slices(self.node, proposal_id, geometry))
+        return read_voxels(self.node, proposal_id, geometry, extent_block(self.node, proposal_id, geometry))
 
     def made_segment(self, key: PlaneKey) -> str:
         """ID of the proposal segment of the key's stack, made if need be. Raises EditError for an unknown segment."""

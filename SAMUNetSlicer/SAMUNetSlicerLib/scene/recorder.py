@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from ..volumes.voxels import VoxelMask
 from .document import PlaneKey, PlaneState
 from .history_parts import PromptsPart, VoxelsPart
 from .labelmaps import SegmentChange, write_changes
@@ -22,24 +23,27 @@ class Recorder:
         self.workspace = workspace
         self.parts: list[Part] = []
 
-    def write_result(self, changes: Mapping[str, SegmentChange]) -> None:
-        """Voxels of the result, by segment ID. Raises EditError."""
+    def write_result(self, changes: Sequence[SegmentChange]) -> None:
+        """Voxels of the result, none of them twice for one segment. Raises EditError."""
         space = self.workspace
         local = space.check().local
         write_changes(space.segmentation_node, changes, local)
         # Segments that lose voxels to another come first: in that order it is done again, and undone in the other.
-        for segment_id in sorted(changes, key=lambda segment_id: bool(changes[segment_id].added.any())):
-            self._keep(space.result_target(segment_id), changes[segment_id])
+        changed = dict.fromkeys(change.segment_id for change in changes)
+        gaining = {change.segment_id for change in changes if change.added.any()}
+        for segment_id in sorted(changed, key=gaining.__contains__):
+            self._keep(
+                space.result_target(segment_id), [change for change in changes if change.segment_id == segment_id]
+            )
 
-    def write_proposal(self, key: PlaneKey, slices_kji, inside, mask) -> None:
-        """Make the proposal on the key's stack be `mask` where `inside` (blocks of the volume's grid)."""
+    def write_proposal(self, key: PlaneKey, masks: Sequence[VoxelMask]) -> None:
+        """Make these masks, which share no voxel, the proposal on the key's stack."""
         space = self.workspace
-        change = space.proposals.write(key, space.check().local, slices_kji, inside, mask)
-        self._keep(space.proposal_target(key), change)
+        self._keep(space.proposal_target(key), space.proposals.write(key, space.check().local, masks))
 
-    def _keep(self, target: Callable[[], tuple[object, str]], change: SegmentChange) -> None:
-        part = VoxelsPart.of(target, self.workspace.check().local, change)
-        if part.added or part.removed:
+    def _keep(self, target: Callable[[], tuple[object, str]], changes: Sequence[SegmentChange]) -> None:
+        part = VoxelsPart.of(target, self.workspace.check().local, changes)
+        if part:
             self.parts.append(part)
 
     def set_plane(self, key: PlaneKey, state: PlaneState) -> None:

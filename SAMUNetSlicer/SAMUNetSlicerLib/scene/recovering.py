@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ..volumes.provenance import PlaneOrigin
-from ..volumes.sampling import voxels_of_plane
+from ..volumes.sampling import plane_numbers
 from .document import PlaneEntry, PlaneState
 from .stacks import StackKey
 
@@ -16,13 +18,14 @@ if TYPE_CHECKING:
 def recover_proposals(workspace: Workspace) -> None:
     """Put every plane on which something is proposed into the record, as uncertain."""
     local = workspace.check().local
+    entry = PlaneEntry(0.0, PlaneOrigin.PROPAGATED)
     for place in workspace.proposals.targets():
         stack = workspace.stack(StackKey(place.stack))
-        whole = tuple(slice(0, n) for n in local.shape_kji)
-        mask = workspace.proposals.read(place, local, whole)
-        for plane in stack if mask.any() else ():
-            voxels = voxels_of_plane(plane, workspace.check().geometry)
-            if (mask[voxels.slices_kji] & voxels.inside).any():
-                entry = PlaneEntry(0.0, PlaneOrigin.PROPAGATED)
-                workspace.document.set_plane(place._replace(index=plane.index), PlaneState(proposed=entry))
+        slices_k, *others = workspace.proposals.extent(place, local)
+        # One slice of the volume at a time, to bound the memory.
+        for k in range(slices_k.start, slices_k.stop):
+            block = (slice(k, k + 1), *others)
+            numbers = plane_numbers(stack, block)[workspace.proposals.read(place, local, block)]
+            for index in np.unique(numbers).tolist():
+                workspace.document.set_plane(place._replace(index=index), PlaneState(proposed=entry))
     workspace.save()

@@ -12,10 +12,10 @@ from ..errors import EditError
 from ..volumes.geometry import GridGeometry
 from ..volumes.segments import TERMINOLOGY_TAG, default_colours
 from ..volumes.terminology import terminology_entry
+from ..volumes.voxels import Voxels
 from .editing_rules import OtherSegment
-from .labelmaps import read_block
+from .labelmaps import read_voxels
 from .names import ROLE
-from .packed_voxels import Slices
 from .placement import follow, lie_alike, local_geometry, to_world
 
 Colour = tuple[float, float, float]
@@ -184,16 +184,16 @@ def check_writable(segmentation_node, segment_id: str) -> None:
 
 
 def other_segments(
-    segmentation_node, segment_id: str, geometry: GridGeometry, slices_kji: Slices, shown_by=None
+    segmentation_node, segment_id: str, geometry: GridGeometry, voxels: Voxels, shown_by=None
 ) -> list[OtherSegment]:
-    """What all other segments hold in a block of the volume's grid.
+    """Which of some voxels of the volume's grid all other segments hold.
 
     shown_by: the segmentation node whose display tells which are visible, where it is another one.
     """
     return [
         OtherSegment(
             other,
-            read_block(segmentation_node, other, geometry, slices_kji),
+            read_voxels(segmentation_node, other, geometry, voxels),
             is_visible(shown_by or segmentation_node, other),
             status_of(segmentation_node, other).is_finished,
         )

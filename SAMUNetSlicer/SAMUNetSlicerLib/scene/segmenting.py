@@ -16,7 +16,7 @@ from ..volumes.provenance import PlaneOrigin
 from ..volumes.sampling import mask_to_voxels, voxels_of_plane, voxels_to_mask
 from .accepting import drop_proposals
 from .document import ModelIdentity, PlaneEntry, PlaneKey, PlaneStatus
-from .labelmaps import read_block
+from .labelmaps import read_voxels
 from .segmentation_nodes import check_writable
 from .stacks import Stack, StackKey
 from .workspace import Recorder, Workspace, require_segment
@@ -124,8 +124,7 @@ def propose(
             f"The model answered with {answer.logits.shape} pixels for a plane of {plane.shape_yx}. "
             "Nothing was changed. Choose another model, or report this."
         )
-    block = mask_to_voxels(answer.logits, plane, workspace.check().geometry)
-    recorder.write_proposal(key, block.slices_kji, block.inside, block.mask)
+    recorder.write_proposal(key, [mask_to_voxels(answer.logits, plane, workspace.check().geometry)])
     crop = (answer.crop.x0, answer.crop.y0, answer.crop.x1, answer.crop.y1)
     entry = PlaneEntry(float(np.clip(confidence, 0, 1)), origin, crop, workspace.document.number_of(model))
     state = replace(workspace.document.plane(key), proposed=entry, stopped="")
@@ -144,12 +143,12 @@ def known_answer(workspace: Workspace, key: PlaneKey) -> PlaneMask:
     state, plane = workspace.document.plane(key), workspace.plane(key)
     voxels = voxels_of_plane(plane, reading.geometry)
     if state.proposed is not None:
-        block = workspace.proposals.read(key, reading.local, voxels.slices_kji)
+        held = workspace.proposals.read(key, reading.local, voxels)
     else:
-        block = read_block(workspace.segmentation_node, key.segment_id, reading.local, voxels.slices_kji)
+        held = read_voxels(workspace.segmentation_node, key.segment_id, reading.local, voxels)
     # Pages that are never written take no memory, however large the volume.
     mask_kji = np.zeros(reading.geometry.shape_kji, dtype=bool)
-    mask_kji[voxels.slices_kji] = block & voxels.inside
+    mask_kji[voxels] = held
     mask_yx = voxels_to_mask(mask_kji, plane, reading.geometry)
     height, width = plane.shape_yx
     crop = _crop_of(workspace, key) or Crop(0, 0, width, height)

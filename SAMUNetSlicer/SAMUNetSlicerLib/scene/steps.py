@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..volumes.voxels import VoxelMask, shape_of
 from .document import PlaneKey, changed_planes
 from .history_parts import SegmentAddedPart, SegmentRemovedPart
-from .labelmaps import SegmentChange, extent_slices, read_block
+from .labelmaps import SegmentChange, extent_block, read_voxels
 from .names import FRAME
 from .placed_prompts import PromptSet
 from .provenance_tags import write_provenance
@@ -89,15 +90,14 @@ def delete_segment(workspace: Workspace, segment_id: str) -> None:
     with workspace.recording(f"Delete segment {name}") as recorder:
         for key in _proposed_stacks(workspace, segment_id):
             extent = workspace.proposals.extent(key, local)
-            everywhere = np.ones(tuple(s.stop - s.start for s in extent), dtype=bool)
-            recorder.write_proposal(key, extent, everywhere, np.zeros_like(everywhere))
+            recorder.write_proposal(key, [VoxelMask(extent, np.zeros(shape_of(extent), dtype=bool))])
         for frame in {prompts.GetAttribute(FRAME) or "" for prompts in workspace.prompts.nodes(segment_id)}:
             recorder.write_prompts(segment_id, frame, PromptSet())
         for frame in workspace.result_frames():
             with workspace.at_item(frame):
-                extent = extent_slices(workspace.segmentation_node, segment_id, local)
-                held = read_block(workspace.segmentation_node, segment_id, local, extent)
-                recorder.write_result({segment_id: SegmentChange(extent, np.zeros_like(held), held)})
+                extent = extent_block(workspace.segmentation_node, segment_id, local)
+                held = read_voxels(workspace.segmentation_node, segment_id, local, extent)
+                recorder.write_result([SegmentChange(segment_id, extent, np.zeros_like(held), held)])
         for key in [key for key in workspace.document.planes if key.segment_id == segment_id]:
             workspace.document.planes.pop(key)
         for own in _own_nodes(workspace):

@@ -15,36 +15,14 @@ import numpy as np
 from scipy.ndimage import map_coordinates
 
 from .geometry import GridGeometry
-from .planes import Plane, nearest_plane
+from .planes import ObliqueStack, Plane, PlaneStack, nearest_plane
 from .volume import Volume
+from .voxels import NO_BLOCK, Block, Scattered, VoxelMask, Voxels, numbers_of
 
 # Two rows are the same row where they differ by less than this many voxels.
 _TOLERANCE_VOXELS = 1e-3
 # Oblique planes are interpolated in bands of about this many pixels, to bound the memory of their coordinates.
 _BAND_PIXELS = 1 << 20
-
-
-@dataclass(frozen=True, eq=False)
-class PlaneVoxels:
-    """The voxels that belong to a plane.
-
-    slices_kji: the block of the grid around them. inside: bool, of the block's shape; True for voxels that belong
-    to the plane and lie under one of its pixels. Blocks are empty where no voxel does.
-    """
-
-    slices_kji: tuple[slice, slice, slice]
-    inside: np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
-class ResultBlock(PlaneVoxels):
-    """A mask brought back to voxels. mask: bool, of the block's shape; the object, never outside `inside`."""
-
-    mask: np.ndarray
-
-    def write_into(self, mask_kji: np.ndarray) -> None:
-        """Replace the plane's voxels, and no others, in a (K, J, I) array of the volume's shape."""
-        np.copyto(mask_kji[self.slices_kji], self.mask, where=self.inside, casting="unsafe")
 
 
 def sample_plane(volume: Volume, plane: Plane) -> np.ndarray:
@@ -65,16 +43,25 @@ def sample_plane(volume: Volume, plane: Plane) -> np.ndarray:
     return np.clip(np.stack(images, axis=-1) + 0.5, 0, 255).astype(np.uint8)
 
 
-def voxels_of_plane(plane: Plane, geometry: GridGeometry) -> PlaneVoxels:
-    """The voxels that belong to the plane: for a grid plane its slice, for an oblique one those within half a slice
-    step (for planes made by `oblique_plane`: those that the plane cuts).
+def voxels_of_plane(plane: Plane, geometry: GridGeometry) -> Voxels:
+    """The voxels that belong to the plane and lie under one of its pixels: for a grid plane its slice, for an oblique
+    one those within half a slice step (for planes made by `oblique_plane`: those that the plane cuts).
     """
-    result = mask_to_voxels(np.zeros(plane.shape_yx, dtype=bool), plane, geometry)
-    return PlaneVoxels(result.slices_kji, result.inside)
+    alignment = _align(plane, geometry)
+    if alignment is None:
+        return _voxels_under(plane, geometry)[0]
+    return _block_under(plane, alignment, geometry)
 
 
-def mask_to_voxels(mask_yx: np.ndarray, plane: Plane, geometry: GridGeometry) -> ResultBlock:
-    """Bring a mask back from a plane's pixels to voxels.
+def plane_numbers(stack: PlaneStack | ObliqueStack, voxels: Voxels) -> np.ndarray:
+    """To which plane of a stack each voxel belongs: integers, of the voxels' shape."""
+    step = np.linalg.inv(_plane_to_ijk(stack[0], stack.geometry))[2]
+    k, j, i = numbers_of(voxels)
+    return nearest_plane(step[0] * i + step[1] * j + step[2] * k + step[3])
+
+
+def mask_to_voxels(mask_yx: np.ndarray, plane: Plane, geometry: GridGeometry) -> VoxelMask:
+    """Bring a mask back from a plane's pixels to the plane's voxels (those of `voxels_of_plane`).
 
     mask_yx: (H, W) bool or integers (object where not 0; a voxel takes the nearest pixel), or floating-point scores
     (object where the score, interpolated at the voxel's centre, is above 0). Raises ValueError for another shape.
@@ -86,7 +73,7 @@ def mask_to_voxels(mask_yx: np.ndarray, plane: Plane, geometry: GridGeometry) ->
     alignment = _align(plane, geometry)
     if alignment is None:
         return _spread_oblique(mask, plane, geometry)
-    return _spread_aligned(mask, alignment, geometry)
+    return _spread_aligned(mask, plane, alignment, geometry)
 
 
 def voxels_to_mask(mask_kji: np.ndarray, plane: Plane, geometry: GridGeometry) -> np.ndarray:
@@ -226,70 +213,84 @@ def _interpolate_oblique(array_kji: np.ndarray, plane: Plane, geometry: GridGeom
     return image
 
 
-def _spread_aligned(mask: np.ndarray, alignment: tuple[_Row, _Row, _Row], geometry: GridGeometry) -> ResultBlock:
+def _block_under(plane: Plane, alignment: tuple[_Row, _Row, _Row], geometry: GridGeometry) -> Block:
+    """The voxels of a grid plane that lie under its pixels."""
     x, y, z = alignment
+    width, height = plane.size_xy
     size = geometry.size_ijk
-    voxels_z = np.flatnonzero(nearest_plane(z.pixels_of(size[z.axis])) == 0)
-    ranges, block_yx = {z.axis: voxels_z}, mask
+    spans = {z.axis: _span(np.flatnonzero(nearest_plane(z.pixels_of(size[z.axis])) == 0))}
+    for row, count in ((y, height), (x, width)):
+        pixels = row.pixels_of(size[row.axis])
+        spans[row.axis] = _span(np.flatnonzero((pixels > -0.5 - 1e-6) & (pixels < count - 0.5 + 1e-6)))
+    block = tuple(spans[axis] for axis in (2, 1, 0))
+    return block if all(span.start < span.stop for span in block) else NO_BLOCK
+
+
+def _spread_aligned(
+    mask: np.ndarray, plane: Plane, alignment: tuple[_Row, _Row, _Row], geometry: GridGeometry
+) -> VoxelMask:
+    block = _block_under(plane, alignment, geometry)
+    x, y, z = alignment
+    values_yx = mask
     for image_axis, row in ((0, y), (1, x)):
-        pixels, count = row.pixels_of(size[row.axis]), mask.shape[image_axis]
-        ranges[row.axis] = np.flatnonzero((pixels > -0.5 - 1e-6) & (pixels < count - 0.5 + 1e-6))
-        pixels = pixels[ranges[row.axis]]
+        pixels = row.pixels_of(geometry.size_ijk[row.axis])[block[2 - row.axis]]
         if mask.dtype.kind == "f":
-            block_yx = _resample(block_yx, pixels, axis=image_axis)
+            values_yx = _resample(values_yx, pixels, axis=image_axis)
         else:
-            block_yx = np.take(block_yx, np.clip(_round(pixels), 0, count - 1), axis=image_axis)
+            values_yx = np.take(values_yx, np.clip(_round(pixels), 0, mask.shape[image_axis] - 1), axis=image_axis)
     if mask.dtype.kind == "f":
-        block_yx = block_yx > 0
-    block_yxz = np.repeat(block_yx[..., None], len(voxels_z), axis=2)
+        values_yx = values_yx > 0
+    span_z = block[2 - z.axis]
+    values_yxz = np.repeat(values_yx[..., None], span_z.stop - span_z.start, axis=2)
     order = [(y.axis, x.axis, z.axis).index(axis) for axis in (2, 1, 0)]
-    block_kji = np.ascontiguousarray(block_yxz.transpose(order))
-    slices = tuple(_span(ranges[axis]) for axis in (2, 1, 0))
-    return ResultBlock(slices, np.ones(block_kji.shape, dtype=bool), block_kji)
+    return VoxelMask(block, np.ascontiguousarray(values_yxz.transpose(order)))
 
 
-def _spread_oblique(mask: np.ndarray, plane: Plane, geometry: GridGeometry) -> ResultBlock:
-    ijk = _voxels_near(plane, geometry)
-    pixels = plane.to_pixels(geometry.to_ras(ijk))[:, :2]
-    height, width = mask.shape
-    under = ((pixels > -0.5 - 1e-6) & (pixels < np.array([width, height]) - 0.5 + 1e-6)).all(axis=1)
-    ijk, pixels = ijk[under], pixels[under]
+def _spread_oblique(mask: np.ndarray, plane: Plane, geometry: GridGeometry) -> VoxelMask:
+    voxels, xs, ys = _voxels_under(plane, geometry)
     if mask.dtype.kind == "f":
-        chosen = map_coordinates(mask, pixels.T[::-1], order=1, mode="nearest", output=np.float32) > 0
-    else:
-        x, y = np.clip(_round(pixels), 0, [width - 1, height - 1]).T
-        chosen = mask[y, x]
-    kji = ijk[:, ::-1]
-    slices = tuple(_span(kji[:, axis]) for axis in range(3))
-    inside = np.zeros([s.stop - s.start for s in slices], dtype=bool)
-    object_mask = inside.copy()
-    local = tuple((kji - [s.start for s in slices]).T)
-    inside[local] = True
-    object_mask[local] = chosen
-    return ResultBlock(slices, inside, object_mask)
+        scores = map_coordinates(mask, [ys, xs], order=1, mode="nearest", output=np.float32)
+        return VoxelMask(voxels, scores > 0)
+    height, width = mask.shape
+    return VoxelMask(voxels, mask[np.clip(_round(ys), 0, height - 1), np.clip(_round(xs), 0, width - 1)])
 
 
-def _voxels_near(plane: Plane, geometry: GridGeometry) -> np.ndarray:
-    """(n, 3) IJK of the voxels within half a slice step of the plane.
+def _voxels_under(plane: Plane, geometry: GridGeometry) -> tuple[Scattered, np.ndarray, np.ndarray]:
+    """The voxels within half a slice step of an oblique plane and under its pixels; their pixel coordinates x and y.
 
-    The distance is linear in IJK, so along the grid axis on which it changes fastest each line of voxels holds a few
-    neighbours at most: only these are looked at, not the whole volume.
+    The distance is linear in the voxel numbers, so along the grid axis on which it changes fastest each line of voxels
+    holds a few neighbours at most: only these are looked at, not the whole volume.
     """
-    to_pixels = np.linalg.inv(_plane_to_ijk(plane, geometry))
-    slope, offset = to_pixels[2, :3], to_pixels[2, 3]
+    # Rows: pixel x, pixel y, steps. Columns: K, J, I, 1.
+    rows = np.linalg.inv(_plane_to_ijk(plane, geometry))[:3, [2, 1, 0, 3]]
+    slope = rows[2, :3]
     fast = int(np.abs(slope).argmax())
     a, b = (axis for axis in range(3) if axis != fast)
-    size = geometry.size_ijk
-    along_a, along_b = np.meshgrid(np.arange(size[a]), np.arange(size[b]), indexing="ij")
-    crossing = -(offset + slope[a] * along_a + slope[b] * along_b) / slope[fast]
-    reach = int(np.ceil(0.5 / abs(slope[fast]))) + 1
-    candidates = _round(crossing)[..., None] + np.arange(-reach, reach + 1)
-    steps = slope[fast] * candidates + (slope[a] * along_a + slope[b] * along_b)[..., None] + offset
-    near = (nearest_plane(steps) == 0) & _within(candidates, size[fast])
-    ijk = np.empty((np.count_nonzero(near), 3), dtype=int)
-    index_a, index_b, _ = np.nonzero(near)
-    ijk[:, a], ijk[:, b], ijk[:, fast] = index_a, index_b, candidates[near]
-    return ijk
+    shape = geometry.shape_kji
+    number_a, number_b = np.ogrid[: shape[a], : shape[b]]
+
+    def on_lines(row: np.ndarray) -> np.ndarray:
+        """What a row comes to where each line of voxels begins."""
+        return (row[a] * number_a + row[b] * number_b + row[3]).ravel()
+
+    starts = on_lines(rows[2])
+    # A little more than half a step: which voxels are within it is decided by `nearest_plane` alone.
+    reach = (0.5 + 1e-5) / abs(slope[fast])
+    count = int(2 * reach) + 1
+    first = np.ceil(starts / -slope[fast] - reach)
+    lines = np.flatnonzero((first < shape[fast]) & (first + count > 0))
+    candidates = first[lines, None] + np.arange(count)
+    near = nearest_plane(starts[lines, None] + slope[fast] * candidates) == 0
+    chosen = np.flatnonzero(near & _within(candidates, shape[fast]))
+    lines, along = lines[chosen // count], candidates.ravel()[chosen]
+    xs, ys = (on_lines(row)[lines] + row[fast] * along for row in rows[:2])
+    numbers = {a: lines // shape[b], b: lines % shape[b], fast: along.astype(int)}
+    voxels = tuple(numbers[axis] for axis in range(3))
+    width, height = plane.size_xy
+    under = (xs > -0.5 - 1e-6) & (xs < width - 0.5 + 1e-6) & (ys > -0.5 - 1e-6) & (ys < height - 0.5 + 1e-6)
+    if under.all():
+        return voxels, xs, ys
+    return tuple(numbers[under] for numbers in voxels), xs[under], ys[under]
 
 
 def _round(values: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ def paint(desk, number, mask):
     geometry = local_geometry(desk.volume)
     now = desk.mask(number)
     whole = tuple(slice(0, n) for n in mask.shape)
-    write_changes(desk.segmentation, {desk.ids[number]: SegmentChange(whole, mask & ~now, now & ~mask)}, geometry)
+    write_changes(desk.segmentation, [SegmentChange(desk.ids[number], whole, mask & ~now, now & ~mask)], geometry)
 
 
 def proposals(desk):

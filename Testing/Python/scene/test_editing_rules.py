@@ -26,19 +26,17 @@ def after(before, plan):
     return (before | plan.added) & ~plan.removed
 
 
-@given(before=blocks, inside=blocks, mask=blocks)
-def test_replacing_makes_the_plane_be_the_mask_and_leaves_the_rest(before, inside, mask):
-    result = after(before, plan_edit(before, inside, mask))
-    assert np.array_equal(result[inside], mask[inside])
-    assert np.array_equal(result[~inside], before[~inside])
+@given(before=blocks, mask=blocks)
+def test_replacing_makes_the_segment_be_the_mask(before, mask):
+    assert np.array_equal(after(before, plan_edit(before, mask)), mask)
 
 
-@given(before=blocks, inside=blocks, mask=blocks)
-def test_adding_and_subtracting_only_add_and_subtract(before, inside, mask):
-    added = after(before, plan_edit(before, inside, mask, mode=WriteMode.ADD))
-    assert np.array_equal(added, before | (mask & inside))
-    subtracted = after(before, plan_edit(before, inside, mask, mode=WriteMode.SUBTRACT))
-    assert np.array_equal(subtracted, before & ~(mask & inside))
+@given(before=blocks, mask=blocks)
+def test_adding_and_subtracting_only_add_and_subtract(before, mask):
+    added = after(before, plan_edit(before, mask, mode=WriteMode.ADD))
+    assert np.array_equal(added, before | mask)
+    subtracted = after(before, plan_edit(before, mask, mode=WriteMode.SUBTRACT))
+    assert np.array_equal(subtracted, before & ~mask)
 
 
 @st.composite
@@ -55,14 +53,13 @@ def situations(draw):
     return others, rules, draw(blocks), draw(arrays(np.int16, SHAPE, elements=st.integers(0, 100)))
 
 
-@given(before=blocks, inside=blocks, mask=blocks, situation=situations(), mode=st.sampled_from(WriteMode))
+@given(before=blocks, mask=blocks, situation=situations(), mode=st.sampled_from(WriteMode))
 @settings(max_examples=300)
-def test_the_rules_hold_for_every_voxel(before, inside, mask, situation, mode):
+def test_the_rules_hold_for_every_voxel(before, mask, situation, mode):
     others, rules, protected, intensities = situation
-    plan = plan_edit(before, inside, mask, others, rules, mode, intensities, protected)
+    plan = plan_edit(before, mask, others, rules, mode, intensities, protected)
     changed = plan.added | plan.removed
     result = after(before, plan)
-    assert not (changed & ~inside).any()
     assert not (changed & protected).any()
     if rules.intensity_range:
         assert not (changed & ((intensities < 20) | (intensities > 60))).any()
@@ -79,7 +76,7 @@ def test_the_rules_hold_for_every_voxel(before, inside, mask, situation, mode):
     assert not (changed & ~allowed).any()
     for other in others:
         lost = plan.taken.get(other.segment_id, np.zeros(SHAPE, bool))
-        assert not (lost & ~(other.present & result & inside)).any()
+        assert not (lost & ~(other.present & result)).any()
         overwrites = rules.overwrite is Overwrite.ALL or (rules.overwrite is Overwrite.VISIBLE and other.visible)
         if other.finished or not overwrites:
             assert not lost.any()
@@ -97,7 +94,6 @@ def test_what_is_held_back_is_counted_once_under_the_first_reason():
     plan = plan_edit(
         nothing,
         everything,
-        everything,
         [OtherSegment("spleen", finished, finished=True)],
         EditingRules(Overwrite.ALL),
         protected=protected,
@@ -110,7 +106,7 @@ def test_what_is_held_back_is_counted_once_under_the_first_reason():
 def test_a_segment_claims_voxels_that_it_shared_before():
     shared = np.zeros(SHAPE, bool)
     shared[0, 0, 0] = True
-    plan = plan_edit(shared, shared, shared, [OtherSegment("spleen", shared)], EditingRules(Overwrite.ALL))
+    plan = plan_edit(shared, shared, [OtherSegment("spleen", shared)], EditingRules(Overwrite.ALL))
     assert not plan.added.any()
     assert np.array_equal(plan.taken["spleen"], shared)
 
@@ -120,7 +116,21 @@ def test_rules_survive_their_own_description():
     assert EditingRules.from_dict(rules.to_dict()) == rules
 
 
+@given(before=blocks, mask=blocks, situation=situations(), mode=st.sampled_from(WriteMode))
+def test_scattered_voxels_are_edited_as_a_block_of_them_is(before, mask, situation, mode):
+    others, rules, protected, intensities = situation
+    block = plan_edit(before, mask, others, rules, mode, intensities, protected)
+    flat = [OtherSegment(o.segment_id, o.present.ravel(), o.visible, o.finished) for o in others]
+    scattered = plan_edit(before.ravel(), mask.ravel(), flat, rules, mode, intensities.ravel(), protected.ravel())
+    assert np.array_equal(scattered.added, block.added.ravel())
+    assert np.array_equal(scattered.removed, block.removed.ravel())
+    assert scattered.held_back == block.held_back
+    assert {i: lost.tolist() for i, lost in scattered.taken.items()} == {
+        i: lost.ravel().tolist() for i, lost in block.taken.items()
+    }
+
+
 def test_an_intensity_range_needs_intensities():
     nothing = np.zeros(SHAPE, bool)
     with pytest.raises(ValueError, match="intensities"):
-        plan_edit(nothing, nothing, nothing, rules=EditingRules(intensity_range=(0, 1)))
+        plan_edit(nothing, nothing, rules=EditingRules(intensity_range=(0, 1)))

@@ -40,7 +40,7 @@ def draw(desk, node, plane: int, number: int = 0) -> None:
     drawn = np.zeros((1, *geometry.shape_kji[1:]), dtype=bool)
     drawn[0, 2:5, 2:5] = True
     block = (slice(plane, plane + 1), *(slice(0, n) for n in geometry.shape_kji[1:]))
-    write_changes(node, {desk.ids[number]: SegmentChange(block, drawn, np.zeros_like(drawn))}, geometry)
+    write_changes(node, [SegmentChange(desk.ids[number], block, drawn, np.zeros_like(drawn))], geometry)
 
 
 def accept_in(desk, item: int, number: int = 0) -> None:
@@ -173,8 +173,8 @@ def test_hidden_segments_are_hidden_in_all_items(beating):
     beating.ids.append(hidden)
     for item in (0, 1):
         voxels = moving_ball(item)
-        change = SegmentChange(tuple(slice(0, n) for n in voxels.shape), voxels, np.zeros_like(voxels))
-        write_changes(beating.item_node(item), {hidden: change}, local_geometry(beating.volume))
+        change = SegmentChange(hidden, tuple(slice(0, n) for n in voxels.shape), voxels, np.zeros_like(voxels))
+        write_changes(beating.item_node(item), [change], local_geometry(beating.volume))
     sums = beating.item_sums(1)
     beating.segmentation.GetDisplayNode().SetSegmentVisibility(hidden, False)
     beating.logic.setEditingRules(beating.segmentation, EditingRules(Overwrite.VISIBLE))

@@ -5,12 +5,12 @@ import pytest
 import scenery
 
 from SAMUNetSlicerLib.errors import EditError
-from SAMUNetSlicerLib.scene.labelmaps import SegmentChange, extent_slices, read_block, read_mask, write_changes
+from SAMUNetSlicerLib.scene.labelmaps import SegmentChange, extent_block, read_mask, read_voxels, write_changes
 from SAMUNetSlicerLib.scene.names import ROLE_RESULT
 from SAMUNetSlicerLib.scene.placement import local_geometry
 from SAMUNetSlicerLib.scene.segmentation_nodes import add_segment, create_segmentation
 from SAMUNetSlicerLib.volumes.planes import ObliqueStack, Orientation, PlaneStack
-from SAMUNetSlicerLib.volumes.sampling import mask_to_voxels
+from SAMUNetSlicerLib.volumes.sampling import mask_to_voxels, voxels_of_plane
 
 SHAPE = (10, 11, 12)
 
@@ -29,15 +29,15 @@ def segmentation(mrml_scene, volume):
     return node
 
 
-def put(segmentation, segment_id, geometry, slices, wanted, also=None):
-    before = read_block(segmentation, segment_id, geometry, slices)
+def put(segmentation, segment_id, geometry, voxels, wanted, also=()):
+    before = read_voxels(segmentation, segment_id, geometry, voxels)
     write_changes(
-        segmentation, {segment_id: SegmentChange(slices, wanted & ~before, before & ~wanted), **(also or {})}, geometry
+        segmentation, [SegmentChange(segment_id, voxels, wanted & ~before, before & ~wanted), *also], geometry
     )
 
 
 def random_plane(chance, geometry, stacks):
-    """A plane of any direction and a random mask on it, as a block of voxels."""
+    """A plane of any direction and a random mask on its voxels."""
     if chance.random() < 0.6:
         stack = stacks[chance.integers(len(stacks))]
     else:
@@ -63,17 +63,16 @@ def test_five_hundred_random_planes_agree_with_plain_arrays(mrml_scene, volume, 
         segmentation.CreateClosedSurfaceRepresentation()
     for number in range(500 if surface == "no surface" else 60):
         name = "abc"[chance.integers(3)]
-        block = random_plane(chance, geometry, stacks)
-        slices, claimed = block.slices_kji, block.inside & block.mask
-        wanted = np.where(block.inside, block.mask, model[name][slices])
-        also = {}
+        marked = random_plane(chance, geometry, stacks)
+        voxels, wanted = marked.voxels, marked.mask
+        also = []
         if chance.random() < 0.4:
             for other in set("abc") - {name}:
-                lost = model[other][slices] & claimed
-                also[other] = SegmentChange(slices, np.zeros_like(lost), lost)
-                model[other][slices] &= ~claimed
-        model[name][slices] = wanted
-        put(segmentation, name, geometry, slices, wanted, also)
+                lost = model[other][voxels] & wanted
+                also.append(SegmentChange(other, voxels, np.zeros_like(lost), lost))
+                model[other][voxels] &= ~wanted
+        model[name][voxels] = wanted
+        put(segmentation, name, geometry, voxels, wanted, also)
         for other, expected in model.items():
             assert np.array_equal(read_mask(segmentation, other, geometry), expected), (number, name, other)
         if surface == "surface":
@@ -85,6 +84,31 @@ def test_five_hundred_random_planes_agree_with_plain_arrays(mrml_scene, volume, 
         assert np.array_equal(scenery.exported_by_slicer(mrml_scene, segmentation, name, volume), expected)
 
 
+@pytest.mark.parametrize("surface", ["no surface", "surface"])
+def test_all_planes_of_an_oblique_stack_in_one_write(volume, segmentation, surface):
+    """Two segments swap what they hold, plane by plane, among the voxels of a third in the same layer."""
+    chance = np.random.default_rng(11)
+    geometry = local_geometry(volume)
+    labels = chance.integers(0, 4, SHAPE)
+    whole = tuple(slice(0, n) for n in SHAPE)
+    for number, name in enumerate("abc", 1):
+        put(segmentation, name, geometry, whole, labels == number)
+    if surface == "surface":
+        segmentation.CreateClosedSurfaceRepresentation()
+    stack = ObliqueStack(scenery.slice_to_ras((1, 2, 3), geometry.to_ras((5, 5, 4))), geometry)
+    changes = []
+    for plane in stack:
+        voxels = voxels_of_plane(plane, geometry)
+        first, second = (read_voxels(segmentation, name, geometry, voxels) for name in "ab")
+        changes += [SegmentChange("a", voxels, second, first), SegmentChange("b", voxels, first, second)]
+    write_changes(segmentation, changes, geometry)
+    for number, name in ((2, "a"), (1, "b"), (3, "c")):
+        assert np.array_equal(read_mask(segmentation, name, geometry), labels == number)
+        if surface == "surface":
+            assert scenery.closed_surface_points(segmentation, name)
+    assert segmentation.GetSegmentation().GetNumberOfLayers() == 1
+
+
 def test_segments_that_do_not_overlap_go_on_sharing_a_layer(volume, segmentation):
     geometry = local_geometry(volume)
     for number, name in enumerate("abc"):
@@ -92,10 +116,10 @@ def test_segments_that_do_not_overlap_go_on_sharing_a_layer(volume, segmentation
         put(segmentation, name, geometry, slices, np.ones((1, 5, 5), bool))
     assert segmentation.GetSegmentation().GetNumberOfLayers() == 1
     slices = (slice(0, 3), slice(0, 5), slice(0, 5))
-    nothing, lost = np.zeros((3, 5, 5), bool), read_block(segmentation, "a", geometry, slices)
+    nothing, lost = np.zeros((3, 5, 5), bool), read_voxels(segmentation, "a", geometry, slices)
     # Passed on in one call, voxels never overlap.
     write_changes(
-        segmentation, {"b": SegmentChange(slices, lost, nothing), "a": SegmentChange(slices, nothing, lost)}, geometry
+        segmentation, [SegmentChange("b", slices, lost, nothing), SegmentChange("a", slices, nothing, lost)], geometry
     )
     assert segmentation.GetSegmentation().GetNumberOfLayers() == 1
     put(segmentation, "c", geometry, slices, np.ones((3, 5, 5), bool))
@@ -146,13 +170,15 @@ def test_a_segment_emptied_with_a_surface_leaves_none_behind(volume, segmentatio
 def test_a_block_outside_the_volume_is_refused_before_anything_is_written(volume, segmentation):
     geometry = local_geometry(volume)
     inside, outside = (slice(0, 1),) * 3, (slice(9, 11), slice(0, 1), slice(0, 1))
-    changes = {
-        "a": SegmentChange(inside, np.ones((1, 1, 1), bool), np.zeros((1, 1, 1), bool)),
-        "b": SegmentChange(outside, np.ones((2, 1, 1), bool), np.zeros((2, 1, 1), bool)),
-    }
-    with pytest.raises(EditError, match="outside the volume"):
-        write_changes(segmentation, changes, geometry)
-    assert not read_mask(segmentation, "a", geometry).any()
+    scattered = (np.array([9, 10]), np.array([0, 0]), np.array([0, 3]))
+    for voxels, shape in ((outside, (2, 1, 1)), (scattered, (2,))):
+        changes = [
+            SegmentChange("a", inside, np.ones((1, 1, 1), bool), np.zeros((1, 1, 1), bool)),
+            SegmentChange("b", voxels, np.ones(shape, bool), np.zeros(shape, bool)),
+        ]
+        with pytest.raises(EditError, match="outside the volume"):
+            write_changes(segmentation, changes, geometry)
+        assert not read_mask(segmentation, "a", geometry).any()
 
 
 def test_another_grid_is_refused(mrml_scene, volume, segmentation):
@@ -177,7 +203,7 @@ def test_a_grid_shifted_by_whole_voxels_is_the_same_grid(mrml_scene, volume, seg
     shifted.SetExtent(*(n - s for n, s in zip(labelmap.GetExtent(), (i, i, j, j, k, k), strict=True)))
     shifted.SetOrigin(*geometry.to_ras([i, j, k]))
     labelmap.ShallowCopy(shifted)
-    assert extent_slices(segmentation, "a", geometry) == block
+    assert extent_block(segmentation, "a", geometry) == block
     expected = read_mask(segmentation, "a", geometry)
     assert expected.sum() == 80
     whole = tuple(slice(0, n) for n in SHAPE)

@@ -37,7 +37,7 @@ def test_voxels_saved_under_a_transform_come_back_unchanged(volume, segmentation
     mask = scenery.ball()
     segment_id = nodes.add_segment(segmentation, "Liver")
     whole = tuple(slice(0, n) for n in geometry.shape_kji)
-    write_changes(segmentation, {segment_id: SegmentChange(whole, mask, np.zeros_like(mask))}, geometry)
+    write_changes(segmentation, [SegmentChange(segment_id, whole, mask, np.zeros_like(mask))], geometry)
     mrml_host.save(segmentation, tmp_path / "moved.seg.nrrd")
     loaded = mrml_host.load_segmentation(tmp_path / "moved.seg.nrrd")
     assert np.array_equal(read_mask(loaded, segment_id, geometry), mask)

@@ -12,8 +12,15 @@ from hypothesis import strategies as st
 from example_grids import affine, centres_ras, grid_geometries, ramp, random_direction, random_geometry, sphere
 from SAMUNetSlicerLib.volumes.geometry import GridGeometry
 from SAMUNetSlicerLib.volumes.planes import ObliqueStack, Orientation, Plane, PlaneStack, oblique_plane
-from SAMUNetSlicerLib.volumes.sampling import mask_to_voxels, sample_plane, voxels_of_plane, voxels_to_mask
+from SAMUNetSlicerLib.volumes.sampling import (
+    mask_to_voxels,
+    plane_numbers,
+    sample_plane,
+    voxels_of_plane,
+    voxels_to_mask,
+)
 from SAMUNetSlicerLib.volumes.volume import Volume
+from SAMUNetSlicerLib.volumes.voxels import whole_block
 
 SPACINGS = [(1.0, 1.0, 1.0), (0.7, 0.7, 3.0), (2.5, 0.8, 1.1)]
 
@@ -123,7 +130,6 @@ def test_voxels_to_plane_to_voxels_is_exact_on_grid_planes(geometry, orientation
         assert image.shape == plane.shape_yx
         shown = np.where(image, 1.0, -1.0).astype(kind) if kind is np.float32 else image.astype(kind)
         block = mask_to_voxels(shown, plane, geometry)
-        assert block.inside.all()
         block.write_into(back)
     assert np.array_equal(back, mask)
 
@@ -146,8 +152,7 @@ def test_the_voxels_of_a_grid_plane_are_its_slice(geometry, orientation):
         voxels = voxels_of_plane(plane, geometry)
         expected = [slice(0, n) for n in geometry.shape_kji]
         expected[2 - stack.axis] = slice(plane.index, plane.index + 1)
-        assert voxels.slices_kji == tuple(expected)
-        assert voxels.inside.all()
+        assert voxels == tuple(expected)
 
 
 @settings(max_examples=60, deadline=None)
@@ -168,8 +173,47 @@ def test_parallel_oblique_planes_hold_every_voxel_exactly_once(geometry, seed, p
         counts = np.zeros(geometry.shape_kji, dtype=int)
         for plane in planes:
             voxels = voxels_of_plane(plane, geometry)
-            counts[voxels.slices_kji] += voxels.inside
+            counts[voxels] += 1
         assert (counts == 1).all()
+
+
+@settings(max_examples=100, deadline=None)
+@given(grid_geometries(), st.integers(0, 10_000), st.tuples(*[st.floats(0, 1)] * 3))
+def test_every_voxel_knows_its_plane_in_any_stack(geometry, seed, place):
+    """Asked by plane or by voxel, as a block or one by one: it is the same plane."""
+    point = geometry.to_ras(np.array(place) * (geometry.size_ijk - 1))
+    oblique = ObliqueStack(affine(random_direction(seed), (1, 1, 1), point), geometry)
+    for stack in (oblique, *(PlaneStack(geometry, orientation) for orientation in Orientation)):
+        whole = plane_numbers(stack, whole_block(geometry.shape_kji))
+        whole = np.broadcast_to(whole, geometry.shape_kji)
+        by_plane = np.full(geometry.shape_kji, -1)
+        for plane in stack:
+            by_plane[voxels_of_plane(plane, geometry)] = plane.index
+        assert np.array_equal(whole, by_plane)
+        one_by_one = np.nonzero(by_plane >= 0)
+        assert np.array_equal(plane_numbers(stack, one_by_one), by_plane[one_by_one])
+
+
+@settings(max_examples=100, deadline=None)
+@given(grid_geometries(), st.integers(0, 10_000), masks, st.sampled_from([0.2, 1.0, 3.7]))
+def test_each_voxel_of_an_oblique_plane_reads_the_pixel_below_it(geometry, seed, chance, thickness_mm):
+    """Against a plain search through all voxels, whatever the spacing, direction and thickness."""
+    matrix = affine(random_direction(seed), (0.9, 0.9, thickness_mm), geometry.to_ras((geometry.size_ijk - 1) / 2))
+    matrix[:3, 3] -= 5.3 * (matrix[:3, 0] + matrix[:3, 1])
+    plane = Plane((12, 11), matrix)
+    image = chance.random(plane.shape_yx) < 0.5
+    x, y, steps = np.moveaxis(plane.to_pixels(centres_ras(geometry)), -1, 0)
+    belongs = (np.abs(steps) < 0.5) & (x > -0.5) & (x < 11.5) & (y > -0.5) & (y < 10.5)
+    near_a_border = (
+        np.min([np.abs(np.abs(steps) - 0.5), *(np.abs(p - np.floor(p) - 0.5) for p in (x, y))], axis=0) < 1e-5
+    )
+    found = mask_to_voxels(image, plane, geometry)
+    owned, shown = np.zeros(geometry.shape_kji, bool), np.zeros(geometry.shape_kji, bool)
+    owned[found.voxels] = True
+    found.write_into(shown)
+    assert np.array_equal(owned[~near_a_border], belongs[~near_a_border])
+    sure = belongs & ~near_a_border
+    assert np.array_equal(shown[sure], image[np.rint(y[sure]).astype(int), np.rint(x[sure]).astype(int)])
 
 
 @pytest.mark.parametrize("angle_degrees", [0, 45, 90, 135])
@@ -181,7 +225,7 @@ def test_voxels_exactly_between_two_planes_belong_to_one(angle_degrees):
     counts = np.zeros(geometry.shape_kji, dtype=int)
     for plane in ObliqueStack(affine(turn, (1, 1, 1), (6, 6, 6)), geometry):
         voxels = voxels_of_plane(plane, geometry)
-        counts[voxels.slices_kji] += voxels.inside
+        counts[voxels] += 1
     assert (counts == 1).all()
 
 
@@ -195,7 +239,7 @@ def test_the_voxels_of_an_oblique_plane_are_those_that_it_cuts(seed):
     cut = (depths.min(axis=-1) < 0) & (depths.max(axis=-1) > 0)
     found = np.zeros(geometry.shape_kji, dtype=bool)
     voxels = voxels_of_plane(plane, geometry)
-    found[voxels.slices_kji] = voxels.inside
+    found[voxels] = True
     assert np.array_equal(found, cut)
 
 
@@ -209,7 +253,7 @@ def test_a_plane_of_any_thickness_owns_the_voxels_within_half_of_it(seed, thickn
     plane = Plane((80, 80), matrix)
     found = np.zeros(geometry.shape_kji, dtype=bool)
     voxels = voxels_of_plane(plane, geometry)
-    found[voxels.slices_kji] = voxels.inside
+    found[voxels] = True
     assert np.array_equal(found, np.abs(plane.to_pixels(centres_ras(geometry))[..., 2]) < 0.5)
 
 
@@ -302,7 +346,7 @@ def test_a_plane_between_two_slices_mixes_them_and_owns_the_nearer():
     plane = oblique_plane(affine(np.diag([-1, 1, 1]), (1, 1, 1), (0, 0, 2.6)), geometry)
     np.testing.assert_allclose(sample_plane(volume, plane), 13)
     block = mask_to_voxels(np.ones(plane.shape_yx, bool), plane, geometry)
-    assert block.slices_kji == (slice(1, 2), slice(0, 3), slice(0, 3))
+    assert block.voxels == (slice(1, 2), slice(0, 3), slice(0, 3))
     assert block.mask.all()
 
 
@@ -341,7 +385,7 @@ def test_only_voxels_under_the_plane_are_written():
         erased = target == 0
         pixels = plane.to_pixels(centres_ras(geometry)[erased])[:, :2]
         assert (pixels < np.array(plane.size_xy) - 0.5 + 1e-6).all()
-        assert 0 < erased.sum() < voxels_of_plane(complete, geometry).inside.sum()
+        assert 0 < erased.sum() < np.ones(geometry.shape_kji)[voxels_of_plane(complete, geometry)].sum()
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -391,6 +435,17 @@ def test_a_volume_is_never_copied_for_a_plane():
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert peak < 0.7 * voxels.nbytes
+
+
+def test_the_voxels_of_an_oblique_plane_take_no_memory_for_the_box_around_them():
+    geometry = upright((200, 300, 300), (0.8, 0.8, 2))
+    plane = oblique_plane(affine(random_direction(2), (1, 1, 1), geometry.to_ras((150, 150, 100))), geometry)
+    tracemalloc.start()
+    marked = mask_to_voxels(np.ones(plane.shape_yx, bool), plane, geometry)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(marked.mask) > 50_000
+    assert peak < np.prod(geometry.shape_kji)
 
 
 def test_sampling_leaves_the_volume_as_it_was():
