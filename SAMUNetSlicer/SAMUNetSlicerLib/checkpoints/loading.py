@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -20,6 +20,10 @@ from .listing import UNKNOWN_LICENCE
 from .metadata import read_metadata
 from .recognise import check_fit, recognise
 from .tensors import read_tensors, to_float32
+
+T = TypeVar("T")
+
+_HASHED_AT_ONCE = 8 * 2**20
 
 
 class AmbiguousFamilyError(ModelError):
@@ -62,7 +66,18 @@ def load_network(
     base: str | Path | None = None,
     input_size: int | None = None,
 ) -> LoadedModel:
-    """Load an installed model by its name, or a checkpoint file of any known family.
+    """All steps of `load_in_steps` at once."""
+    return _finish(load_in_steps(path_or_name, family, device, base, input_size))
+
+
+def load_in_steps(
+    path_or_name: str | Path,
+    family: str | None = None,
+    device: str | torch.device = "cpu",
+    base: str | Path | None = None,
+    input_size: int | None = None,
+) -> Generator[None, None, LoadedModel]:
+    """Load an installed model by its name, or a checkpoint file of any known family, in short steps.
 
     family: needed only for files whose layout two families share (SAM and MedSAM), or to choose another way to use
         the weights (`hq_sam_vit_b_only`, `med_sa_3d`); must agree with the file.
@@ -74,7 +89,7 @@ def load_network(
     """
     catalogue = read_catalogue()
     path = locate(path_or_name, catalogue)
-    digest = sha256_of(path)
+    digest = yield from _sha256_in_steps(path)
     entry = catalogue.by_sha256(digest)
     _refuse_changed(catalogue.get(str(path_or_name)), path, digest)
     tensors, metadata = read_tensors(path), read_metadata(path)
@@ -83,15 +98,18 @@ def load_network(
     remembered = metadata.get("input_size", "")
     if input_size is None and remembered.isdigit():
         input_size = int(remembered)
-    network, state = assemble(family, tensors, base_path, input_size)
+    yield
+    network, state = yield from _assemble_in_steps(family, tensors, base_path, input_size)
+    yield
     network.load_state_dict(state, strict=True, assign=True)
+    base_digest = (yield from _sha256_in_steps(base_path)) if base_path else None
     return LoadedModel(
         network=network.to(device).eval(),
         family=family,
         sha256=digest,
         name=entry.name if entry else path.name,
         licence=entry.licence if entry else metadata.get("licence", UNKNOWN_LICENCE),
-        base_sha256=sha256_of(base_path) if base_path else None,
+        base_sha256=base_digest,
     )
 
 
@@ -125,6 +143,12 @@ def assemble(
     family: str, tensors: Mapping[str, Tensor], base: Path | None = None, input_size: int | None = None
 ) -> tuple[PromptedNetwork, dict[str, Tensor]]:
     """A network on the meta device and its state dict in float32. Raises ModelError where they do not fit."""
+    return _finish(_assemble_in_steps(family, tensors, base, input_size))
+
+
+def _assemble_in_steps(
+    family: str, tensors: Mapping[str, Tensor], base: Path | None, input_size: int | None
+) -> Generator[None, None, tuple[PromptedNetwork, dict[str, Tensor]]]:
     settings: dict[str, Any] = {} if input_size is None else {"input_size": input_size}
     base_tensors = {} if base is None else {name: to_float32(t) for name, t in read_tensors(base).items()}
     try:
@@ -133,7 +157,19 @@ def assemble(
     except (KeyError, IndexError, RuntimeError, TypeError) as error:
         raise ModelError(f"The checkpoint does not fit the network {family}: {error}.") from error
     check_fit(network, state, family)
-    return network, {name: to_float32(tensor) for name, tensor in state.items()}
+    for name in state:
+        yield
+        state[name] = to_float32(state[name])
+    return network, state
+
+
+def _finish(steps: Generator[None, None, T]) -> T:
+    """What a generator of steps returns."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
 
 
 def find_base(family: str, tensors: Mapping[str, Tensor], base: str | Path | None, catalogue: Catalogue) -> Path | None:
@@ -180,6 +216,16 @@ def require_installed(entry: CatalogueEntry) -> Path:
         else f"samunet models install FILE --name {entry.name}"
     )
     raise ModelError(f"The model {entry.name} is not installed. Install it with: {how}")
+
+
+def _sha256_in_steps(path: Path) -> Generator[None, None, str]:
+    """As `sha256_of`; of a gigabyte that takes seconds."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while part := stream.read(_HASHED_AT_ONCE):
+            digest.update(part)
+            yield
+    return digest.hexdigest()
 
 
 def sha256_of(path: Path) -> str:

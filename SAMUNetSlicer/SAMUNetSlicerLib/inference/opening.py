@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from typing import Any
 
 import torch
 
 from ..checkpoints.loading import LoadedModel
+from .conversion_process import ConversionJob
 from .disk_cache import DiskCache, ModelEncodings
 from .encoders import Precision
 from .engines import EngineChoice, build_encode, kept_conversions_folder
+from .jobs import Job
+from .openvino_encoder import OpenVinoEncoder
 from .predictor import PlanePredictor
 from .zoom import ZoomPolicy
 
@@ -39,3 +43,21 @@ def open_predictor(
         told=told,
         on_disk=None if disk_cache is None else ModelEncodings(disk_cache, model.identity),
     )
+
+
+def open_in_steps(
+    model: LoadedModel, source: str, device: torch.device, told: Callable[[str], None] = lambda _message: None
+) -> Generator[Job | None, Any, PlanePredictor]:
+    """As `open_predictor`, and ready to encode at once: steps for a `SteppedJob`, between which a window lives.
+
+    source: what the model was loaded from. A network that must be converted first is converted in a process of its
+    own; where that fails, torch does the work, and it is told.
+    """
+    predictor = open_predictor(model, device, told=told)
+    encoder = predictor.encode_planes
+    if isinstance(encoder, OpenVinoEncoder) and not encoder.is_converted and not (yield ConversionJob(source)):
+        told("The model could not be prepared for OpenVINO, so PyTorch computes, which is slower.")
+        return open_predictor(model, device, engine=EngineChoice.TORCH, told=told)
+    yield
+    predictor.encode_planes.prepare()
+    return predictor

@@ -57,6 +57,11 @@ class OpenVinoEncoder(Encoder):
         able = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         return "bf16" if able and self._precision is not Precision.FULL else "f32"
 
+    @property
+    def is_converted(self) -> bool:
+        """Whether `prepare` only reads what is kept, which takes well under a second, rather than up to a minute."""
+        return self._compiled is not None or (self._kept_as is not None and (self._kept_as / _MODEL_FILE).is_file())
+
     def prepare(self) -> None:
         if self._compiled is None:
             self._compiled = self._compile()
@@ -70,10 +75,11 @@ class OpenVinoEncoder(Encoder):
         import openvino
 
         core = openvino.Core()
-        kept = None if self._kept_as is None else self._kept_as / _MODEL_FILE
-        model = core.read_model(kept) if kept is not None and kept.is_file() else self._convert()
-        if kept is not None:
+        model = None if self.is_converted else self._convert()
+        if self._kept_as is not None:
             core.set_property({"CACHE_DIR": str(self._kept_as)})
+            # Also right after converting: what is compiled is kept under a name that differs for models in memory.
+            model = core.read_model(self._kept_as / _MODEL_FILE)
         options = {"INFERENCE_PRECISION_HINT": self._hint, "INFERENCE_NUM_THREADS": torch.get_num_threads()}
         return core.compile_model(model, "CPU", options)
 

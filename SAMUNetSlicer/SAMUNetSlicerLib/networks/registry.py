@@ -8,6 +8,8 @@ from importlib import import_module
 from typing import Any
 
 import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from ..errors import ModelError
 from .base import PromptedNetwork
@@ -81,7 +83,25 @@ def build(family: str, device: str | torch.device = "meta", **settings: Any) -> 
     Raises ModelError for a family that is not known.
     """
     entry = entry_of(family)
+    if torch.device(device).type == "meta":
+        with torch.device(device), _NothingDrawn():
+            return entry.network_class(**entry.arguments, **settings).eval()
     with torch.device(device):
         network = entry.network_class(**entry.arguments, **settings).eval()
     # What a network computes for itself, rather than loads, is made on the CPU.
-    return network if torch.device(device).type == "meta" else network.to(device)
+    return network.to(device)
+
+
+class _NothingDrawn(TorchFunctionMode):
+    """Leaves initial values out, which shapes do not have: for those torch would import its compiler, for seconds."""
+
+    _left_out = (Tensor.normal_, Tensor.uniform_)
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", "") == torch.nn.init.__name__:
+            return kwargs.get("tensor", *args[:1])
+        is_scaling = func is Tensor.mul and isinstance(args[1], float)
+        if (func in self._left_out or is_scaling) and args[0].is_meta:
+            return args[0]
+        return (torch.empty if func is torch.randn else func)(*args, **kwargs)

@@ -1,14 +1,18 @@
 """A file or a name becomes a ready network, or a reason why not."""
 
+import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from parity import PARITY_FOLDER, manifest_of
+from repository import LIBRARY
 from SAMUNetSlicerLib.checkpoints.catalogue import read_catalogue
-from SAMUNetSlicerLib.checkpoints.loading import decide_family, load_network, sha256_of
+from SAMUNetSlicerLib.checkpoints.loading import decide_family, load_in_steps, load_network, sha256_of
 from SAMUNetSlicerLib.checkpoints.places import MODELS_FOLDER_VARIABLE, user_models_folder, weights_folder
 from SAMUNetSlicerLib.checkpoints.recognise import check_fit, recognise
 from SAMUNetSlicerLib.checkpoints.tensors import read_tensors
@@ -153,3 +157,30 @@ def test_the_users_models_stand_where_the_variable_says(tmp_path, monkeypatch):
     assert user_models_folder() == tmp_path / "models"
     monkeypatch.delenv(MODELS_FOLDER_VARIABLE)
     assert user_models_folder().parts[-2:] == ("SAMUNetSlicer", "models")
+
+
+def test_loading_pauses_between_short_steps():
+    steps, count = load_in_steps("lite_medsam"), 0
+    while True:
+        try:
+            next(steps)
+            count += 1
+        except StopIteration as end:
+            loaded = end.value
+            break
+    assert count > len(loaded.network.state_dict()), "one for each tensor, and more"
+    whole = load_network("lite_medsam")
+    assert loaded.identity == whole.identity
+    for name, tensor in whole.network.state_dict().items():
+        assert torch.equal(tensor, loaded.network.state_dict()[name])
+
+
+def test_building_a_network_does_not_bring_torchs_compiler():
+    """It is large, and nothing here is compiled: it would hold a window for seconds."""
+    code = (
+        "import sys; from SAMUNetSlicerLib.networks.registry import FAMILIES, build\n"
+        "for family in FAMILIES: build(family)\n"
+        "sys.exit('torch._dynamo' in sys.modules or 'sympy' in sys.modules)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(LIBRARY.parent), "OMP_NUM_THREADS": "1"}
+    assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0

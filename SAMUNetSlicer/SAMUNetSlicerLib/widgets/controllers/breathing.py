@@ -56,6 +56,11 @@ class Breather:
             self._should_stop = before
             self._note_block()
 
+    def breathe(self) -> None:
+        """Let the window show what it is told, before something that holds it."""
+        if not self.is_breathing:
+            self._breathe_once(self._breathe)
+
     def wait_for(self, job: Job[T]) -> T:
         """The job's result; the window lives meanwhile, unless this is called from within a breath.
 

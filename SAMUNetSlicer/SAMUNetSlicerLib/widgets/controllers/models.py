@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
 
+from ...inference.jobs import Job, SteppedJob
 from ...scene.document import ModelIdentity
 from .breathing import Breather, PatientPredictor
 from .texts import _
@@ -19,6 +23,10 @@ def device_choices() -> list[tuple[str, str]]:
     ]
 
 
+# Imported one by one, each of them in one piece, of which only PyTorch's takes a second or more.
+_LARGE_PACKAGES = ("numpy", "scipy.ndimage", "torch", "openvino", "safetensors", "PIL.Image", "platformdirs")
+
+
 class ModelLoader:
     """Loads models. told: called with sentences for the user. `device_text`: what computes, in plain words."""
 
@@ -27,16 +35,33 @@ class ModelLoader:
         self.device_text = ""
 
     def load(self, name: str, wish: str = "auto") -> tuple[PatientPredictor, ModelIdentity]:
-        """Raises ModelError for a model that is missing or damaged, UserError for a device that is not there."""
-        from ...checkpoints.loading import load_network
-        from ...inference.devices import choose_device, describe_device
-        from ...inference.opening import open_predictor
+        """Load a model and make it ready to answer; the window lives meanwhile, but for the import of PyTorch.
 
+        Raises ModelError for a model that is missing or damaged, UserError for a device that is not there, Interrupted
+        where it is stopped.
+        """
+        return self._breather.wait_for(SteppedJob(self._steps(name, wish)))
+
+    def _steps(self, name: str, wish: str) -> Generator[Job | None, Any, tuple[PatientPredictor, ModelIdentity]]:
+        for package in _LARGE_PACKAGES:
+            yield
+            if find_spec(package) is not None:
+                import_module(package)
+        yield
+        from ...inference.devices import choose_device, describe_device
+
+        yield
+        from ...checkpoints.loading import load_in_steps
+
+        yield
+        from ...inference.opening import open_in_steps
+
+        yield
         device = self._usable(choose_device(wish))
-        loaded = load_network(name, device="cpu")
+        loaded = yield from load_in_steps(name, device="cpu")
+        predictor = yield from open_in_steps(loaded, name, device, self._told)
         self.device_text = _("Computing on {device}.").format(device=describe_device(device))
-        predictor = PatientPredictor(open_predictor(loaded, device, told=self._told), self._breather)
-        return predictor, ModelIdentity(loaded.family, loaded.sha256, loaded.name)
+        return PatientPredictor(predictor, self._breather), ModelIdentity(loaded.family, loaded.sha256, loaded.name)
 
     def _usable(self, device):
         """The device, or the processor where the device does not compute with this build of PyTorch."""

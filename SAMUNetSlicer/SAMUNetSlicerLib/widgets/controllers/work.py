@@ -122,7 +122,7 @@ class Work:
             self._later.pop(0)()
 
     def _answer_lasts(self) -> None:
-        if not self.busy:
+        if not self.busy and self.message is not self._computing:
             self.message = self._computing = Message(_("Computing... Esc or Cancel stops it."))
             self.notify()
 
@@ -177,8 +177,15 @@ class Work:
         """Load the chosen model if it is not loaded yet. Raises UserError where it cannot be."""
         if self._predictor is not None and self._loaded in ((name, device), ("", "")):
             return
+        self.message = self._computing = Message(
+            _("Loading the model... It answers in some seconds; the first time in up to a minute. Esc stops it.")
+        )
+        self.notify()
+        self.breather.breathe()
         try:
             predictor, identity = self.loader.load(name, device)
+        except Interrupted as error:
+            raise UserError(_("Loading was stopped. The next prompt begins it again.")) from error
         except ModuleNotFoundError as error:
             raise UserError(
                 _(

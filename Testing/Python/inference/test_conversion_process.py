@@ -1,0 +1,106 @@
+"""Converting a network in a process of its own: what comes of it, and that it can be stopped."""
+
+import sys
+import time
+
+import pytest
+import torch
+
+from requirements_guard import need
+from SAMUNetSlicerLib.checkpoints.loading import load_network
+from SAMUNetSlicerLib.inference import conversion_process, opening
+from SAMUNetSlicerLib.inference.conversion_process import ConversionJob
+from SAMUNetSlicerLib.inference.encoders import TorchEncoder
+from SAMUNetSlicerLib.inference.engines import EngineChoice, build_encode, kept_conversions_folder
+from SAMUNetSlicerLib.inference.jobs import CancelledError, Done, SteppedJob
+
+
+@pytest.fixture
+def python(tmp_path, monkeypatch):
+    """Lets another program take the place of Python: python(text of a shell script)."""
+
+    def put(script: str) -> None:
+        program = tmp_path / "python"
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(0o755)
+        monkeypatch.setattr(conversion_process, "_python", lambda: str(program))
+
+    return put
+
+
+needs_shell = pytest.mark.skipif(sys.platform == "win32", reason="the stand-in is a shell script")
+
+
+@needs_shell
+@pytest.mark.parametrize(("script", "went_well"), [("exit 0", True), ("exit 3", False), ("kill -9 $$", False)])
+def test_the_result_tells_whether_it_went_well(python, script, went_well):
+    python(script)
+    assert ConversionJob("any").result() is went_well
+
+
+def test_a_program_that_cannot_be_started_is_no_success(monkeypatch, tmp_path):
+    monkeypatch.setattr(conversion_process, "_python", lambda: str(tmp_path / "nothing"))
+    job = ConversionJob("any")
+    assert job.poll()
+    assert job.result() is False
+    job.cancel()
+
+
+@needs_shell
+def test_it_is_stopped_at_once(python):
+    python("exec sleep 60")
+    job = ConversionJob("any")
+    assert not job.poll()
+    began = time.monotonic()
+    job.cancel()
+    assert job.poll()
+    assert job._process.returncode is not None, "the process is gone"
+    assert time.monotonic() - began < 30
+    with pytest.raises(CancelledError):
+        job.result()
+
+
+def test_slicers_own_python_is_taken_where_there_is_one(monkeypatch):
+    monkeypatch.setattr(conversion_process.shutil, "which", {"PythonSlicer": "/slicer/bin/PythonSlicer"}.get)
+    assert conversion_process._python() == "/slicer/bin/PythonSlicer"
+    monkeypatch.setattr(conversion_process.shutil, "which", lambda name: None)
+    assert conversion_process._python() == sys.executable
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no variable names the folder for caches")
+def test_what_the_process_keeps_is_what_the_window_reads(tmp_path, monkeypatch):
+    need("openvino")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    model = load_network("sam_unet_tiny")
+    kept_as = kept_conversions_folder() / model.identity
+    assert tmp_path in kept_as.parents
+    encoder = build_encode(model.network, torch.device("cpu"), EngineChoice.OPENVINO, kept_as)
+    assert not encoder.is_converted
+    assert ConversionJob("sam_unet_tiny").result()
+    assert encoder.is_converted
+    blobs = set(kept_as.glob("*.blob"))
+    encoder.prepare()
+    assert blobs, "compiled as well"
+    assert set(kept_as.glob("*.blob")) == blobs, "and not compiled again"
+
+
+def test_where_the_conversion_fails_torch_computes_and_it_is_told(monkeypatch, tmp_path):
+    need("openvino")
+    monkeypatch.setattr(opening, "kept_conversions_folder", lambda: tmp_path)
+    monkeypatch.setattr(opening, "ConversionJob", lambda source: Done(False))
+    told = []
+    steps = opening.open_in_steps(load_network("lite_medsam"), "lite_medsam", torch.device("cpu"), told.append)
+    predictor = SteppedJob(steps).result()
+    assert isinstance(predictor.encode_planes, TorchEncoder)
+    assert "PyTorch computes" in " ".join(told)
+
+
+def test_a_converted_network_is_not_converted_again(monkeypatch, tmp_path):
+    need("openvino")
+    monkeypatch.setattr(opening, "kept_conversions_folder", lambda: tmp_path)
+    monkeypatch.setattr(opening, "ConversionJob", lambda source: pytest.fail("it is there already"))
+    monkeypatch.setattr(opening.OpenVinoEncoder, "is_converted", True)
+    prepared = []
+    monkeypatch.setattr(opening.OpenVinoEncoder, "prepare", lambda encoder: prepared.append(encoder))
+    steps = opening.open_in_steps(load_network("lite_medsam"), "lite_medsam", torch.device("cpu"))
+    assert SteppedJob(steps).result().encode_planes in prepared
