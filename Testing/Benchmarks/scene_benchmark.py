@@ -3,8 +3,9 @@
 PYTHONPATH=SAMUNetSlicer python Testing/Benchmarks/scene_benchmark.py
 
 Needs slicer-core. The object is an ellipsoid of 420 x 380 pixels on its largest plane, with a wavy border; every plane
-is proposed (not timed), then accepted by itself, once beside others that were accepted before (the segment's labelmap
-grows) and once over them (it does not). All sorts of planes: axial, coronal, sagittal, oblique.
+is proposed (without a network: what a preview costs after the answer), then accepted by itself, once beside others that
+were accepted before (the segment's labelmap grows) and once over them (it does not). All sorts of planes: axial,
+coronal, sagittal, oblique. At last all planes of a stack are proposed and accepted in one step.
 """
 
 from __future__ import annotations
@@ -53,17 +54,36 @@ def answer_on(desk, stack, index: int, mask_kji: np.ndarray) -> PlaneMask:
     return PlaneMask(np.where(mask, 5, -5).astype(np.float32), 0.9, Crop(0, 0, width, height))
 
 
-def accept_one_by_one(desk, stack, view, indices, mask_kji: np.ndarray) -> list[Times]:
-    """Milliseconds of each accept, by the clock and of the processor."""
-    times = []
+def propose_plane(desk, stack, index: int, answer: PlaneMask, origin: PlaneOrigin) -> None:
+    key = PlaneKey("", desk.ids[0], stack.text, index)
+    with desk.space.recording("Segment") as recorder:
+        propose(recorder, key, answer, 0.9, origin, scenery.MODEL)
+
+
+def accept_one_by_one(desk, stack, view, indices, mask_kji: np.ndarray) -> tuple[list[Times], list[Times]]:
+    """Milliseconds of each preview and of each accept, by the clock and of the processor."""
+    previews, accepts = [], []
     for index in indices:
-        key = PlaneKey("", desk.ids[0], stack.text, index)
         answer = answer_on(desk, stack, index, mask_kji)
-        with desk.space.recording("Segment") as recorder:
-            propose(recorder, key, answer, 0.9, PlaneOrigin.PROMPTED, scenery.MODEL)
-        accept = partial(desk.logic.accept, desk.segmentation, desk.ids[0], [index], sliceToRAS=view)
-        times.append(timed(accept))
-    return times
+        previews.append(timed(partial(propose_plane, desk, stack, index, answer, PlaneOrigin.PROMPTED)))
+        accepts.append(timed(partial(desk.logic.accept, desk.segmentation, desk.ids[0], [index], sliceToRAS=view)))
+    return previews, accepts
+
+
+def accept_all(desk, name: str, stack, view, mask_kji: np.ndarray) -> None:
+    """All planes of a stack in one step, back and forth."""
+    count = len(desk.space.stack(stack))
+    with desk.logic.step(desk.segmentation, "Propose all"):
+        for index in range(count):
+            propose_plane(desk, stack, index, answer_on(desk, stack, index, mask_kji), PlaneOrigin.PROPAGATED)
+    actions = {
+        "accepted at once": partial(desk.logic.accept, desk.segmentation, desk.ids[0], sliceToRAS=view),
+        "undone": partial(desk.logic.undo, desk.segmentation),
+        "done again": partial(desk.logic.redo, desk.segmentation),
+    }
+    for what, action in actions.items():
+        clock, processor = timed(action)
+        print(f"  all {count} {name} planes {what}: {clock:.0f} ms; processor {processor:.0f} ms")
 
 
 def timed(action: Callable[[], object]) -> Times:
@@ -96,18 +116,31 @@ def main() -> None:
     }
     planes = {name: desk.logic.stackKey(desk.segmentation, sliceToRAS=view) for name, view in views.items()}
     other = ellipsoid(chance)
-    growing = accept_one_by_one(desk, planes["axial"], views["axial"], PLANES, mask)
+    previews, growing = accept_one_by_one(desk, planes["axial"], views["axial"], PLANES, mask)
     print(f"Accepting one plane of {SHAPE[2]} x {SHAPE[1]} x {SHAPE[0]} voxels")
+    report("  axial, preview", previews)
     report("  axial, the segment grows", growing)
-    held, steps = desk.space.history.nbytes, len(desk.space.history)
-    report("  axial, accepted again", accept_one_by_one(desk, planes["axial"], views["axial"], PLANES, other))
+    memory = {"axial": held_by(desk)}
+    _, again = accept_one_by_one(desk, planes["axial"], views["axial"], PLANES, other)
+    report("  axial, accepted again", again)
     for name in ("coronal", "sagittal", "oblique"):
+        desk.space.history.clear()
         stack = desk.space.stack(planes[name])
-        indices = np.linspace(0.3, 0.7, 20) * len(stack)
-        times = accept_one_by_one(desk, planes[name], views[name], indices.astype(int).tolist(), mask)
-        report(f"  {name}", times)
-    report("  undoing (oblique planes)", [timed(partial(desk.logic.undo, desk.segmentation)) for _ in range(20)])
-    print(f"Undo memory of {steps} steps ({len(PLANES)} planes proposed and accepted): {held / 2**20:.1f} MiB")
+        indices = np.linspace(0.3, 0.7, 50) * len(stack)
+        previews, accepts = accept_one_by_one(desk, planes[name], views[name], indices.astype(int).tolist(), mask)
+        report(f"  {name}, preview", previews)
+        report(f"  {name}", accepts)
+        memory[name] = held_by(desk)
+    report("  undoing (oblique planes)", [timed(partial(desk.logic.undo, desk.segmentation)) for _ in range(100)])
+    for name, (held, steps) in memory.items():
+        print(f"Undo memory of {steps} steps ({name} planes proposed and accepted): {held / 2**20:.1f} MiB")
+    for name in ("axial", "oblique"):
+        accept_all(desk, name, planes[name], views[name], other)
+
+
+def held_by(desk) -> tuple[int, int]:
+    """What undo holds: bytes, steps."""
+    return desk.space.history.nbytes, len(desk.space.history)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..volumes.provenance import PlaneOrigin
 from ..volumes.sampling import plane_numbers
+from ..volumes.voxels import shape_of
 from .document import PlaneEntry, PlaneState
 from .stacks import StackKey
 
@@ -25,7 +26,7 @@ def recover_proposals(workspace: Workspace) -> None:
         # One slice of the volume at a time, to bound the memory.
         for k in range(slices_k.start, slices_k.stop):
             block = (slice(k, k + 1), *others)
-            numbers = plane_numbers(stack, block)[workspace.proposals.read(place, local, block)]
-            for index in np.unique(numbers).tolist():
+            numbers = np.broadcast_to(plane_numbers(stack, block), shape_of(block))
+            for index in np.unique(numbers[workspace.proposals.read(place, local, block)]).tolist():
                 workspace.document.set_plane(place._replace(index=index), PlaneState(proposed=entry))
     workspace.save()

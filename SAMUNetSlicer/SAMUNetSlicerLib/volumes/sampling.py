@@ -54,7 +54,9 @@ def voxels_of_plane(plane: Plane, geometry: GridGeometry) -> Voxels:
 
 
 def plane_numbers(stack: PlaneStack | ObliqueStack, voxels: Voxels) -> np.ndarray:
-    """To which plane of a stack each voxel belongs: integers, of the voxels' shape."""
+    """To which plane of a stack each voxel belongs: integers, in an array that broadcasts to the voxels' shape."""
+    if isinstance(stack, PlaneStack):
+        return numbers_of(voxels)[2 - stack.axis]
     step = np.linalg.inv(_plane_to_ijk(stack[0], stack.geometry))[2]
     k, j, i = numbers_of(voxels)
     return nearest_plane(step[0] * i + step[1] * j + step[2] * k + step[3])
@@ -276,13 +278,15 @@ def _voxels_under(plane: Plane, geometry: GridGeometry) -> tuple[Scattered, np.n
     starts = on_lines(rows[2])
     # A little more than half a step: which voxels are within it is decided by `nearest_plane` alone.
     reach = (0.5 + 1e-5) / abs(slope[fast])
-    count = int(2 * reach) + 1
-    first = np.ceil(starts / -slope[fast] - reach)
-    lines = np.flatnonzero((first < shape[fast]) & (first + count > 0))
-    candidates = first[lines, None] + np.arange(count)
-    near = nearest_plane(starts[lines, None] + slope[fast] * candidates) == 0
-    chosen = np.flatnonzero(near & _within(candidates, shape[fast]))
-    lines, along = lines[chosen // count], candidates.ravel()[chosen]
+    along = np.ceil(starts / -slope[fast] - reach)
+    found = []
+    for _ in range(int(2 * reach) + 1):
+        near = nearest_plane(starts + slope[fast] * along) == 0
+        near &= _within(along, shape[fast])
+        lines = np.flatnonzero(near)
+        found.append((lines, along[lines]))
+        along += 1
+    lines, along = (np.concatenate(each) for each in zip(*found, strict=True))
     xs, ys = (on_lines(row)[lines] + row[fast] * along for row in rows[:2])
     numbers = {a: lines // shape[b], b: lines % shape[b], fast: along.astype(int)}
     voxels = tuple(numbers[axis] for axis in range(3))
