@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import slicer
@@ -57,13 +58,15 @@ class SegmentChange:
     added: np.ndarray
     removed: np.ndarray
 
-    @property
+    @cached_property
     def gain(self) -> VoxelMask:
-        return VoxelMask(self.voxels, self.added)
+        """What is added, and no more voxels around it than needed."""
+        return VoxelMask(self.voxels, self.added).narrowed()
 
-    @property
+    @cached_property
     def loss(self) -> VoxelMask:
-        return VoxelMask(self.voxels, self.removed)
+        """What is removed, as `gain`."""
+        return VoxelMask(self.voxels, self.removed).narrowed()
 
 
 def check_grid(segmentation_node, geometry: GridGeometry) -> None:
@@ -105,7 +108,6 @@ def write_changes(segmentation_node, changes: Iterable[SegmentChange], geometry:
     losses: dict[str, list[VoxelMask]] = {}
     for change in changes:
         for what, marked in ((gains, change.gain), (losses, change.loss)):
-            marked = marked.narrowed()
             if marked.mask.size:
                 what.setdefault(change.segment_id, []).append(marked)
     whole = whole_block(geometry.shape_kji)

@@ -65,7 +65,7 @@ def clip(voxels: Voxels, block: Block) -> tuple[Voxels, Selection]:
     inside = np.ones(shape_of(voxels), dtype=bool)
     for numbers, span in zip(voxels, block, strict=True):
         inside &= (numbers >= span.start) & (numbers < span.stop)
-    return (voxels, ...) if inside.all() else narrow(voxels, inside)
+    return narrow(voxels, inside)
 
 
 def narrow(voxels: Voxels, mask: np.ndarray) -> tuple[Voxels, Selection]:
@@ -75,6 +75,8 @@ def narrow(voxels: Voxels, mask: np.ndarray) -> tuple[Voxels, Selection]:
     if is_block(voxels):
         box = _box_around(mask)
         return tuple(slice(b.start + v.start, b.stop + v.start) for b, v in zip(box, voxels, strict=True)), box
+    if mask.all():
+        return voxels, ...
     where = np.flatnonzero(mask)
     return tuple(numbers[where] for numbers in voxels), where
 
