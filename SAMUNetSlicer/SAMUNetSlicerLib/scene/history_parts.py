@@ -11,7 +11,7 @@ from ..errors import EditError
 from ..volumes.geometry import GridGeometry
 from ..volumes.voxels import VoxelMask
 from .document import Document, PlaneKey, PlaneState
-from .labelmaps import SegmentChange, extent_block, read_voxels, write_changes
+from .labelmaps import SegmentChange, holds_voxels, read_voxels, write_changes
 from .markups_nodes import PromptStore
 from .packed_voxels import PackedVoxels, pack_voxels
 from .placed_prompts import PromptSet
@@ -152,7 +152,7 @@ class SegmentAddedPart:
         require_present(self.scene, self.segmentation_node, "segmentation")
         if self.segment_id not in segment_ids(self.segmentation_node):
             return "The segment had been removed already."
-        if _holds_voxels(self.segmentation_node, self.segment_id, self.geometry):
+        if holds_voxels(self.segmentation_node, self.segment_id, self.geometry):
             name = segment_name(self.segmentation_node, self.segment_id)
             return f"The segment '{name}' was drawn on elsewhere since then and was left as it is."
         self.look = remove_segment(self.segmentation_node, self.segment_id)
@@ -186,12 +186,7 @@ class SegmentRemovedPart:
         require_present(self.scene, self.segmentation_node, "segmentation")
         if self.look.segment_id not in segment_ids(self.segmentation_node):
             return "The segment had been removed already."
-        if _holds_voxels(self.segmentation_node, self.look.segment_id, self.geometry):
+        if holds_voxels(self.segmentation_node, self.look.segment_id, self.geometry):
             return f"The segment '{self.look.name}' was drawn on elsewhere since then and was left as it is."
         self.look = remove_segment(self.segmentation_node, self.look.segment_id)
         return ""
-
-
-def _holds_voxels(segmentation_node, segment_id: str, geometry: GridGeometry) -> bool:
-    extent = extent_block(segmentation_node, segment_id, geometry)
-    return bool(read_voxels(segmentation_node, segment_id, geometry, extent).any())

@@ -97,6 +97,12 @@ def extent_block(segmentation_node, segment_id: str, geometry: GridGeometry) -> 
     return common_block(whole_block(geometry.shape_kji), _Layer.of(segmentation_node, segment_id, geometry).block)
 
 
+def holds_voxels(segmentation_node, segment_id: str, geometry: GridGeometry) -> bool:
+    """Whether a segment holds any voxel. Raises EditError as `read_voxels`."""
+    extent = extent_block(segmentation_node, segment_id, geometry)
+    return bool(read_voxels(segmentation_node, segment_id, geometry, extent).any())
+
+
 def write_changes(segmentation_node, changes: Iterable[SegmentChange], geometry: GridGeometry) -> None:
     """Give and take voxels of some segments, and change nothing else.
 

@@ -15,7 +15,7 @@ from ..project import NAME
 from ..volumes.geometry import GridGeometry
 from ..volumes.voxels import NO_BLOCK, Block, VoxelMask, Voxels, shape_of
 from .document import PlaneKey
-from .labelmaps import SegmentChange, extent_block, read_voxels, write_changes
+from .labelmaps import SegmentChange, extent_block, holds_voxels, read_voxels, write_changes
 from .names import FRAME, REFERENCE_PROPOSALS, ROLE_PROPOSALS, SEGMENT, STACK
 from .placement import follow
 from .segmentation_nodes import add_segment, create_segmentation, find_segment, get_tag, segment_ids, set_tag
@@ -84,7 +84,7 @@ class ProposalStore:
             return
         kept = {_proposal_id(key) for key in known}
         for proposal_id in segment_ids(self.node):
-            if proposal_id not in kept and not self._read_all(proposal_id, geometry).any():
+            if proposal_id not in kept and not holds_voxels(self.node, proposal_id, geometry):
                 self.node.GetSegmentation().RemoveSegment(proposal_id)
 
     def refresh_looks(self) -> None:
@@ -103,9 +103,6 @@ class ProposalStore:
         for proposal_id in segment_ids(self.node):
             visible = (get_tag(self.node, proposal_id, FRAME) or "") == frame
             self.node.GetDisplayNode().SetSegmentVisibility(proposal_id, visible)
-
-    def _read_all(self, proposal_id: str, geometry: GridGeometry) -> np.ndarray:
-        return read_voxels(self.node, proposal_id, geometry, extent_block(self.node, proposal_id, geometry))
 
     def made_segment(self, key: PlaneKey) -> str:
         """ID of the proposal segment of the key's stack, made if need be. Raises EditError for an unknown segment."""

@@ -13,7 +13,7 @@ from .document import PlaneKey, changed_planes
 from .following import bring_to_grid, grid_move, move_markups, move_segmentations
 from .history_parts import PlanesPart
 from .item_results import ItemResults, find_item_results, keep_one_per_item, looks_of
-from .labelmaps import check_grid, extent_block, read_voxels
+from .labelmaps import check_grid, holds_voxels
 from .markups_nodes import PromptStore
 from .names import FRAME, ITEM_RESULTS, REFERENCE_VOLUME, ROLE, ROLE_RESULT, SEGMENT
 from .placed_prompts import PromptSet
@@ -214,10 +214,7 @@ class Workspace:
 
     def _holds_voxels(self, reading: PlacedVolume) -> bool:
         node = self.shown_segmentation
-        return any(
-            read_voxels(node, segment_id, reading.local, extent_block(node, segment_id, reading.local)).any()
-            for segment_id in segment_ids(node)
-        )
+        return any(holds_voxels(node, segment_id, reading.local) for segment_id in segment_ids(node))
 
     def _align_items(self, frame: str) -> None:
         """Let all items have the segments of one, named and coloured alike."""
