@@ -16,9 +16,10 @@ from ..checkpoints.catalogue import DEFAULT_MODEL
 from ..checkpoints.loading import LoadedModel, load_network
 from ..errors import ExitCode, UserError
 from ..inference.devices import choose_device, describe_device
-from ..inference.disk_cache import DiskCache, default_folder
+from ..inference.disk_cache import DiskCache
 from ..inference.encoders import Precision
 from ..inference.engines import EngineChoice
+from ..inference.kept_encodings import default_folder
 from ..inference.opening import open_predictor
 from ..inference.predictor import PlanePredictor
 from ..inference.prompt_rules import check_answers_prompts

@@ -15,41 +15,25 @@ import hashlib
 import json
 import os
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
 from ..networks.base import Embedding
-from ..project import NAME
-
-DEFAULT_LIMIT_BYTES = 2 * 2**30
-_SUFFIX = ".safetensors"
-_NEW_SUFFIX = ".new"
-_ABANDONED_AFTER_S = 3600  # a file still being written after so long is left over from a process that was killed
+from .kept_encodings import NEW_SUFFIX, SUFFIX, KeptEncodings, remove
 
 
-def default_folder() -> Path:
-    """Where encodings are kept: the platform's folder for caches."""
-    return platformdirs.user_cache_path(NAME, appauthor=False) / "encodings"
-
-
-@dataclass(frozen=True)
-class DiskCache:
+class DiskCache(KeptEncodings):
     """A folder of encodings, shared by all processes of a user.
 
     Reading and writing never fail: a file that is missing, damaged or foreign is an encoding that is not there, and
     where nothing can be written nothing is kept.
     """
-
-    folder: Path
-    limit_bytes: int = DEFAULT_LIMIT_BYTES
 
     def get(self, key: str) -> Embedding | None:
         """What was kept under `key`, now the most recently used, on the processor; None where nothing sound is."""
@@ -63,7 +47,7 @@ class DiskCache:
         except (SafetensorError, ValueError):
             features, metadata = {}, {}
         if not features or metadata.get("key") != key or metadata.get("digest") != _digest(features):
-            self._remove(path)
+            remove(path)
             return None
         with contextlib.suppress(OSError):
             os.utime(path)
@@ -79,64 +63,17 @@ class DiskCache:
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             # Only its owner may read a file that mkstemp makes.
-            handle, temporary = tempfile.mkstemp(suffix=_NEW_SUFFIX, dir=self.folder)
+            handle, temporary = tempfile.mkstemp(suffix=NEW_SUFFIX, dir=self.folder)
             with os.fdopen(handle, "wb") as stream:
                 stream.write(content)
-            self._make_room(len(content))
+            self.make_room(len(content))
             Path(temporary).replace(self._path(key))
         except OSError:  # the disk is full, or the folder may not be written
             if temporary is not None:
-                self._remove(Path(temporary))
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all that is kept."""
-        return sum(size for _, size, _ in self._files())
-
-    def __len__(self) -> int:
-        return len(self._files())
-
-    def clear(self) -> None:
-        """Remove everything."""
-        for path, _, _ in self._files():
-            self._remove(path)
-        with contextlib.suppress(OSError):
-            for path in self.folder.glob(f"*{_NEW_SUFFIX}"):
-                self._remove(path)
-
-    def _make_room(self, needed: int) -> None:
-        """Remove the least recently used until `needed` more bytes fit, and what killed processes left behind."""
-        now = time.time()
-        with contextlib.suppress(OSError):
-            for path in self.folder.glob(f"*{_NEW_SUFFIX}"):
-                with contextlib.suppress(OSError):
-                    if now - path.stat().st_mtime > _ABANDONED_AFTER_S:
-                        self._remove(path)
-        files = self._files()
-        total = needed + sum(size for _, size, _ in files)
-        for path, size, _ in sorted(files, key=lambda file: file[2]):
-            if total <= self.limit_bytes:
-                return
-            self._remove(path)
-            total -= size
-
-    def _files(self) -> list[tuple[Path, int, float]]:
-        """Path, bytes and time of last use of each; another process may remove some meanwhile."""
-        found = []
-        with contextlib.suppress(OSError):
-            for path in self.folder.glob(f"*{_SUFFIX}"):
-                with contextlib.suppress(OSError):
-                    facts = path.stat()
-                    found.append((path, facts.st_size, facts.st_mtime))
-        return found
+                remove(Path(temporary))
 
     def _path(self, key: str) -> Path:
-        return self.folder / f"{key}{_SUFFIX}"
-
-    @staticmethod
-    def _remove(path: Path) -> None:
-        with contextlib.suppress(OSError):
-            path.unlink(missing_ok=True)
+        return self.folder / f"{key}{SUFFIX}"
 
 
 @dataclass(frozen=True)

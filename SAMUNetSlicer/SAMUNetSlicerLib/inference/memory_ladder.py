@@ -9,6 +9,7 @@ import torch
 
 from ..errors import MemoryShortageError
 from .encoders import Precision, TorchEncoder
+from .notes import HALF_PRECISION, ON_THE_PROCESSOR, ONE_AT_A_TIME
 
 if TYPE_CHECKING:
     from .predictor import PlanePredictor
@@ -45,13 +46,13 @@ class MemoryLadder:
             self._has_forgotten = True
         elif predictor.planes_at_once > 1 or predictor.prompts_at_once > 1:
             predictor.planes_at_once = predictor.prompts_at_once = 1
-            self._message = "Memory is short, so one plane is computed at a time."
+            self._message = ONE_AT_A_TIME
         elif _could_use_half(predictor):
             predictor.encode_planes.precision = Precision.HALF
-            self._message = "The graphics card has little memory, so it computes in half precision."
+            self._message = HALF_PRECISION
         elif predictor.device.type != "cpu":
             predictor.move_to(torch.device("cpu"))
-            self._message = "The graphics card has not enough memory; the work goes on on the processor, more slowly."
+            self._message = ON_THE_PROCESSOR
         else:
             raise MemoryShortageError(
                 "There is not enough memory for this model. Nothing was lost. Close other programs, or choose a "

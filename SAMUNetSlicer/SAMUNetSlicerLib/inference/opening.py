@@ -13,6 +13,7 @@ from .disk_cache import DiskCache, ModelEncodings
 from .encoders import Precision
 from .engines import EngineChoice, build_encode, kept_conversions_folder
 from .jobs import Job
+from .notes import NO_OPENVINO
 from .openvino_encoder import OpenVinoEncoder
 from .predictor import PlanePredictor
 from .zoom import ZoomPolicy
@@ -56,7 +57,7 @@ def open_in_steps(
     predictor = open_predictor(model, device, told=told)
     encoder = predictor.encode_planes
     if isinstance(encoder, OpenVinoEncoder) and not encoder.is_converted and not (yield ConversionJob(source)):
-        told("The model could not be prepared for OpenVINO, so PyTorch computes, which is slower.")
+        told(NO_OPENVINO)
         return open_predictor(model, device, engine=EngineChoice.TORCH, told=told)
     yield
     predictor.encode_planes.prepare()

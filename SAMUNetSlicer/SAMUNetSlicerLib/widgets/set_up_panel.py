@@ -13,6 +13,7 @@ from .combo_boxes import choose, fill, value_of
 from .controllers.models import device_choices
 from .controllers.requirements import TORCH, needs, summary
 from .controllers.work import Work
+from .encodings_panel import EncodingsPanel
 from .model_table import ModelTable
 
 
@@ -23,6 +24,7 @@ class SetUpPanel:
         self._ui, self._work, self._file, self._chosen = ui, work, requirements_file, chosen
         fill(ui.deviceSelector, device_choices())
         self.models = ModelTable(ui, work, self._offer_models)
+        self._encodings = EncodingsPanel(ui, work)
         ui.installButton.connect("clicked()", lambda: work.attempt(self.install))
         ui.checkButton.connect("clicked()", lambda: work.attempt(self.check))
         ui.modelSelector.connect("currentIndexChanged(int)", lambda _index: chosen())
@@ -37,6 +39,7 @@ class SetUpPanel:
         self._ui.setUpLabel.text = summary(found)
         self._ui.installButton.enabled = not self.ready
         self.models.look()
+        self._encodings.look()
 
     def refresh(self) -> None:
         self._ui.deviceLabel.text = self._work.loader.device_text or _(
@@ -45,6 +48,8 @@ class SetUpPanel:
         for selector in (self._ui.modelSelector, self._ui.deviceSelector):
             selector.enabled = not self._work.busy
         self.models.refresh()
+        if not self._ui.setUpSection.collapsed:
+            self._encodings.look()
 
     def choice(self) -> tuple[str, str]:
         """Name of the model and of the device."""

@@ -6,7 +6,9 @@ import ast
 import re
 
 from repository import LIBRARY, MODULE_FOLDER
+from SAMUNetSlicerLib.inference.notes import NOTES
 from SAMUNetSlicerLib.project import NOT_FOR_CLINICAL_USE
+from SAMUNetSlicerLib.widgets.controllers import texts
 from SAMUNetSlicerLib.widgets.controllers.texts import clinical_notice
 
 SOURCES = [
@@ -73,3 +75,10 @@ def test_only_literals_are_translated():
 
 def test_the_notice_is_the_projects():
     assert clinical_notice() == NOT_FOR_CLINICAL_USE
+
+
+def test_every_note_of_the_room_below_is_known_to_the_panel(monkeypatch):
+    """A translation replaces it; what is not known is shown as it is."""
+    monkeypatch.setattr(texts, "_", lambda text: f"translated: {text}")
+    assert [texts.translated_note(note) for note in NOTES] == [f"translated: {note}" for note in NOTES]
+    assert texts.translated_note("something else") == "something else"

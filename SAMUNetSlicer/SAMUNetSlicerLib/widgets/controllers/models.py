@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ...inference.jobs import Job, SteppedJob
 from ...scene.document import ModelIdentity
 from .breathing import Breather, PatientPredictor
-from .texts import _
+from .texts import _, translated_note
+
+if TYPE_CHECKING:  # bring torch, which Slicer gets only later
+    from ...checkpoints.loading import LoadedModel
+    from ...inference.predictor import PlanePredictor
 
 
 def device_choices() -> list[tuple[str, str]]:
@@ -33,6 +38,22 @@ class ModelLoader:
     def __init__(self, told: Callable[[str], None], breather: Breather) -> None:
         self._told, self._breather = told, breather
         self.device_text = ""
+        self._encodings_folder: Path | None = None
+        self._loaded: tuple[PlanePredictor, LoadedModel] | None = None
+
+    def keep_encodings(self, folder: Path | None) -> None:
+        """Keep encodings in a folder from now on, of any model; None keeps no more of them. Files stay as they are."""
+        self._encodings_folder = folder
+        self._connect_disk()
+
+    def _connect_disk(self) -> None:
+        if self._loaded is None:
+            return
+        from ...inference.disk_cache import DiskCache, ModelEncodings
+
+        predictor, model = self._loaded
+        folder = self._encodings_folder
+        predictor.on_disk = None if folder is None else ModelEncodings(DiskCache(folder), model.identity)
 
     def load(self, name: str, wish: str = "auto") -> tuple[PatientPredictor, ModelIdentity]:
         """Load a model and make it ready to answer; the window lives meanwhile, but for the import of PyTorch.
@@ -59,7 +80,9 @@ class ModelLoader:
         yield
         device = self._usable(choose_device(wish))
         loaded = yield from load_in_steps(name, device="cpu")
-        predictor = yield from open_in_steps(loaded, name, device, self._told)
+        predictor = yield from open_in_steps(loaded, name, device, lambda note: self._told(translated_note(note)))
+        self._loaded = predictor, loaded
+        self._connect_disk()
         self.device_text = _("Computing on {device}.").format(device=describe_device(device))
         return PatientPredictor(predictor, self._breather), ModelIdentity(loaded.family, loaded.sha256, loaded.name)
 

@@ -6,12 +6,25 @@ may be handed to it: Slicer's tools collect them from the sources.
 
 from __future__ import annotations
 
+from ...inference.notes import NOTES
+
 try:
     from slicer.i18n import tr as _
 except ImportError:
 
     def _(text: str) -> str:
         return text
+
+
+def translated_note(note: str) -> str:
+    """A note of the room `inference`, which speaks English only, in the user's language where it is a known one."""
+    known = (
+        _("Memory is short, so one plane is computed at a time."),
+        _("The graphics card has little memory, so it computes in half precision."),
+        _("The graphics card has not enough memory; the work goes on on the processor, more slowly."),
+        _("The model could not be prepared for OpenVINO, so PyTorch computes, which is slower."),
+    )
+    return dict(zip(NOTES, known, strict=True)).get(note, note)
 
 
 def clinical_notice() -> str:
