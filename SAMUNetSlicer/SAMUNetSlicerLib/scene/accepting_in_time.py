@@ -34,7 +34,7 @@ def proposed_items(
         and key.stack == stack.text
         and (indices is None or key.index in indices)
     }
-    return sorted(int(frame) for frame in frames if frame in workspace.result_frames() and frame.isdecimal())
+    return sorted(int(frame) for frame in frames & set(workspace.result_frames()))
 
 
 def accept_in_time(
