@@ -54,14 +54,27 @@ class ItemResults:
             node = self.sequence.SetDataNodeAtValue(_emptied(self.shown), value)
         return node
 
+    @property
+    def saves_changes(self) -> bool:
+        """Whether what is drawn in the item that is shown stays there when the browser moves on."""
+        return self.browser.GetSaveChanges(self.sequence)
+
     def complete(self) -> None:
-        """Let every item have a segmentation, and the node in the scene share the voxels of the one that is shown."""
-        for frame in self.frames:
-            self.node(frame)
-        self.browser.SetSaveChanges(self.sequence, True)
+        """Let every item have a segmentation, and the node in the scene share the voxels of the one that is shown.
+
+        Changes are saved from then on; where they were not, what the node shows counts, else what the sequence holds.
+        """
         frame = str(self.browser.GetSelectedItemNumber())
+        # Held first: whatever changes a sequence lets the browser show anew what the sequence holds.
+        unsaved = None if self.saves_changes else self.shown.GetSegmentation()
+        self.browser.SetSaveChanges(self.sequence, True)
+        for other in self.frames:
+            self.node(other)
         if frame in self.frames:
-            self.shown.SetAndObserveSegmentation(self.node(frame).GetSegmentation())
+            own = self.node(frame)
+            if unsaved is not None:
+                own.SetAndObserveSegmentation(unsaved)
+            self.shown.SetAndObserveSegmentation(own.GetSegmentation())
 
     def align(self, frame: str) -> None:
         """Let all items have the segments of one, with their names, colours, codes and status. None loses a segment.

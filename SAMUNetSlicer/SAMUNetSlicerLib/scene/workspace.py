@@ -179,6 +179,11 @@ class Workspace:
         """What a scene holds of results of items, when the work is opened."""
         results = self.item_results
         if results is not None:
+            if not results.saves_changes:
+                self.notes.append(
+                    f"'Save changes' was off for '{self.shown_segmentation.GetName()}' in the module Sequences; it is "
+                    "on now, so that each item keeps its result."
+                )
             results.complete()
             self.state_node.SetAttribute(ITEM_RESULTS, "yes")
         elif reading.frame and not self._had_item_results() and self._holds_voxels(reading):

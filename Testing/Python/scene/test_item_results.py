@@ -248,10 +248,15 @@ def test_a_segmentation_sequence_made_by_hand_is_used(mrml_host, mrml_scene):
     results = logic.AddSynchronizedNode(None, node, browser)
     results.SetDataNodeAtValue(node, "0")
     results.SetDataNodeAtValue(node, "80")
+    drawn = moving_ball(0)
+    change = SegmentChange(segment, tuple(slice(0, n) for n in drawn.shape), drawn, np.zeros_like(drawn))
+    write_changes(node, [change], local_geometry(volume))
     ours = SegmentationLogic(mrml_scene)
     ours.setPredictor(scenery.predictor(), scenery.MODEL)
     space = ours.workspace(node, volume)
+    assert "'Save changes' was off" in " ".join(ours.takeNotes(node))
     assert browser.GetSaveChanges(results)
+    assert np.array_equal(mask_of(node, segment, volume), drawn), "what was drawn and not saved is not lost"
     assert results.GetNumberOfDataNodes() == ITEMS
     world = space.check().geometry.to_ras(np.array((14, 12, PLANE)))
     ours.segment(volume, node, segment, points=[world], orientation="axial")
