@@ -13,6 +13,7 @@ import torch
 
 from ..networks.base import Embedding, PromptedNetwork, PromptKind
 from .cache import EmbeddingCache
+from .consensus import consensus
 from .devices import to_device
 from .disk_cache import ModelEncodings
 from .encoders import Encode, TorchEncoder, begin_encoding
@@ -128,23 +129,22 @@ class PlanePredictor:
         """As `predict`, to be polled. What it encodes stays in the cache, so that asking again only decodes."""
         return SteppedJob(self._predict_one(PlaneRequest(image, prompts, crop)))
 
-    def predict_best(
+    def predict_consensus(
         self, image: PlaneImage, alternatives: Sequence[PlanePrompts], crop: Crop | None = None
     ) -> PlaneMask:
-        """Of the answers to alternative prompts for one object, the one that the network judges best.
+        """One answer from those to alternative prompts for one object (see `consensus`).
 
-        The first alternative's where it does not judge. All are answered from one crop, in one decode if they are of
-        one shape. Raises PromptError for unusable prompts.
+        All are answered from one crop, in one decode if they are of one shape. Raises PromptError for unusable prompts.
         """
-        return self.begin_predict_best(image, alternatives, crop).result()
+        return self.begin_predict_consensus(image, alternatives, crop).result()
 
-    def begin_predict_best(
+    def begin_predict_consensus(
         self, image: PlaneImage, alternatives: Sequence[PlanePrompts], crop: Crop | None = None
     ) -> Job[PlaneMask]:
-        """As `predict_best`, to be polled."""
+        """As `predict_consensus`, to be polled."""
         if len(alternatives) == 1:
             return self.begin_predict(image, alternatives[0], crop)
-        return SteppedJob(self._predict_best(image, alternatives, crop))
+        return SteppedJob(self._predict_consensus(image, alternatives, crop))
 
     def predict_many(self, requests: Sequence[PlaneRequest]) -> list[PlaneMask]:
         """As `predict` for each, with as few calls of encoder and decoder as possible."""
@@ -232,7 +232,7 @@ class PlanePredictor:
             answers[i] = _best_of(answers[i], [(next(further), look.handicap) for look in own])
         return [replace(answer, notes=a.notes) for answer, a in zip(answers, admitted, strict=True)]
 
-    def _predict_best(
+    def _predict_consensus(
         self, image: PlaneImage, alternatives: Sequence[PlanePrompts], crop: Crop | None
     ) -> Generator[Job | None, Any, PlaneMask]:
         admitted = [admit(prompts, self.trained_prompts, self.network.spec.family) for prompts in alternatives]
@@ -241,8 +241,7 @@ class PlanePredictor:
         for a in admitted:
             check_inside(a.prompts, image.size_hw)
         answers = yield from self._answered([Look(image, a.prompts, crop) for a in admitted])
-        best = max(range(len(answers)), key=lambda i: answers[i].quality or 0.0)
-        return replace(answers[best], notes=admitted[best].notes)
+        return replace(consensus(answers), notes=admitted[0].notes)
 
     def _first_look(self, image: PlaneImage, prompts: PlanePrompts, crop: Crop | None) -> Look:
         """Points do not tell the object's size: the whole plane is looked at first, then some crops of it."""

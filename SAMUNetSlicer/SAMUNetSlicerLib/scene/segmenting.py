@@ -38,7 +38,7 @@ class Predictor(Protocol):
 
     def predict(self, image: PlaneImage, prompts: PlanePrompts, crop: Crop | None = None) -> PlaneMask: ...
 
-    def predict_best(
+    def predict_consensus(
         self, image: PlaneImage, alternatives: Sequence[PlanePrompts], crop: Crop | None = None
     ) -> PlaneMask: ...
 

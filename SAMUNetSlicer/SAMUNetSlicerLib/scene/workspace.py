@@ -13,6 +13,7 @@ from .document import PlaneKey, changed_planes
 from .following import bring_to_grid, grid_move, move_markups, move_segmentations
 from .history_parts import PlanesPart
 from .item_results import ItemResults, find_item_results, keep_one_per_item, looks_of
+from .kept_pictures import KeptPictures
 from .labelmaps import check_grid, holds_voxels
 from .markups_nodes import PromptStore
 from .names import FRAME, ITEM_RESULTS, REFERENCE_VOLUME, ROLE, ROLE_RESULT, SEGMENT
@@ -29,9 +30,6 @@ from .volume_nodes import PlacedVolume, VolumeReader, frame_of, read_item
 if TYPE_CHECKING:  # these bring packages that Slicer gets only later
     from ..volumes.plane_source import VolumePlanes
     from .history import History
-
-# Stacks (and windows) whose pictures are kept at a time.
-_KEPT_STACKS = 6
 
 
 class Workspace:
@@ -67,7 +65,7 @@ class Workspace:
         self.proposals = ProposalStore(scene, volume_node, segmentation_node, self.state_node)
         self._recorder: Recorder | None = None
         self._stacks: dict[StackKey, Stack] = {}
-        self._pictures: dict[tuple[StackKey, Window | None], VolumePlanes] = {}
+        self._pictures = KeptPictures()
         self._default_window: Window | None = None
         self._names: dict[str, str] = {}
         self.seen_prompts = self._read_all_prompts()
@@ -320,14 +318,7 @@ class Workspace:
 
     def pictures(self, key: StackKey) -> VolumePlanes:
         """The planes of a stack as 8-bit pictures."""
-        from ..volumes.plane_source import VolumePlanes
-
-        reading, stack, window = self.check(), self.stack(key), self.window
-        if (key, window) not in self._pictures:
-            while len(self._pictures) >= _KEPT_STACKS:
-                self._pictures.pop(next(iter(self._pictures)))
-            self._pictures[key, window] = VolumePlanes(reading.volume, stack, window)
-        return self._pictures[key, window]
+        return self._pictures.of(self.check().volume, key, self.stack(key), self.window)
 
     def name_of(self, segment_id: str) -> str:
         """The segment's name. Raises EditError where it is gone."""

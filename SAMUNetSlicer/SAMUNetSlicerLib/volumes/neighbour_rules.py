@@ -10,7 +10,7 @@ from ..inference.prompts import PlanePrompts, Sign, bounding_box_xyxy
 from ..networks.base import PromptKind
 
 LOOSE_MARGIN = 0.03
-# Of the neighbour's box; the first counts where a network does not judge its answers, the last is the widest.
+# Of the neighbour's box; the last is the widest.
 _SIZES = (1.0, 0.9, 1.1)
 
 Box = tuple[float, float, float, float]
@@ -21,7 +21,7 @@ class NeighbourRule(Enum):
 
     BOX = "bounding box"
     BOX_AND_POINT = "bounding box and the point deepest inside"
-    SIZED_BOXES_AND_POINT = "the same with the box in three sizes: the answer that the network judges best"
+    SIZED_BOXES_AND_POINT = "the same with the box in three sizes, their answers averaged"
     BOX_AND_MASK = "bounding box and the mask itself"
 
 
@@ -33,10 +33,10 @@ def default_rule(trained: PromptKind) -> NeighbourRule:
 def neighbour_prompts(
     answer: PlaneMask, trained: PromptKind, rule: NeighbourRule | None = None, loose_margin: float = LOOSE_MARGIN
 ) -> tuple[PlanePrompts, ...]:
-    """Prompts for the plane beside one with a non-empty mask: alternatives, of which the best answer counts.
+    """Prompts for the plane beside one with a non-empty mask: alternatives, whose answers make one (`consensus`).
 
-    Their boxes lie inside each other; the last is the widest. Objects grow and shrink from plane to plane. A model that
-    trusts boxes fills what it is given, so errors of the box would add up; of three sizes one fits.
+    Their boxes lie inside each other; the last is the widest. Objects grow and shrink from plane to plane, and a model
+    that trusts boxes fills what it is given, so the errors of one box would add up.
 
     trained: what the model was trained for. rule: None for `default_rule`.
     loose_margin: for models trained on boxes alone, which were drawn loosely (LiteMedSAM, MedSAM): share of the box's

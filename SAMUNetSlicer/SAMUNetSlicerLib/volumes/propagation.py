@@ -17,8 +17,8 @@ import numpy as np
 
 from ..errors import UserError
 from ..inference.agreement import Appearance, Evidence, confidence, intersection_over_union
+from ..inference.consensus import bounded
 from ..inference.predictor import Ahead, PlaneImage, PlaneMask, PlanePredictor, PlaneRequest
-from ..inference.preprocessing import PROMPT_LOGIT
 from ..inference.prompts import PlanePrompts
 from ..inference.zoom import Crop
 from .neighbour_rules import LOOSE_MARGIN, NeighbourRule, neighbour_prompts
@@ -189,7 +189,7 @@ class Propagation:
             crop = (crops or {}).get(index, answer.crop)
             if index + step in within:
                 self._encode_ahead(index + step, answer, crops or {}, Ahead.GUESS)
-            found = self.predictor.predict_best(image, self.next_prompts(answer), crop)
+            found = self.predictor.predict_consensus(image, self.next_prompts(answer), crop)
             if np.count_nonzero(found.mask) < self.policy.smallest_area:
                 yield PropagationStep(index, direction, None, 0.0, StopReason.VANISHED)
                 return
@@ -248,8 +248,3 @@ def reconcile(one: PropagationStep, other: PropagationStep, weight_of_one: float
     agreement = intersection_over_union(a.mask, b.mask)
     merged = replace(b, logits=logits.astype(np.float32), quality=quality)
     return replace(other, answer=merged, confidence=max(one.confidence, other.confidence) * float(np.sqrt(agreement)))
-
-
-def bounded(logits: np.ndarray) -> np.ndarray:
-    """Logits as sure as a network's answers usually are, at most."""
-    return np.clip(logits, -PROMPT_LOGIT, PROMPT_LOGIT)

@@ -54,7 +54,7 @@ class Failing:
         self.answered += 1
         return self.inner.predict(image, prompts, crop)
 
-    def predict_best(self, image, alternatives, crop=None):
+    def predict_consensus(self, image, alternatives, crop=None):
         return self.predict(image, alternatives[0], crop)
 
 

@@ -115,9 +115,9 @@ class PatientPredictor:
         """As `PlanePredictor.predict`; raises Interrupted where the work is stopped."""
         return self._breather.wait_for(self._inner.begin_predict(image, prompts, crop))
 
-    def predict_best(self, image, alternatives, crop=None) -> PlaneMask:
-        """As `PlanePredictor.predict_best`; raises Interrupted where the work is stopped."""
-        return self._breather.wait_for(self._inner.begin_predict_best(image, alternatives, crop))
+    def predict_consensus(self, image, alternatives, crop=None) -> PlaneMask:
+        """As `PlanePredictor.predict_consensus`; raises Interrupted where the work is stopped."""
+        return self._breather.wait_for(self._inner.begin_predict_consensus(image, alternatives, crop))
 
     def encode_ahead(self, request: PlaneRequest, *ahead: Ahead) -> None:
         """As `PlanePredictor.encode_ahead`."""
