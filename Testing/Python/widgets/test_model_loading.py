@@ -38,7 +38,8 @@ def conversion(monkeypatch, tmp_path):
     return set_job
 
 
-def test_a_model_is_loaded_in_many_turns_of_the_window(conversion, tmp_path):
+def test_a_model_is_loaded_in_many_turns_of_the_window(conversion, tmp_path, monkeypatch):
+    monkeypatch.setattr("SAMUNetSlicerLib.inference.jobs.TURN_S", 1e-9)  # however quick the machine is
     conversion(Done(False))  # torch does the work then, which is quick to set up
     told, breaths = [], []
     loader = ModelLoader(told.append, Breather(lambda: breaths.append(1)))

@@ -29,7 +29,9 @@ _HOSTS_PAUSE_S = 0.005
 
 @dataclass(frozen=True, eq=False)
 class Propagated:
-    """What came of one run. one_way_s: until the walk from the first plane to the last was done."""
+    """What came of one run. one_way_s: until the walk from the first plane to the last was done. answers: of planes,
+    each from one decode.
+    """
 
     masks: dict[int, np.ndarray]
     one_way_s: float
@@ -50,7 +52,7 @@ def propagate(predictor: PlanePredictor, count: int) -> Propagated:
     planes = PhantomPlanes(count)
     ends = (0, count - 1)
     masks: dict[int, np.ndarray] = {}
-    before = predictor.counts.answered, predictor.counts.encoded
+    before = predictor.counts.decodes, predictor.counts.encoded
     began = one_way = time.perf_counter()
     starts = {index: predictor.predict(planes.image(index), planes.box(index)) for index in ends}
     masks.update({index: answer.mask for index, answer in starts.items()})
@@ -60,7 +62,7 @@ def propagate(predictor: PlanePredictor, count: int) -> Propagated:
         if step.direction is Direction.UP:
             one_way = time.perf_counter()
     counts = predictor.counts
-    work = counts.answered - before[0], counts.encoded - before[1]
+    work = counts.decodes - before[0], counts.encoded - before[1]
     return Propagated(masks, one_way - began, time.perf_counter() - began, *work)
 
 
