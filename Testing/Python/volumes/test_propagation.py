@@ -175,10 +175,11 @@ def test_a_walk_ends_where_the_network_thinks_much_less_of_its_answers(predictor
     planes = Ball()
     doubting = PlanePredictor(Doubting())
     start = answer_at(planes, doubting, 10)  # the first answer
-    steps = list(Propagation(planes, doubting).from_plane(10, start, Direction.UP))
+    one_box = PropagationPolicy(rule=NeighbourRule.BOX)  # one decode a plane
+    steps = list(Propagation(planes, doubting, one_box).from_plane(10, start, Direction.UP))
     assert [s.index for s in steps if s.answer is not None] == [11, 12, 13]
     assert steps[-1].stop is StopReason.DRIFTED
-    trusting = PropagationPolicy(lowest_own_share=0.7)
+    trusting = PropagationPolicy(NeighbourRule.BOX, lowest_own_share=0.7)
     Doubting.answers = 1
     assert len(list(Propagation(planes, doubting, trusting).from_plane(10, start, Direction.UP))) > len(steps)
 
