@@ -29,8 +29,9 @@ _HOSTS_PAUSE_S = 0.005
 
 @dataclass(frozen=True, eq=False)
 class Propagated:
-    """What came of one run. one_way_s: until the walk from the first plane to the last was done. answers: of planes, the
-    prompted ones included.
+    """What came of one run. one_way_s: until the walk from the first plane to the last was done.
+
+    answers: of planes, the prompted ones included.
     """
 
     masks: dict[int, np.ndarray]
