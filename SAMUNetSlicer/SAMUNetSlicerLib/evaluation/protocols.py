@@ -67,7 +67,7 @@ def corrected_box(case: PlaneCase, method: PlaneMethod, rng: np.random.Generator
     prompts = PlanePrompts(box_xyxy=bounding_box_xyxy(case.target))
     answer = method.answer(case.image, prompts)
     for count in range(1, CORRECTIONS + 1):
-        prompts, answer = corrected(case, method, prompts, answer, deepest, rng)
+        prompts, answer = _corrected(case, method, prompts, answer, deepest, rng)
         yield Round(f"box + {_counted(count, 'correction')}", prompts, answer)
 
 
@@ -131,11 +131,11 @@ def _clicks(
     answer = method.answer(case.image, prompts)
     yield Round(f"1 {adjective}point", prompts, answer)
     for count in range(2, POINTS + 1) if method.corrects else ():
-        prompts, answer = corrected(case, method, prompts, answer, pick, rng)
+        prompts, answer = _corrected(case, method, prompts, answer, pick, rng)
         yield Round(_counted(count, f"{adjective}point"), prompts, answer)
 
 
-def corrected(
+def _corrected(
     case: PlaneCase,
     method: PlaneMethod,
     prompts: PlanePrompts,

@@ -10,13 +10,10 @@ import numpy as np
 
 from ..inference.predictor import PlaneMask, PlanePredictor
 from ..inference.prompts import PlanePrompts, bounding_box_xyxy
-from ..networks.base import PromptKind
 from ..volumes.propagation import PlaneRange, Propagation, PropagationPolicy
 from ..volumes.sampling import mask_to_voxels
-from .cases import PlaneCase, VolumeCase
+from .cases import VolumeCase
 from .grow_from_seeds import grow_from_seeds, orthogonal_seeds
-from .methods import ModelMethod
-from .protocols import corrected, deepest
 
 VOLUME_CORRECTIONS = 3
 ONE_BOX = "one box in 3D"
@@ -41,9 +38,8 @@ class PropagatedBox:
     """The exact box on the median plane of the target, propagated; then corrections.
 
     The extent along the stack is not given. A correction goes to the plane with most wrong pixels that has not been
-    prompted: there the user draws the exact box and, for models that know points, clicks once where that box's answer
-    is most wrong; or, where the target is absent, ends the range on that side where the target ends. All prompted
-    planes are then propagated anew.
+    prompted: there the user draws the exact box, or, where the target is absent, ends the range on that side where
+    the target ends. All prompted planes are then propagated anew.
     """
 
     name: str
@@ -53,7 +49,7 @@ class PropagatedBox:
     def run(self, case: VolumeCase) -> Iterator[VolumeRound]:
         labelled = case.labelled_planes()
         start = int(labelled[len(labelled) // 2])
-        answers = {start: self._boxed(case, start)[1]}
+        answers = {start: self._answer(case, start)}
         within = PlaneRange(0, len(case.planes) - 1)
         mask = self._propagate(case, answers, within)
         yield VolumeRound(ONE_BOX, mask)
@@ -61,24 +57,15 @@ class PropagatedBox:
             worst = worst_plane(case, mask, answers)
             if worst is not None:
                 if case.target_on(worst).any():
-                    answers[worst] = self._corrected(case, worst)
+                    answers[worst] = self._answer(case, worst)
                 else:
                     within = _ended(within, worst, labelled)
                 mask = self._propagate(case, answers, within)
             yield VolumeRound(f"{ONE_BOX} + {count} correction{'s' if count > 1 else ''}", mask)
 
-    def _boxed(self, case: VolumeCase, index: int) -> tuple[PlanePrompts, PlaneMask]:
+    def _answer(self, case: VolumeCase, index: int) -> PlaneMask:
         prompts = PlanePrompts(box_xyxy=bounding_box_xyxy(case.target_on(index)))
-        return prompts, self.predictor.predict(case.planes.image(index), prompts)
-
-    def _corrected(self, case: VolumeCase, index: int) -> PlaneMask:
-        prompts, answer = self._boxed(case, index)
-        method = ModelMethod(self.name, self.predictor)
-        if PromptKind.POINTS not in method.kinds:
-            return answer
-        plane = PlaneCase(case.source, case.case, case.name, case.planes.image(index), case.target_on(index))
-        nothing_drawn = np.random.default_rng(0)  # the deepest point is no matter of chance
-        return corrected(plane, method, prompts, answer, deepest, nothing_drawn)[1]
+        return self.predictor.predict(case.planes.image(index), prompts)
 
     def _propagate(self, case: VolumeCase, answers: Mapping[int, PlaneMask], within: PlaneRange) -> np.ndarray:
         mask_kji = np.zeros(case.target_kji.shape, bool)

@@ -30,13 +30,11 @@ class Encoder(ABC):
     """Encodes (N, 3, S, S) prepared planes that lie on the predictor's device.
 
     planes_at_once: how many planes one call takes best. signature: differs where the answers do, weights apart.
-    works_aside: whether what was begun goes on by itself, without being polled.
     Embeddings are bfloat16 where they were computed in half precision, since they take half the room so.
     """
 
     planes_at_once = 1
     signature = ""
-    works_aside = False
 
     def prepare(self) -> None:  # noqa: B027 (most have nothing to prepare)
         """Do what is done once and takes seconds, rather than with the first plane."""
@@ -69,10 +67,6 @@ class TorchEncoder(Encoder):
     @property
     def signature(self) -> str:
         return f"torch {self.precision.value}"
-
-    @property
-    def works_aside(self) -> bool:
-        return any(parameter.is_cuda for parameter in self._network.parameters())
 
     def begin(self, images: Tensor) -> Job[Embedding]:
         if images.device.type == "cuda":

@@ -35,8 +35,6 @@ class OpenVinoEncoder(Encoder):
     Converting takes seconds, so it waits for `prepare` or the first plane.
     """
 
-    works_aside = True
-
     def __init__(
         self, network: PromptedNetwork, kept_as: Path | None = None, precision: Precision = Precision.AUTO
     ) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Hashable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from enum import Enum
 from typing import Any, TypeVar
 
 import numpy as np
@@ -13,7 +12,6 @@ import torch
 
 from ..networks.base import Embedding, PromptedNetwork, PromptKind
 from .cache import EmbeddingCache
-from .consensus import consensus
 from .devices import to_device
 from .disk_cache import ModelEncodings
 from .encoders import Encode, TorchEncoder, begin_encoding
@@ -30,7 +28,6 @@ T = TypeVar("T")
 _HALF_HANDICAP = 0.05
 OUTSIDE_LOGIT = -32.0  # of pixels that the encoded crop does not show
 _PROMPTS_AT_ONCE = 16  # the decoder's maps of one prompt take megabytes
-_GUESSES = 2  # planes that are encoded ahead on a guess: one for each way of a propagation
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,13 +55,6 @@ class PlaneRequest:
     image: PlaneImage
     prompts: PlanePrompts
     crop: Crop | None = None
-
-
-class Ahead(Enum):
-    """NEXT: what is asked for next. GUESS: what probably comes after it, from what is known now."""
-
-    NEXT = "next"
-    GUESS = "guess"
 
 
 @dataclass
@@ -105,7 +95,6 @@ class PlanePredictor:
         self.prompts_at_once = _PROMPTS_AT_ONCE
         self._ladder = MemoryLadder(self.told)
         self._ahead: dict[Hashable, Job] = {}
-        self._guesses: list[Hashable] = []
         self.network.to(self.device).eval()
 
     def move_to(self, device: torch.device) -> None:
@@ -128,23 +117,6 @@ class PlanePredictor:
     def begin_predict(self, image: PlaneImage, prompts: PlanePrompts, crop: Crop | None = None) -> Job[PlaneMask]:
         """As `predict`, to be polled. What it encodes stays in the cache, so that asking again only decodes."""
         return SteppedJob(self._predict_one(PlaneRequest(image, prompts, crop)))
-
-    def predict_consensus(
-        self, image: PlaneImage, alternatives: Sequence[PlanePrompts], crop: Crop | None = None
-    ) -> PlaneMask:
-        """One answer from those to alternative prompts for one object (see `consensus`).
-
-        All are answered from one crop. Raises PromptError for unusable prompts.
-        """
-        return self.begin_predict_consensus(image, alternatives, crop).result()
-
-    def begin_predict_consensus(
-        self, image: PlaneImage, alternatives: Sequence[PlanePrompts], crop: Crop | None = None
-    ) -> Job[PlaneMask]:
-        """As `predict_consensus`, to be polled."""
-        if len(alternatives) == 1:
-            return self.begin_predict(image, alternatives[0], crop)
-        return SteppedJob(self._predict_consensus(image, alternatives, crop))
 
     def predict_many(self, requests: Sequence[PlaneRequest]) -> list[PlaneMask]:
         """As `predict` for each, with as few calls of encoder and decoder as possible."""
@@ -169,37 +141,25 @@ class PlanePredictor:
         """
         return SteppedJob(self._despite_shortage(lambda: self._encode(wanted)))
 
-    def encode_ahead(self, request: PlaneRequest, ahead: Ahead = Ahead.NEXT) -> None:
+    def encode_ahead(self, request: PlaneRequest) -> None:
         """Begin what `predict` of the same request will wait for, unless it is known or under way.
 
-        OpenVINO and a graphics card work on it by themselves; torch on the processor while `poll_ahead` is called, and
-        there guesses would only be in the way. Prompts whose crop only an answer will tell (points alone) are looked
-        at as a whole plane.
+        OpenVINO and a graphics card work on it by themselves; torch on the processor while `poll_ahead` is called.
+        Prompts whose crop only an answer will tell (points alone) are looked at as a whole plane.
         """
-        if ahead is Ahead.GUESS and not getattr(self.encode_planes, "works_aside", False):
-            return
         look = self._first_look(request.image, request.prompts, request.crop)
         key = (look.image.key, look.crop)
-        if ahead is Ahead.NEXT and key in self._guesses:
-            self._guesses.remove(key)
-        if key in self.cache or key in self._ahead:
-            return
-        job = self.begin_encode([(look.image, look.crop)])
-        if job.poll():
-            return
-        self._ahead[key] = job
-        if ahead is Ahead.GUESS:
-            self._guesses.append(key)
-            if len(self._guesses) > _GUESSES:
-                self._forget_ahead(self._guesses[0]).cancel()
+        if key not in self.cache and key not in self._ahead:
+            job = self.begin_encode([(look.image, look.crop)])
+            if not job.poll():
+                self._ahead[key] = job
 
     def poll_ahead(self) -> bool:
-        """Go on for a short turn with what was begun ahead. True once nothing but guesses is under way."""
+        """Go on for a short turn with what was begun ahead. True once none of it is under way."""
         for key, job in [*self._ahead.items()]:
-            if job.poll():
-                self._forget_ahead(key)
-            elif key not in self._guesses:
+            if not job.poll():
                 return False
+            del self._ahead[key]
         return True
 
     def cancel_ahead(self) -> None:
@@ -207,12 +167,6 @@ class PlanePredictor:
         for job in self._ahead.values():
             job.cancel()
         self._ahead.clear()
-        self._guesses.clear()
-
-    def _forget_ahead(self, key: Hashable) -> Job | None:
-        if key in self._guesses:
-            self._guesses.remove(key)
-        return self._ahead.pop(key, None)
 
     def is_encoded(self, image: PlaneImage, crop: Crop) -> bool:
         """Whether prompts in this crop cost a decode alone."""
@@ -231,22 +185,6 @@ class PlanePredictor:
         for i, own in others.items():
             answers[i] = _best_of(answers[i], [(next(further), look.handicap) for look in own])
         return [replace(answer, notes=a.notes) for answer, a in zip(answers, admitted, strict=True)]
-
-    def _predict_consensus(
-        self, image: PlaneImage, alternatives: Sequence[PlanePrompts], crop: Crop | None
-    ) -> Generator[Job | None, Any, PlaneMask]:
-        admitted = [admit(prompts, self.trained_prompts, self.network.spec.family) for prompts in alternatives]
-        extents = np.array([a.prompts.extent_xyxy() for a in admitted])
-        crop = self.zoom.choose(image.size_hw, (*extents[:, :2].min(axis=0), *extents[:, 2:].max(axis=0)), crop)
-        for a in admitted:
-            check_inside(a.prompts, image.size_hw)
-        looks = [Look(image, a.prompts, crop) for a in admitted]
-        # The processor takes as long for three prompts at once as one after the other, which lets a window live.
-        turns = [[look] for look in looks] if self.device.type == "cpu" else [looks]
-        answers = []
-        for turn in turns:
-            answers += yield from self._answered(turn)
-        return replace(consensus(answers), notes=admitted[0].notes)
 
     def _first_look(self, image: PlaneImage, prompts: PlanePrompts, crop: Crop | None) -> Look:
         """Points do not tell the object's size: the whole plane is looked at first, then some crops of it."""
@@ -287,7 +225,7 @@ class PlanePredictor:
     def _answer(self, looks: Sequence[Look]) -> Generator[Job | None, Any, list[PlaneMask]]:
         for look in looks:
             with suppress(CancelledError):  # then it is encoded here
-                yield self._forget_ahead((look.image.key, look.crop))
+                yield self._ahead.pop((look.image.key, look.crop), None)
         embeddings = yield from self._encode([(look.image, look.crop) for look in looks])
         answers: list[PlaneMask | None] = [None] * len(looks)
         for group in groups_of_like_shape(looks, self.prompts_at_once):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -37,10 +37,6 @@ class Predictor(Protocol):
     def trained_prompts(self) -> PromptKind: ...
 
     def predict(self, image: PlaneImage, prompts: PlanePrompts, crop: Crop | None = None) -> PlaneMask: ...
-
-    def predict_consensus(
-        self, image: PlaneImage, alternatives: Sequence[PlanePrompts], crop: Crop | None = None
-    ) -> PlaneMask: ...
 
 
 @dataclass(frozen=True)

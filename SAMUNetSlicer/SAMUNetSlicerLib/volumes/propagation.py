@@ -17,11 +17,12 @@ import numpy as np
 
 from ..errors import UserError
 from ..inference.agreement import Appearance, Evidence, confidence, intersection_over_union
-from ..inference.consensus import bounded
-from ..inference.predictor import Ahead, PlaneImage, PlaneMask, PlanePredictor, PlaneRequest
-from ..inference.prompts import PlanePrompts
+from ..inference.mask_geometry import deepest_point_xy
+from ..inference.predictor import PlaneImage, PlaneMask, PlanePredictor, PlaneRequest
+from ..inference.preprocessing import PROMPT_LOGIT
+from ..inference.prompts import PlanePrompts, Sign, bounding_box_xyxy
 from ..inference.zoom import Crop
-from .neighbour_rules import LOOSE_MARGIN, NeighbourRule, neighbour_prompts
+from ..networks.base import PromptKind
 
 
 class Direction(Enum):
@@ -41,6 +42,14 @@ class StopReason(Enum):
     END = "the end of the range was reached"
 
 
+class NeighbourRule(Enum):
+    """How the mask of a plane becomes the prompts of the next."""
+
+    BOX = "bounding box"
+    BOX_AND_POINT = "bounding box and the point deepest inside"
+    BOX_AND_MASK = "bounding box and the mask itself"
+
+
 class PlaneSource(Protocol):
     """Numbered planes of one stack."""
 
@@ -53,7 +62,10 @@ class PlaneSource(Protocol):
 class PropagationPolicy:
     """When to stop, and how prompts pass on.
 
-    rule, loose_margin: how, see `neighbour_prompts`; no rule chooses by what the model was trained for.
+    rule: None chooses by what the model was trained for.
+    loose_margin: for models trained on boxes alone, which were drawn loosely (LiteMedSAM, MedSAM): share of the box's
+        longer side by which the neighbour's box is widened on every side, at least 1 pixel. Others get the box as it
+        is: they trust boxes, fill what they are given, and masks would grow from plane to plane.
     smallest_area: fewer pixels count as vanished.
     lowest_iou, lowest_support: below either (see `agreement.Evidence`) the walk has drifted and ends before that plane.
     lowest_own_share: so it has where the network's estimate of its answer falls below this share of the estimate for
@@ -61,7 +73,7 @@ class PropagationPolicy:
     """
 
     rule: NeighbourRule | None = None
-    loose_margin: float = LOOSE_MARGIN
+    loose_margin: float = 0.03
     smallest_area: int = 12
     lowest_iou: float = 0.3
     lowest_support: float = 0.25
@@ -149,7 +161,7 @@ class Propagation:
             for way, step in ((Direction.UP, 1), (Direction.DOWN, -1)):
                 index = start + step
                 if direction in (way, Direction.BOTH) and index in within and index not in answers:
-                    self._encode_ahead(index, answer, {}, Ahead.NEXT)
+                    self._encode_ahead(index, answer, {})
 
     def _bridge(
         self, low: int, high: int, answers: Mapping[int, PlaneMask], between: PlaneRange
@@ -187,9 +199,7 @@ class Propagation:
         while index in within:
             image = self.planes.image(index)
             crop = (crops or {}).get(index, answer.crop)
-            if index + step in within:
-                self._encode_ahead(index + step, answer, crops or {}, Ahead.GUESS)
-            found = self.predictor.predict_consensus(image, self.next_prompts(answer), crop)
+            found = self.predictor.predict(image, self.next_prompts(answer), crop)
             if np.count_nonzero(found.mask) < self.policy.smallest_area:
                 yield PropagationStep(index, direction, None, 0.0, StopReason.VANISHED)
                 return
@@ -201,25 +211,22 @@ class Propagation:
                 yield PropagationStep(index, direction, None, trust, StopReason.DRIFTED, evidence)
                 return
             if index + step in within:
-                self._encode_ahead(index + step, found, crops or {}, Ahead.NEXT)
+                self._encode_ahead(index + step, found, crops or {})
             yield PropagationStep(index, direction, found, trust, evidence=evidence)
             expected = expected.followed_by(seen)
             answer = found
             index += step
         yield PropagationStep(index - step, direction, None, 1.0, StopReason.END)
 
-    def _encode_ahead(self, index: int, before: PlaneMask, crops: Mapping[int, Crop], ahead: Ahead) -> None:
-        """Begin to encode a plane, for prompts as `before` gives them.
-
-        NEXT: while the host shows that answer. GUESS: while the plane between is still to be answered; crops change
-        rarely from plane to plane, so it is nearly always the right one.
-        """
-        begin = getattr(self.predictor, "encode_ahead", None)
-        if begin is None:
+    def _encode_ahead(self, index: int, neighbour: PlaneMask, crops: Mapping[int, Crop]) -> None:
+        """Begin to encode the next plane while the host shows this one; its prompts are known already."""
+        ahead = getattr(self.predictor, "encode_ahead", None)
+        if ahead is None:
             return
-        with suppress(UserError):  # which comes again when the plane is asked for; another is to be shown first
-            widest = self.next_prompts(before)[-1]
-            begin(PlaneRequest(self.planes.image(index), widest, crops.get(index, before.crop)), ahead)
+        with suppress(UserError):  # which comes again when the plane is asked for; this one is to be shown first
+            ahead(
+                PlaneRequest(self.planes.image(index), self.next_prompts(neighbour), crops.get(index, neighbour.crop))
+            )
 
     def _has_drifted(self, evidence: Evidence, own_at_first: float) -> bool:
         policy = self.policy
@@ -229,9 +236,19 @@ class Propagation:
             or evidence.own < policy.lowest_own_share * own_at_first
         )
 
-    def next_prompts(self, answer: PlaneMask) -> tuple[PlanePrompts, ...]:
-        """The alternatives that a plane's non-empty mask gives for the plane beside it (`neighbour_prompts`)."""
-        return neighbour_prompts(answer, self.predictor.trained_prompts, self.policy.rule, self.policy.loose_margin)
+    def next_prompts(self, answer: PlaneMask) -> PlanePrompts:
+        """The prompts that a plane's non-empty mask gives for the plane beside it."""
+        height, width = answer.mask.shape
+        x0, y0, x1, y1 = bounding_box_xyxy(answer.mask)
+        takes_points = PromptKind.POINTS in self.predictor.trained_prompts
+        margin = 0.0 if takes_points else max(1.0, self.policy.loose_margin * max(x1 - x0, y1 - y0))
+        box = (max(0.0, x0 - margin), max(0.0, y0 - margin), min(width, x1 + margin), min(height, y1 + margin))
+        rule = self.policy.rule or default_rule(self.predictor.trained_prompts)
+        if rule is NeighbourRule.BOX_AND_MASK:
+            return PlanePrompts(box_xyxy=box, mask=answer.logits)
+        if rule is NeighbourRule.BOX_AND_POINT:
+            return PlanePrompts(points_xy=(deepest_point_xy(answer.mask),), signs=(Sign.POSITIVE,), box_xyxy=box)
+        return PlanePrompts(box_xyxy=box)
 
 
 def _in_turn(walks: Iterable[Iterator[PropagationStep]]) -> Iterator[PropagationStep]:
@@ -248,3 +265,16 @@ def reconcile(one: PropagationStep, other: PropagationStep, weight_of_one: float
     agreement = intersection_over_union(a.mask, b.mask)
     merged = replace(b, logits=logits.astype(np.float32), quality=quality)
     return replace(other, answer=merged, confidence=max(one.confidence, other.confidence) * float(np.sqrt(agreement)))
+
+
+def bounded(logits: np.ndarray) -> np.ndarray:
+    """Logits as sure as a network's answers usually are, at most."""
+    return np.clip(logits, -PROMPT_LOGIT, PROMPT_LOGIT)
+
+
+def default_rule(trained: PromptKind) -> NeighbourRule:
+    """Box and point where the model knows points: as good as the box alone, and better on small objects.
+
+    Measured on development cases (docs/evaluation.md).
+    """
+    return NeighbourRule.BOX_AND_POINT if PromptKind.POINTS in trained else NeighbourRule.BOX

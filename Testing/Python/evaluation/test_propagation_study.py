@@ -16,9 +16,9 @@ from SAMUNetSlicerLib.evaluation.propagation_study import (
 )
 from SAMUNetSlicerLib.inference.agreement import Evidence
 from SAMUNetSlicerLib.inference.predictor import PlanePredictor
-from SAMUNetSlicerLib.volumes.neighbour_rules import NeighbourRule
 from SAMUNetSlicerLib.volumes.plane_source import VolumePlanes
 from SAMUNetSlicerLib.volumes.planes import Orientation, PlaneStack
+from SAMUNetSlicerLib.volumes.propagation import NeighbourRule
 from SAMUNetSlicerLib.volumes.windows import Window
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
-import pytest
 
-from fakes import ALL_PROMPTS, BrightRegionNetwork
+from fakes import BrightRegionNetwork
 from SAMUNetSlicerLib.evaluation.cases import VolumeCase
 from SAMUNetSlicerLib.evaluation.volume_methods import (
     VOLUME_CORRECTIONS,
@@ -17,9 +16,7 @@ from SAMUNetSlicerLib.evaluation.volume_methods import (
     worst_plane,
 )
 from SAMUNetSlicerLib.inference.predictor import PlanePredictor
-from SAMUNetSlicerLib.inference.prompts import Sign
 from SAMUNetSlicerLib.inference.zoom import ZoomMode, ZoomPolicy
-from SAMUNetSlicerLib.networks.base import PromptKind
 from SAMUNetSlicerLib.volumes.geometry import GridGeometry
 from SAMUNetSlicerLib.volumes.plane_source import VolumePlanes
 from SAMUNetSlicerLib.volumes.planes import Orientation, PlaneStack
@@ -94,21 +91,3 @@ def test_a_fixed_box_answers_on_the_given_planes_only():
 def test_seeds_on_three_planes_find_the_object():
     (answered,) = SeedsOnThreePlanes("s").run(make_case(SPINDLE))
     assert dice(answered.mask_kji, SPINDLE) > 0.9
-
-
-class Noted(PlanePredictor):
-    """Keeps the prompts of single planes that it was asked."""
-
-    def predict(self, image, prompts, crop=None):
-        self.asked = (*getattr(self, "asked", ()), prompts)
-        return super().predict(image, prompts, crop)
-
-
-@pytest.mark.parametrize("kinds", [PromptKind.BOX, ALL_PROMPTS])
-def test_a_corrected_plane_gets_a_click_where_its_boxs_answer_is_wrong_if_the_model_knows_points(kinds):
-    hollow = SPINDLE & ((ROW - 30) ** 2 + (COLUMN - 34) ** 2 > 9)
-    # What the picture shows is the whole spindle: an answer to a box alone fills the hollow.
-    asking = Noted(BrightRegionNetwork(kinds), zoom=ZoomPolicy(ZoomMode.WHOLE_PLANE))
-    list(PropagatedBox("p", asking).run(make_case(hollow, bright=SPINDLE)))
-    clicks = [prompts.signs for prompts in asking.asked if prompts.points_xy]
-    assert set(clicks) == ({(Sign.NEGATIVE,)} if kinds is ALL_PROMPTS else set())

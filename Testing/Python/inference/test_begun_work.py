@@ -8,9 +8,9 @@ from fakes import INPUT_SIZE, BrightRegionNetwork
 from requirements_guard import need
 from SAMUNetSlicerLib.inference.encoders import Encoder, Precision, TorchEncoder
 from SAMUNetSlicerLib.inference.engines import EngineChoice, build_encode
-from SAMUNetSlicerLib.inference.jobs import CancelledError, Job, SteppedJob
+from SAMUNetSlicerLib.inference.jobs import CancelledError, SteppedJob
 from SAMUNetSlicerLib.inference.openvino_encoder import OpenVinoEncoder
-from SAMUNetSlicerLib.inference.predictor import Ahead, PlaneImage, PlanePredictor, PlaneRequest
+from SAMUNetSlicerLib.inference.predictor import PlaneImage, PlanePredictor, PlaneRequest
 from SAMUNetSlicerLib.inference.prompts import PlanePrompts, Sign
 from SAMUNetSlicerLib.inference.zoom import Crop
 from SAMUNetSlicerLib.networks.registry import FAMILIES, build
@@ -242,72 +242,3 @@ def test_a_network_that_pauses_encodes_the_same(family):
     assert isinstance(job, SteppedJob)
     with torch.inference_mode():
         torch.testing.assert_close(job.result().features, network.encode(images).features)
-
-
-class AsideEncoder(Encoder):
-    """Works while nobody polls, as OpenVINO does; `finish` ends what is under way."""
-
-    works_aside = True
-
-    def __init__(self) -> None:
-        self._network = BrightRegionNetwork()
-        self.begun: list[AsideJob] = []
-
-    def begin(self, images):
-        self.begun.append(AsideJob(self._network.encode(images)))
-        return self.begun[-1]
-
-
-class AsideJob(Job):
-    def __init__(self, embedding) -> None:
-        self.embedding, self.over, self.cancelled = embedding, False, False
-
-    def poll(self) -> bool:
-        return self.over or self.cancelled
-
-    def result(self):
-        if self.cancelled:
-            raise CancelledError
-        self.over = True
-        return self.embedding
-
-    def cancel(self) -> None:
-        self.cancelled = True
-
-
-def test_a_guess_keeps_nobody_waiting_until_it_is_what_comes_next():
-    encoder = AsideEncoder()
-    predictor = PlanePredictor(BrightRegionNetwork(), encode_planes=encoder)
-    predictor.encode_ahead(PlaneRequest(plane(0), BOX), Ahead.GUESS)
-    assert len(encoder.begun) == 1
-    assert predictor.poll_ahead()
-    predictor.encode_ahead(PlaneRequest(plane(0), BOX), Ahead.NEXT)
-    assert not predictor.poll_ahead()
-    encoder.begun[0].over = True
-    assert predictor.poll_ahead()
-    predictor.predict(plane(0), BOX)
-    assert len(encoder.begun) == 1
-
-
-def test_what_comes_next_is_never_made_a_guess():
-    encoder = AsideEncoder()
-    predictor = PlanePredictor(BrightRegionNetwork(), encode_planes=encoder)
-    predictor.encode_ahead(PlaneRequest(plane(0), BOX), Ahead.NEXT)
-    predictor.encode_ahead(PlaneRequest(plane(0), BOX), Ahead.GUESS)
-    assert not predictor.poll_ahead()
-
-
-def test_old_guesses_give_way_to_new_ones():
-    encoder = AsideEncoder()
-    predictor = PlanePredictor(BrightRegionNetwork(), encode_planes=encoder)
-    for number in range(4):
-        predictor.encode_ahead(PlaneRequest(plane(number), BOX), Ahead.GUESS)
-    assert [job.cancelled for job in encoder.begun] == [True, True, False, False]
-    assert predictor.predict(plane(0), BOX).mask.any()
-
-
-def test_torch_on_the_processor_does_not_guess(monkeypatch):
-    every_turn_a_step(monkeypatch)
-    predictor = PlanePredictor(SlowNetwork())
-    predictor.encode_ahead(PlaneRequest(plane(0), BOX), Ahead.GUESS)
-    assert not predictor._ahead

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from fakes import INPUT_SIZE, BrightRegionNetwork
+from fakes import BrightRegionNetwork
 from SAMUNetSlicerLib.errors import PromptError
 from SAMUNetSlicerLib.inference.predictor import OUTSIDE_LOGIT, PlaneImage, PlanePredictor
 from SAMUNetSlicerLib.inference.prompts import PlanePrompts, Sign
@@ -152,35 +152,3 @@ def test_a_mask_prompt_alone_is_answered_near_the_mask(predictor, two_squares):
     answer = predictor.predict(two_squares, PlanePrompts(mask=mask))
     assert answer.mask[135, 165]
     assert not answer.mask[60, 50]
-
-
-class PrefersSmallBoxes(BrightRegionNetwork):
-    """Is the surer of its answer the smaller the box is."""
-
-    def decode(self, embedding, prompts):
-        sides = (prompts.boxes_xyxy[:, 2:] - prompts.boxes_xyxy[:, :2]).amax(dim=1, keepdim=True)
-        return Decoded(super().decode(embedding, prompts).logits, 1 - sides / INPUT_SIZE)
-
-
-WIDE, SMALL = PlanePrompts(box_xyxy=(38, 48, 62, 72)), PlanePrompts(box_xyxy=(40, 50, 50, 60))
-
-
-def test_of_alternatives_the_answer_judged_far_better_counts_for_one_encode(two_squares):
-    predictor = PlanePredictor(PrefersSmallBoxes())
-    answer = predictor.predict_consensus(two_squares, (WIDE, SMALL))
-    assert predictor.counts.encoded == 1
-    assert overlap(answer.mask, truth(two_squares, slice(50, 60), slice(40, 50))) > 0.8
-    assert predictor.zoom.in_middle(answer.crop, two_squares.size_hw, WIDE.extent_xyxy())
-
-
-def test_alternatives_off_the_plane_are_refused(predictor, two_squares):
-    with pytest.raises(PromptError):
-        predictor.predict_consensus(two_squares, (WIDE, PlanePrompts(box_xyxy=(300, 10, 320, 30))))
-
-
-def test_a_window_may_live_between_the_decodes_of_alternatives(predictor, two_squares, monkeypatch):
-    monkeypatch.setattr("SAMUNetSlicerLib.inference.jobs.TURN_S", 1e-9)
-    job, decodes = predictor.begin_predict_consensus(two_squares, (WIDE, SMALL)), []
-    while not job.poll():
-        decodes.append(predictor.counts.decodes)
-    assert 1 in decodes

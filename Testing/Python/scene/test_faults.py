@@ -54,9 +54,6 @@ class Failing:
         self.answered += 1
         return self.inner.predict(image, prompts, crop)
 
-    def predict_consensus(self, image, alternatives, crop=None):
-        return self.predict(image, alternatives[0], crop)
-
 
 def test_an_answer_of_the_wrong_shape_is_refused(desk):
     desk.logic.setPredictor(WrongShape())

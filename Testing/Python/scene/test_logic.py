@@ -152,7 +152,7 @@ def test_work_inside_a_running_step_is_refused(mrml_scene):
     class Meddling:
         trained_prompts = scenery.predictor().trained_prompts
 
-        def predict_consensus(self, *_):
+        def predict(self, *_):
             desk.accept()
 
     desk.logic.setPredictor(Meddling())

@@ -3,18 +3,19 @@ import pytest
 
 from fakes import BrightRegionNetwork
 from SAMUNetSlicerLib.errors import InputError
-from SAMUNetSlicerLib.inference.predictor import Ahead, PlaneImage, PlaneMask, PlanePredictor
+from SAMUNetSlicerLib.inference.predictor import PlaneImage, PlaneMask, PlanePredictor
 from SAMUNetSlicerLib.inference.prompts import PlanePrompts, bounding_box_xyxy
 from SAMUNetSlicerLib.inference.zoom import Crop
 from SAMUNetSlicerLib.networks.base import Decoded, PromptKind
-from SAMUNetSlicerLib.volumes.neighbour_rules import NeighbourRule
 from SAMUNetSlicerLib.volumes.propagation import (
     Direction,
+    NeighbourRule,
     PlaneRange,
     Propagation,
     PropagationPolicy,
     PropagationStep,
     StopReason,
+    default_rule,
     reconcile,
 )
 
@@ -175,11 +176,10 @@ def test_a_walk_ends_where_the_network_thinks_much_less_of_its_answers(predictor
     planes = Ball()
     doubting = PlanePredictor(Doubting())
     start = answer_at(planes, doubting, 10)  # the first answer
-    one_box = PropagationPolicy(rule=NeighbourRule.BOX)  # one decode a plane
-    steps = list(Propagation(planes, doubting, one_box).from_plane(10, start, Direction.UP))
+    steps = list(Propagation(planes, doubting).from_plane(10, start, Direction.UP))
     assert [s.index for s in steps if s.answer is not None] == [11, 12, 13]
     assert steps[-1].stop is StopReason.DRIFTED
-    trusting = PropagationPolicy(NeighbourRule.BOX, lowest_own_share=0.7)
+    trusting = PropagationPolicy(lowest_own_share=0.7)
     Doubting.answers = 1
     assert len(list(Propagation(planes, doubting, trusting).from_plane(10, start, Direction.UP))) > len(steps)
 
@@ -188,12 +188,11 @@ def test_the_neighbours_box_is_widened_for_models_of_boxes_alone(predictor):
     planes = Ball()
     answer = answer_at(planes, predictor, 10)
     x0, y0, x1, y1 = bounding_box_xyxy(answer.mask)
-    assert Propagation(planes, predictor).next_prompts(answer)[0].box_xyxy == (x0, y0, x1, y1)
+    assert Propagation(planes, predictor).next_prompts(answer).box_xyxy == (x0, y0, x1, y1)
     boxes_alone = PlanePredictor(BrightRegionNetwork(PromptKind.BOX))
     margin = max(1.0, 0.03 * max(x1 - x0, y1 - y0))
     widened = (x0 - margin, y0 - margin, x1 + margin, y1 + margin)
-    (only,) = Propagation(planes, boxes_alone).next_prompts(answer)
-    assert only.box_xyxy == pytest.approx(widened)
+    assert Propagation(planes, boxes_alone).next_prompts(answer).box_xyxy == pytest.approx(widened)
 
 
 def test_an_empty_answer_is_not_propagated(predictor):
@@ -201,6 +200,12 @@ def test_an_empty_answer_is_not_propagated(predictor):
     empty = predictor.predict(planes.image(0), PlanePrompts(box_xyxy=(10, 10, 30, 30)))
     steps = list(Propagation(planes, predictor).from_plane(0, empty))
     assert all(s.answer is None and s.stop is StopReason.VANISHED for s in steps)
+
+
+def test_the_default_rule_uses_what_the_model_was_trained_for():
+    assert default_rule(PromptKind.BOX) is NeighbourRule.BOX
+    assert default_rule(PromptKind.BOX | PromptKind.MASK) is NeighbourRule.BOX
+    assert default_rule(PromptKind.BOX | PromptKind.POINTS | PromptKind.MASK) is NeighbourRule.BOX_AND_POINT
 
 
 class PausingNetwork(BrightRegionNetwork):
@@ -238,16 +243,3 @@ def test_a_plane_that_cannot_be_read_does_not_cost_the_one_before_it(predictor):
     assert [next(steps).index for _ in range(2)] == [11, 12]
     with pytest.raises(InputError):
         next(steps)
-
-
-def test_the_plane_after_the_next_is_begun_while_the_next_is_waited_for():
-    class Noted(PlanePredictor):
-        begun = ()
-
-        def encode_ahead(self, request, ahead=Ahead.NEXT):
-            self.begun = (*self.begun, (request.image.key, ahead))
-
-    planes, predictor = Ball(), Noted(BrightRegionNetwork())
-    walk = Propagation(planes, predictor)
-    next(walk.from_plane(10, answer_at(planes, predictor, 10), Direction.UP))
-    assert predictor.begun == ((12, Ahead.GUESS), (12, Ahead.NEXT))

@@ -29,10 +29,7 @@ _HOSTS_PAUSE_S = 0.005
 
 @dataclass(frozen=True, eq=False)
 class Propagated:
-    """What came of one run. one_way_s: until the walk from the first plane to the last was done.
-
-    answers: of planes, the prompted ones included.
-    """
+    """What came of one run. one_way_s: until the walk from the first plane to the last was done."""
 
     masks: dict[int, np.ndarray]
     one_way_s: float
@@ -53,18 +50,18 @@ def propagate(predictor: PlanePredictor, count: int) -> Propagated:
     planes = PhantomPlanes(count)
     ends = (0, count - 1)
     masks: dict[int, np.ndarray] = {}
-    encoded, answers = predictor.counts.encoded, len(ends)
+    before = predictor.counts.answered, predictor.counts.encoded
     began = one_way = time.perf_counter()
     starts = {index: predictor.predict(planes.image(index), planes.box(index)) for index in ends}
     masks.update({index: answer.mask for index, answer in starts.items()})
     for step in Propagation(planes, predictor).from_planes(starts):
         if step.answer is not None:
             masks[step.index] = step.answer.mask
-            answers += 1
         if step.direction is Direction.UP:
             one_way = time.perf_counter()
-    seconds = time.perf_counter() - began
-    return Propagated(masks, one_way - began, seconds, answers, predictor.counts.encoded - encoded)
+    counts = predictor.counts
+    work = counts.answered - before[0], counts.encoded - before[1]
+    return Propagated(masks, one_way - began, time.perf_counter() - began, *work)
 
 
 def propagation_rows(predictor: PlanePredictor, count: int) -> list[Row]:
@@ -76,7 +73,7 @@ def propagation_rows(predictor: PlanePredictor, count: int) -> list[Row]:
     one_way_s, both_ways_s = (first.one_way_s + second.one_way_s) / 2, (first.seconds + second.seconds) / 2
     both_ways = (
         f"- and back, each plane answered from both sides "
-        f"((a): {theirs.encodes} encodes, {theirs.answers} answers; ours: {first.encodes}, {first.answers})"
+        f"((a): {theirs.encodes} encodes, {theirs.answers} decodes; ours: {first.encodes}, {first.answers})"
     )
     difference = mean_dice_difference(first.masks, theirs.masks)
     found = f"{difference:.4f} on {len(first.masks)} planes"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:  # bring torch, which Slicer gets only later
     from ...inference.jobs import Job
-    from ...inference.predictor import Ahead, PlaneMask, PlanePredictor, PlaneRequest
+    from ...inference.predictor import PlaneMask, PlanePredictor, PlaneRequest
     from ...networks.base import PromptKind
 
 T = TypeVar("T")
@@ -115,10 +115,6 @@ class PatientPredictor:
         """As `PlanePredictor.predict`; raises Interrupted where the work is stopped."""
         return self._breather.wait_for(self._inner.begin_predict(image, prompts, crop))
 
-    def predict_consensus(self, image, alternatives, crop=None) -> PlaneMask:
-        """As `PlanePredictor.predict_consensus`; raises Interrupted where the work is stopped."""
-        return self._breather.wait_for(self._inner.begin_predict_consensus(image, alternatives, crop))
-
-    def encode_ahead(self, request: PlaneRequest, *ahead: Ahead) -> None:
+    def encode_ahead(self, request: PlaneRequest) -> None:
         """As `PlanePredictor.encode_ahead`."""
-        self._inner.encode_ahead(request, *ahead)
+        self._inner.encode_ahead(request)
