@@ -74,7 +74,7 @@ class OpenVinoEncoder(Encoder):
 
         core = openvino.Core()
         model = None if self.is_converted else self._convert()
-        if self._kept_as is not None:
+        if self.is_converted:
             core.set_property({"CACHE_DIR": str(self._kept_as)})
             # Also right after converting: what is compiled is kept under a name that differs for models in memory.
             model = core.read_model(self._kept_as / _MODEL_FILE)
