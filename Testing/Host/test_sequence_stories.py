@@ -107,6 +107,64 @@ def test_all_items_are_accepted_at_once_and_undone_at_once(watcher):
         assert not user.voxels().any()
 
 
+@pytest.fixture
+def accepting(watcher, monkeypatch):
+    """Proposals in all items; `press` accepts them, and does `meanwhile` at a breath after so many items."""
+    user = watcher
+    user.key("A")
+    user.click("Red", user.at((PLANE, 32, 20)))
+    user.key("Esc")
+    user.press("timeButton")
+    user.wait_while_busy()
+    breather = user.panel.work.breather
+    breathe, breaths = breather._breathe, []
+
+    def press(meanwhile, after_items: int) -> None:
+        def breathe_and_do() -> None:
+            breathe()
+            breaths.append(user.panel.work.answering)
+            if len(breaths) == 1 + after_items:  # the first shows what is about to be done
+                meanwhile()
+
+        monkeypatch.setattr(breather, "_breathe", breathe_and_do)
+        user.press("acceptItemsButton")
+        monkeypatch.setattr(breather, "_breathe", breathe)
+        user.settle()
+
+    user.press_and = press
+    user.breaths = breaths
+    return user
+
+
+def test_the_window_lives_between_items_and_esc_keeps_what_is_done(accepting):
+    user = accepting
+    user.press_and(lambda: user.key("Esc"), after_items=2)
+    assert user.breaths == [True] * 3
+    assert "Accepted in 2 items" in user.message
+    assert "2 items stay proposed" in user.message
+    user.key("Z")
+    for item in range(ITEMS):
+        user.go(item)
+        assert not user.voxels().any(), "what was done is one step"
+
+
+def test_the_browser_may_move_while_all_items_are_accepted(accepting):
+    user = accepting
+    user.press_and(lambda: user.go(3), after_items=1)
+    assert "Accepted in 4 items" in user.message
+    for item in range(ITEMS):
+        user.go(item)
+        found, expected = user.voxels()[PLANE], moving_ball(item)[PLANE]
+        assert 2 * (found & expected).sum() / (found.sum() + expected.sum()) > 0.9
+
+
+def test_a_scene_closed_while_all_items_are_accepted(accepting, slicer_app):
+    user = accepting
+    user.press_and(slicer_app.new_scene, after_items=2)
+    assert user.session is None
+    assert not user.panel.work.answering
+
+
 def test_a_result_drawn_before_is_shared_until_the_user_splits_it(watcher):
     import slicer
 

@@ -55,7 +55,7 @@ def build_encode(
 
 def kept_conversions_folder() -> Path:
     """Where converted networks are kept: the platform's folder for caches."""
-    return platformdirs.user_cache_path(NAME, appauthor=False) / "openvino"
+    return platformdirs.user_cache_path(NAME, appauthor=False) / "openvino" / _FORM
 
 
 def _half_is_faster(device: torch.device) -> bool:
@@ -72,5 +72,6 @@ def _planes_that_fit(network: PromptedNetwork, device: torch.device) -> int:
     return max(1, min(_MOST_PLANES, free // 2 // per_plane))
 
 
+_FORM = "2"  # of converted networks; what was converted otherwise is not read any more
 _BYTES_PER_PIXEL = 4096  # of the largest layers, in float32
 _MOST_PLANES = 16

@@ -8,7 +8,9 @@ Module names follow the published state dict, so it loads strictly.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from functools import lru_cache
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -22,6 +24,7 @@ HEADS = (2, 4, 5, 10)
 WINDOWS = (7, 7, 14, 7)
 STRIDES = (2, 2, 1)  # of the downsampling after stages 0, 1, 2
 EMBEDDING_WIDTH = 256
+STRIP_ROWS = 32
 
 
 class ConvNorm(nn.Sequential):
@@ -34,7 +37,11 @@ class ConvNorm(nn.Sequential):
 
 
 class MobileConv(nn.Module):
-    """Inverted bottleneck of the first stage, which works on every pixel."""
+    """Inverted bottleneck of the first stage, which works on every pixel.
+
+    A processor computes it strip by strip: the 256 channels of a whole picture (67 MB) would pass through the memory
+    at every operation, a strip's stay in the cache.
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -43,13 +50,17 @@ class MobileConv(nn.Module):
         self.conv2 = ConvNorm(hidden, hidden, kernel=3, groups=hidden)
         self.conv3 = ConvNorm(hidden, width)
 
-    def parts(self, x: Tensor) -> Iterator[Tensor]:
-        """What stands after each convolution, the block's answer last."""
-        inner = F.gelu(self.conv1(x))
-        yield inner
-        inner = F.gelu(self.conv2(inner))
-        yield inner
-        yield F.gelu(x + self.conv3(inner))
+    def steps(self, x: Tensor) -> Generator[None, None, Tensor]:
+        """(N, C, H, W) to the same shape, pausing after every strip."""
+        strips = []
+        rows = STRIP_ROWS if x.device.type == "cpu" else x.shape[2]
+        for top in range(0, x.shape[2], rows):
+            # With the rows beside it, which the 3 x 3 convolution looks at.
+            above = min(1, top)
+            inner = F.gelu(self.conv2(F.gelu(self.conv1(x[:, :, top - above : top + rows + 1]))))
+            strips.append(F.gelu(x[:, :, top : top + rows] + self.conv3(inner)[:, :, above : above + rows]))
+            yield
+        return torch.cat(strips, dim=2)
 
 
 class Downsample(nn.Module):
@@ -73,12 +84,26 @@ def _offset_index(window: int) -> Tensor:
     return (rows[:, None] - rows).abs() * window + (columns[:, None] - columns).abs()
 
 
+@lru_cache
+def _window_order(height: int, breadth: int, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """How row-major tokens of a plane become those of its windows, window by window, and back, as indices.
+
+    The first points behind the plane's last token where a window reaches over the border.
+    """
+    numbers = np.arange(height * breadth).reshape(height, breadth)
+    padded = np.pad(numbers, ((0, -height % side), (0, -breadth % side)), constant_values=numbers.size)
+    rows, columns = padded.shape[0] // side, padded.shape[1] // side
+    to_windows = padded.reshape(rows, side, columns, side).swapaxes(1, 2).ravel()
+    return to_windows, np.argsort(to_windows, kind="stable")[: numbers.size]
+
+
 class WindowAttention(nn.Module):
     """Multi-head attention inside windows with a learnt bias per absolute offset."""
 
     def __init__(self, width: int, heads: int, window: int) -> None:
         super().__init__()
         self.heads = heads
+        self.window = window
         self.norm = nn.LayerNorm(width)
         self.qkv = nn.Linear(width, 3 * width)
         self.proj = nn.Linear(width, width)
@@ -87,16 +112,33 @@ class WindowAttention(nn.Module):
         with torch.device("cpu"):
             self.register_buffer("offset_index", _offset_index(window), persistent=False)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """(windows, W*W, width) to the same shape."""
-        count, length, width = tokens.shape
-        head_width = width // self.heads
-        # The published layout interleaves q, k, v inside each head.
-        qkv = self.qkv(self.norm(tokens)).view(count, length, self.heads, 3 * head_width).transpose(1, 2)
-        q, k, v = qkv.split(head_width, dim=-1)
+    def forward(self, tokens: Tensor, height: int, breadth: int) -> Tensor:
+        """(N, height * breadth, width), row-major, to the same shape."""
+        count, _, width = tokens.shape
+        to_windows, to_plane = (
+            torch.from_numpy(i).to(tokens.device) for i in _window_order(height, breadth, self.window)
+        )
+        # Zero padding takes part in the attention, as published. The norm makes its own shift of zeros: one token
+        # behind the others stands for all of the padding.
+        padding = self.norm.bias.expand(count, 1, width)
+        normed = torch.cat([self.norm(tokens), padding.to(tokens.dtype)], dim=1)
+        q, k, v = (self._in_heads(projected.index_select(1, to_windows)) for projected in self._projections(normed))
         bias = self.attention_biases[:, self.offset_index].to(q.dtype)
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.unsqueeze(0))
-        return self.proj(mixed.transpose(1, 2).reshape(count, length, width))
+        mixed = mixed.transpose(1, 2).reshape(count, -1, width)
+        return self.proj(mixed.index_select(1, to_plane))
+
+    def _projections(self, normed: Tensor) -> Iterator[Tensor]:
+        """Queries, keys, values. The published layout interleaves them inside each head."""
+        width = normed.shape[-1]
+        weights = self.qkv.weight.view(self.heads, 3, -1, width)
+        biases = self.qkv.bias.view(self.heads, 3, -1)
+        for part in range(3):
+            yield F.linear(normed, weights[:, part].reshape(width, width), biases[:, part].flatten())
+
+    def _in_heads(self, tokens: Tensor) -> Tensor:
+        """(N, windows * W*W, width) to (N * windows, heads, W*W, head width)."""
+        return tokens.reshape(-1, self.window**2, self.heads, tokens.shape[-1] // self.heads).transpose(1, 2)
 
 
 class FeedForward(nn.Module):
@@ -115,29 +157,19 @@ class TinyVitBlock(nn.Module):
 
     def __init__(self, width: int, heads: int, window: int) -> None:
         super().__init__()
-        self.window = window
         self.attn = WindowAttention(width, heads, window)
         self.local_conv = ConvNorm(width, width, kernel=3, groups=width)
         self.mlp = FeedForward(width)
 
-    def parts(self, x: Tensor) -> Iterator[Tensor]:
-        """(N, C, H, W) to the same shape: after the attention, and the block's answer."""
-        x = x + self._attend_in_windows(x)
-        yield x
-        tokens = self.local_conv(x).permute(0, 2, 3, 1)
-        yield (tokens + self.mlp(tokens)).permute(0, 3, 1, 2)
-
-    def _attend_in_windows(self, x: Tensor) -> Tensor:
-        batch, width, height, breadth = x.shape
-        side = self.window
-        # Zero padding takes part in the attention, as published.
-        grid = F.pad(x.permute(0, 2, 3, 1), (0, 0, 0, -breadth % side, 0, -height % side))
-        rows, columns = grid.shape[1] // side, grid.shape[2] // side
-        windows = grid.view(batch, rows, side, columns, side, width).transpose(2, 3)
-        mixed = self.attn(windows.reshape(-1, side * side, width))
-        grid = mixed.view(batch, rows, columns, side, side, width).transpose(2, 3)
-        grid = grid.reshape(batch, rows * side, columns * side, width)[:, :height, :breadth]
-        return grid.permute(0, 3, 1, 2)
+    def steps(self, x: Tensor) -> Generator[None, None, Tensor]:
+        """(N, C, H, W) to the same shape, pausing after the attention."""
+        count, width, height, breadth = x.shape
+        tokens = x.permute(0, 2, 3, 1).reshape(count, height * breadth, width)
+        tokens = tokens + self.attn(tokens, height, breadth)
+        yield
+        grid = tokens.view(count, height, breadth, width).permute(0, 3, 1, 2)
+        tokens = self.local_conv(grid).permute(0, 2, 3, 1)
+        return (tokens + self.mlp(tokens)).permute(0, 3, 1, 2)
 
 
 class Stage(nn.Module):
@@ -187,9 +219,8 @@ class TinyVit(nn.Module):
         yield
         for index, stage in enumerate(self.layers):
             for block in stage.blocks:
-                for part in block.parts(x):
-                    x = part
-                    yield
+                x = yield from block.steps(x)
+                yield
             features[f"stage{index}"] = x
             if stage.downsample is not None:
                 x = stage.downsample(x)

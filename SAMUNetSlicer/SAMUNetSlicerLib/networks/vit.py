@@ -6,7 +6,6 @@ Object Detection, ECCV 2022.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import MutableMapping
 from dataclasses import dataclass
 from functools import partial
@@ -38,10 +37,10 @@ VIT_H = ViTSize("h", 1280, 32, 16, (7, 15, 23, 31))
 SIZE_OF_WIDTH = {size.width: size for size in (VIT_B, VIT_L, VIT_H)}
 
 
-_PlainBlock = load_modeling().image_encoder.Block
+SamBlock = load_modeling().image_encoder.Block
 
 
-class Block(_PlainBlock):
+class Block(SamBlock):
     """SAM's transformer block with the same answers in less time and memory (see `vit_attention`)."""
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -66,15 +65,6 @@ def build_image_encoder(size: ViTSize, input_size: int) -> nn.Module:
         )
         encoder.blocks.append(block)
     return encoder
-
-
-def with_plain_attention(network: nn.Module) -> nn.Module:
-    """The same network, sharing its weights, with SAM's own blocks: what ours are measured against."""
-    plain = copy.deepcopy(network, {id(tensor): tensor for tensor in network.state_dict(keep_vars=True).values()})
-    for module in plain.modules():
-        if isinstance(module, Block):
-            module.__class__ = _PlainBlock
-    return plain
 
 
 def embed_patches(encoder: nn.Module, images: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from ..errors import EditError
@@ -15,10 +15,13 @@ from .workspace import Workspace, require_segment
 
 @dataclass(frozen=True)
 class AcceptedItems:
-    """items: numbers of the sequence's items, from 0; changed_voxels: of all of them; notes: what was held back."""
+    """items: numbers of the sequence's items, from 0; changed_voxels: of all of them; left: items not reached;
+    notes: what was held back.
+    """
 
     items: tuple[int, ...]
     changed_voxels: int
+    left: int = 0
     notes: tuple[str, ...] = ()
 
 
@@ -43,10 +46,12 @@ def accept_in_time(
     stack: StackKey,
     indices: Collection[int] | None = None,
     mode: WriteMode = WriteMode.REPLACE,
+    go_on: Callable[[], bool] = lambda: True,
 ) -> AcceptedItems:
     """Write the proposals on some planes (None: on all) of every item into that item's segment; one step to undo.
 
-    The browser stays where it is. Rules as in `accept`. Raises EditError for a segment that is gone or finished,
+    The browser stays where it is. Rules as in `accept`. go_on: asked after each item, so that a host lives meanwhile;
+    on False the work ends there, and what is done stays. Raises EditError for a segment that is gone or finished,
     where nothing is proposed, and where all items share one result.
     """
     name = require_segment(workspace, segment_id)
@@ -60,13 +65,16 @@ def accept_in_time(
         items = proposed_items(workspace, segment_id, stack, indices)
         if not items:
             raise EditError(f"There is nothing to accept for '{name}' in any item. Propagate through time first.")
-        changed, notes = 0, []
+        done, changed, notes = 0, 0, []
         for item in items:
             with workspace.at_item(str(item)):
                 outcome = accept(workspace, segment_id, stack, indices, mode)
             changed += outcome.changed_voxels
             notes += [f"Item {item + 1}: {note}" for note in outcome.notes]
+            done += 1
+            if not go_on():
+                break
         # All items get the status that the shown one has.
         if status_of(workspace.segmentation_node, segment_id) is SegmentStatus.NOT_STARTED:
             set_status(workspace.segmentation_node, segment_id, SegmentStatus.IN_PROGRESS)
-    return AcceptedItems(tuple(items), changed, tuple(notes))
+    return AcceptedItems(tuple(items[:done]), changed, len(items) - done, tuple(notes))

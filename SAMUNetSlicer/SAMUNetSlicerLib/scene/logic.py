@@ -293,11 +293,15 @@ class SegmentationLogic:
         orientation: Orientation | str | None = None,
         sliceToRAS=None,
         mode: WriteMode = WriteMode.REPLACE,
+        goOn: Callable[[], bool] = lambda: True,
     ) -> AcceptedItems:
-        """Write the proposals of all items of the sequence, each into the item's own segment: one step to undo."""
+        """Write the proposals of all items of the sequence, each into the item's own segment: one step to undo.
+
+        goOn: asked after each item; on False it ends there.
+        """
         self._finish_running(segmentationNode)
         stack = self.stackKey(segmentationNode, orientation, sliceToRAS)
-        return accept_in_time(self.workspace(segmentationNode), segmentID, stack, planes, mode)
+        return accept_in_time(self.workspace(segmentationNode), segmentID, stack, planes, mode, goOn)
 
     def keepOneResultPerItem(self, segmentationNode) -> None:
         """Give each item of the sequence that shows the volume a segmentation of its own.

@@ -156,8 +156,12 @@ class PropagatePanel:
         """Accept in every item of the sequence."""
 
         def accept(session) -> None:
-            done = session.accept_in_time(self._mode())
-            self._work.say(_("Accepted in {count} items of the sequence.").format(count=len(done.items)))
+            self._work.announce(_("Accepting in all items... Esc or Cancel stops it."))
+            done = session.accept_in_time(self._mode(), self._work.breather.pause)
+            text = _("Accepted in {count} items of the sequence.").format(count=len(done.items))
+            if done.left:
+                text += " " + _("Stopped: {count} items stay proposed.").format(count=done.left)
+            self._work.say(text)
 
         self._decide(accept)
 

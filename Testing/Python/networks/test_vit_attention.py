@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from SAMUNetSlicerLib.networks import vit_attention
+from SAMUNetSlicerLib.networks.published_forms import as_published
 from SAMUNetSlicerLib.networks.sam_parts import load_modeling
-from SAMUNetSlicerLib.networks.vit import Block, ViTSize, build_image_encoder, with_plain_attention
+from SAMUNetSlicerLib.networks.vit import Block, ViTSize, build_image_encoder
 from SAMUNetSlicerLib.networks.vit_attention import attend_globally
 
 
@@ -66,7 +67,7 @@ def test_gradients_agree():
 def test_the_whole_encoder_agrees_with_its_plain_form_which_shares_its_weights():
     torch.manual_seed(0)
     encoder = build_image_encoder(ViTSize("b", 24, 3, 2, (1,)), 256).eval()
-    plain = with_plain_attention(encoder)
+    plain = as_published(encoder)
     images = torch.randn(2, 3, 256, 256)
     with torch.inference_mode():
         assert_same(encoder(images), plain(images))

@@ -62,8 +62,8 @@ class BeatingDesk(Desk):
     def walk(self, **more) -> list:
         return list(self.logic.propagateInTime(self.segmentation, self.ids[0], PLANE, orientation="axial", **more))
 
-    def accept_in_time(self, number: int = 0, planes=None):
-        return self.logic.acceptInTime(self.segmentation, self.ids[number], planes, orientation="axial")
+    def accept_in_time(self, number: int = 0, planes=None, go_on=lambda: True):
+        return self.logic.acceptInTime(self.segmentation, self.ids[number], planes, orientation="axial", goOn=go_on)
 
 
 def dice(found: np.ndarray, expected: np.ndarray) -> float:

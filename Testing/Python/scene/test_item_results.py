@@ -80,6 +80,20 @@ def test_accepting_through_time_writes_every_item_and_is_one_step(beating):
     assert beating.statuses()[PLANE] == "accepted"
 
 
+def test_accepting_through_time_that_is_stopped_keeps_what_is_done_as_one_step(beating):
+    beating.propose(PLANE)
+    beating.walk()
+    turns = iter([True, False])
+    outcome = beating.accept_in_time(go_on=lambda: next(turns))
+    assert outcome.items == (0, 1)
+    assert outcome.left == ITEMS - 2
+    assert [bool(s) for s in beating.item_sums()] == [True, True] + [False] * (ITEMS - 2)
+    assert beating.accept_in_time().items == tuple(range(2, ITEMS)), "the others stay proposed"
+    beating.logic.undo(beating.segmentation)
+    beating.logic.undo(beating.segmentation)
+    assert beating.item_sums() == [0] * ITEMS
+
+
 def test_an_undo_goes_to_the_item_of_the_step(beating):
     accept_in(beating, 1)
     beating.go(3)

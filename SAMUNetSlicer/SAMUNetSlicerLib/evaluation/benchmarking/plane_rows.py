@@ -11,7 +11,7 @@ from ...inference.predictor import PlaneImage, PlanePredictor
 from ...inference.preprocessing import prepare
 from ...inference.zoom import Crop
 from ...networks.base import NetworkPrompts
-from ...networks.vit import with_plain_attention
+from ...networks.published_forms import as_published
 from .machine import MatrixRates, count_encode_flops
 from .phantom import SIDE, PhantomPlanes
 from .table import Row, ratio_row
@@ -41,7 +41,7 @@ def measure_plane(predictor: PlanePredictor, repetitions: int) -> PlaneTimes:
     spec = network.spec.preprocessing
     prepared = prepare(image.rgb, spec)[0][None].to(device)
     boxes = torch.tensor([prompts.box_xyxy], device=device) * (spec.input_size / SIDE)
-    plain = with_plain_attention(network)
+    plain = as_published(network)
 
     @torch.inference_mode()
     def fp32_encode():

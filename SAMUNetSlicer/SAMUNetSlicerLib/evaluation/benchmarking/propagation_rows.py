@@ -15,7 +15,7 @@ from ...inference.cache import EmbeddingCache
 from ...inference.encoders import Precision, TorchEncoder
 from ...inference.openvino_encoder import OpenVinoEncoder
 from ...inference.predictor import PlanePredictor
-from ...networks.vit import with_plain_attention
+from ...networks.published_forms import as_published
 from ...volumes.propagation import Direction, Propagation
 from .phantom import PhantomPlanes
 from .table import Row, in_ms, limit_row, ratio_row
@@ -39,8 +39,8 @@ class Propagated:
 
 
 def straightforward(predictor: PlanePredictor) -> PlanePredictor:
-    """(a): the same network in fp32 with torch and SAM's own attention, which forgets each plane with the next."""
-    plain = with_plain_attention(predictor.network)
+    """(a): the same network in fp32 with torch and the encoder as published, which forgets each plane with the next."""
+    plain = as_published(predictor.network)
     encode = TorchEncoder(plain, Precision.FULL)
     return PlanePredictor(plain, predictor.device, predictor.zoom, EmbeddingCache(0), encode)
 

@@ -61,6 +61,11 @@ class Breather:
         if not self.is_breathing:
             self._breathe_once(self._breathe)
 
+    def pause(self) -> bool:
+        """Let the window live in the midst of a long work; False where it is to be stopped."""
+        self.breathe()
+        return not self._should_stop()
+
     def wait_for(self, job: Job[T]) -> T:
         """The job's result; the window lives meanwhile, unless this is called from within a breath.
 

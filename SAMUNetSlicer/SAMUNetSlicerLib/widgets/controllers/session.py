@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -324,9 +324,12 @@ class Session:
         """The items of the sequence in which planes of the stack are proposed for the active segment."""
         return proposed_items(self.workspace, self._active(), self.stack)
 
-    def accept_in_time(self, mode: WriteMode = WriteMode.REPLACE) -> AcceptedItems:
-        """Write the proposals of the stack in every item of the sequence, each into its own segment."""
-        outcome = self.logic.acceptInTime(self.node, self._active(), sliceToRAS=self._view, mode=mode)
+    def accept_in_time(self, mode: WriteMode, go_on: Callable[[], bool]) -> AcceptedItems:
+        """Write the proposals of the stack in every item of the sequence, each into its own segment.
+
+        go_on: asked after each item; on False it ends there.
+        """
+        outcome = self.logic.acceptInTime(self.node, self._active(), sliceToRAS=self._view, mode=mode, goOn=go_on)
         self._messages += outcome.notes
         return outcome
 

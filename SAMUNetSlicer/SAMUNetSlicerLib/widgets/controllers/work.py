@@ -61,6 +61,12 @@ class Work:
     def say(self, text: str, tone: Tone = Tone.PLAIN) -> None:
         self.message = Message(text, tone)
 
+    def announce(self, text: str) -> None:
+        """Show, before something that takes long, what that is; it is gone afterwards."""
+        self.message = self._computing = Message(text)
+        self.notify()
+        self.breather.breathe()
+
     def notify(self) -> None:
         for listener in self.listeners:
             listener()
@@ -177,11 +183,9 @@ class Work:
         """Load the chosen model if it is not loaded yet. Raises UserError where it cannot be."""
         if self._predictor is not None and self._loaded in ((name, device), ("", "")):
             return
-        self.message = self._computing = Message(
+        self.announce(
             _("Loading the model... It answers in some seconds; the first time in up to a minute. Esc stops it.")
         )
-        self.notify()
-        self.breather.breathe()
         try:
             predictor, identity = self.loader.load(name, device)
         except Interrupted as error:
