@@ -20,9 +20,10 @@ from ..inference.agreement import Appearance, Evidence, confidence, intersection
 from ..inference.mask_geometry import deepest_point_xy
 from ..inference.predictor import PlaneImage, PlaneMask, PlanePredictor, PlaneRequest
 from ..inference.preprocessing import PROMPT_LOGIT
-from ..inference.prompts import PlanePrompts, Sign, bounding_box_xyxy
+from ..inference.prompts import PlanePrompts, Sign
 from ..inference.zoom import Crop
 from ..networks.base import PromptKind
+from .box_motion import expect
 
 
 class Direction(Enum):
@@ -161,7 +162,7 @@ class Propagation:
             for way, step in ((Direction.UP, 1), (Direction.DOWN, -1)):
                 index = start + step
                 if direction in (way, Direction.BOTH) and index in within and index not in answers:
-                    self._encode_ahead(index, answer, {})
+                    self._request_ahead(index, self.planes.image(start), answer, None, None)
 
     def _bridge(
         self, low: int, high: int, answers: Mapping[int, PlaneMask], between: PlaneRange
@@ -193,13 +194,14 @@ class Propagation:
         if not answer.mask.any():
             yield PropagationStep(start, direction, None, 0.0, StopReason.VANISHED)
             return
-        expected = Appearance.under(self.planes.image(start).rgb, answer.mask)
-        own_at_first = None
+        image = self.planes.image(start)
+        expected = Appearance.under(image.rgb, answer.mask)
+        own_at_first = before = request = None
         index = start + step
         while index in within:
-            image = self.planes.image(index)
-            crop = (crops or {}).get(index, answer.crop)
-            found = self.predictor.predict(image, self.next_prompts(answer), crop)
+            request = request or self._request(index, image, answer, before, crops)
+            image = request.image
+            found = self.predictor.predict(image, request.prompts, request.crop)
             if np.count_nonzero(found.mask) < self.policy.smallest_area:
                 yield PropagationStep(index, direction, None, 0.0, StopReason.VANISHED)
                 return
@@ -211,22 +213,35 @@ class Propagation:
                 yield PropagationStep(index, direction, None, trust, StopReason.DRIFTED, evidence)
                 return
             if index + step in within:
-                self._encode_ahead(index + step, found, crops or {})
+                request = self._request_ahead(index + step, image, found, answer, crops)
             yield PropagationStep(index, direction, found, trust, evidence=evidence)
             expected = expected.followed_by(seen)
-            answer = found
+            before, answer = answer, found
             index += step
         yield PropagationStep(index - step, direction, None, 1.0, StopReason.END)
 
-    def _encode_ahead(self, index: int, neighbour: PlaneMask, crops: Mapping[int, Crop]) -> None:
-        """Begin to encode the next plane while the host shows this one; its prompts are known already."""
+    def _request(
+        self,
+        index: int,
+        here: PlaneImage,
+        answer: PlaneMask,
+        before: PlaneMask | None,
+        crops: Mapping[int, Crop] | None,
+    ) -> PlaneRequest:
+        """What the plane `index` is asked, coming from the plane `here` and its answer."""
+        image = self.planes.image(index)
+        prompts = self.next_prompts(answer, here, image, before)
+        return PlaneRequest(image, prompts, (crops or {}).get(index, answer.crop))
+
+    def _request_ahead(self, *arguments) -> PlaneRequest | None:
+        """As `_request`, and begin to encode the plane while the host shows the one before; None where that failed."""
         ahead = getattr(self.predictor, "encode_ahead", None)
-        if ahead is None:
-            return
-        with suppress(UserError):  # which comes again when the plane is asked for; this one is to be shown first
-            ahead(
-                PlaneRequest(self.planes.image(index), self.next_prompts(neighbour), crops.get(index, neighbour.crop))
-            )
+        with suppress(UserError):  # which comes again when the plane is asked for; the one before is to be shown first
+            request = self._request(*arguments)
+            if ahead is not None:
+                ahead(request)
+            return request
+        return None
 
     def _has_drifted(self, evidence: Evidence, own_at_first: float) -> bool:
         policy = self.policy
@@ -236,10 +251,16 @@ class Propagation:
             or evidence.own < policy.lowest_own_share * own_at_first
         )
 
-    def next_prompts(self, answer: PlaneMask) -> PlanePrompts:
-        """The prompts that a plane's non-empty mask gives for the plane beside it."""
+    def next_prompts(
+        self, answer: PlaneMask, here: PlaneImage, there: PlaneImage, before: PlaneMask | None = None
+    ) -> PlanePrompts:
+        """The prompts that the non-empty mask of the plane `here` gives for the plane beside it.
+
+        before: the answer to the plane from which the walk came here; None at its start.
+        """
         height, width = answer.mask.shape
-        x0, y0, x1, y1 = bounding_box_xyxy(answer.mask)
+        expected = expect(here.rgb, there.rgb, answer.logits, None if before is None else before.mask)
+        x0, y0, x1, y1 = expected.box_xyxy
         takes_points = PromptKind.POINTS in self.predictor.trained_prompts
         margin = 0.0 if takes_points else max(1.0, self.policy.loose_margin * max(x1 - x0, y1 - y0))
         box = (max(0.0, x0 - margin), max(0.0, y0 - margin), min(width, x1 + margin), min(height, y1 + margin))
@@ -247,7 +268,7 @@ class Propagation:
         if rule is NeighbourRule.BOX_AND_MASK:
             return PlanePrompts(box_xyxy=box, mask=answer.logits)
         if rule is NeighbourRule.BOX_AND_POINT:
-            return PlanePrompts(points_xy=(deepest_point_xy(answer.mask),), signs=(Sign.POSITIVE,), box_xyxy=box)
+            return PlanePrompts(points_xy=(deepest_point_xy(expected.mask),), signs=(Sign.POSITIVE,), box_xyxy=box)
         return PlanePrompts(box_xyxy=box)
 
 

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 
 from fakes import BrightRegionNetwork
 from SAMUNetSlicerLib.errors import InputError
@@ -188,11 +189,33 @@ def test_the_neighbours_box_is_widened_for_models_of_boxes_alone(predictor):
     planes = Ball()
     answer = answer_at(planes, predictor, 10)
     x0, y0, x1, y1 = bounding_box_xyxy(answer.mask)
-    assert Propagation(planes, predictor).next_prompts(answer).box_xyxy == (x0, y0, x1, y1)
+    same = planes.image(10)  # no motion
+    assert Propagation(planes, predictor).next_prompts(answer, same, same).box_xyxy == (x0, y0, x1, y1)
     boxes_alone = PlanePredictor(BrightRegionNetwork(PromptKind.BOX))
     margin = max(1.0, 0.03 * max(x1 - x0, y1 - y0))
     widened = (x0 - margin, y0 - margin, x1 + margin, y1 + margin)
-    assert Propagation(planes, boxes_alone).next_prompts(answer).box_xyxy == pytest.approx(widened)
+    assert Propagation(planes, boxes_alone).next_prompts(answer, same, same).box_xyxy == pytest.approx(widened)
+
+
+def test_the_box_follows_an_object_that_grows_and_shrinks(predictor):
+    """A network that draws an ellipse into any box keeps the size of a ball's middle, unless the box follows."""
+
+    class Filling(BrightRegionNetwork):
+        def decode(self, embedding, prompts):
+            decoded = super().decode(embedding, prompts)
+            side = decoded.logits.shape[-1]
+            x0, y0, x1, y1 = prompts.boxes_xyxy[0] * side / self.spec.preprocessing.input_size
+            x, y = torch.arange(side) + 0.5, torch.arange(side)[:, None] + 0.5
+            distance = ((2 * x - x0 - x1) / (x1 - x0)) ** 2 + ((2 * y - y0 - y1) / (y1 - y0)) ** 2
+            return Decoded((5 * (1 - distance)).expand_as(decoded.logits), decoded.quality)
+
+    planes = Ball()
+    filling = PlanePredictor(Filling())
+    start = answer_at(planes, filling, 10)
+    policy = PropagationPolicy(lowest_iou=0, lowest_support=0)
+    steps = Propagation(planes, filling, policy).from_plane(10, start, Direction.UP)
+    areas = [int(s.answer.mask.sum()) for s in steps if s.answer is not None]
+    assert areas[4] < 0.8 * start.mask.sum()
 
 
 def test_an_empty_answer_is_not_propagated(predictor):

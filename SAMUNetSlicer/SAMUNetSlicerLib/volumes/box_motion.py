@@ -1,0 +1,111 @@
+"""Where an object's bounding box will lie on the next plane, from the pictures of both and from its motion so far.
+
+A network that trusts boxes fills the box that it gets, so that a box passed on unchanged neither grows nor shrinks with
+its object. Half of the answer therefore comes from registering the two planes around the object (demons: Thirion,
+"Image matching as a diffusion process", Medical Image Analysis 1998; Vercauteren et al., NeuroImage 2009), which knows
+nothing of the network's answer there; and half of the object's last motion is added. Both were chosen on development
+cases (docs/evaluation.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import SimpleITK as sitk
+
+from ..inference.preprocessing import PROMPT_LOGIT
+from ..inference.prompts import bounding_box_xyxy
+
+Box = tuple[float, float, float, float]
+
+_REGISTERED_SHARE = 0.5
+_MOMENTUM = 0.5
+_LARGEST_MOMENTUM = 0.1  # of the box's longer side
+_MARGIN = 0.5  # of the box's longer side, around it, are registered
+_SMALLEST_MARGIN = 8  # pixels
+_REGISTERED_SIDE = 96  # pixels, at most
+_ITERATIONS = ((2, 20), (1, 15))  # shrunk by, iterations
+_FIELD_DEVIATION = 1.5  # pixels; smoothness of the displacements
+_SMALLEST_SIDE = 8  # pixels: less is not registered
+
+
+@dataclass(frozen=True, eq=False)
+class Expected:
+    """What is expected of a plane before it was answered. mask: (H, W) bool, the neighbour's, moved."""
+
+    box_xyxy: Box
+    mask: np.ndarray
+
+
+def expect(here: np.ndarray, there: np.ndarray, logits_here: np.ndarray, mask_before: np.ndarray | None) -> Expected:
+    """From the plane `here` to the one beside it, both (H, W, 3) of 8 bit.
+
+    logits_here: (H, W), its answer, with a non-empty mask. mask_before: (H, W) bool, of the plane from which the walk
+    came here; None at its start.
+    """
+    mask_here = logits_here > 0
+    moved = moved_mask(here, there, logits_here)
+    if not moved.any():
+        moved = mask_here
+    box = np.array(bounding_box_xyxy(mask_here))
+    expected = box + _REGISTERED_SHARE * (np.array(bounding_box_xyxy(moved)) - box)
+    if mask_before is not None:
+        limit = _LARGEST_MOMENTUM * max(box[2] - box[0], box[3] - box[1])
+        expected += np.clip(_MOMENTUM * (box - np.array(bounding_box_xyxy(mask_before))), -limit, limit)
+    height, width = mask_here.shape
+    low, high = np.maximum(expected[:2], 0), np.minimum(expected[2:], (width, height))
+    if (high - low < 1).any():  # a pixel, at least
+        return Expected(tuple(box.tolist()), moved)
+    return Expected((*low.tolist(), *high.tolist()), moved)
+
+
+def moved_mask(here: np.ndarray, there: np.ndarray, logits_here: np.ndarray) -> np.ndarray:
+    """(H, W) bool: the mask, moved as the picture around it moves from `here` to `there`.
+
+    The logits are moved, since their zero lies between pixels.
+    """
+    window = _window(logits_here > 0)
+    fixed, moving = (_grey(rgb[window]) for rgb in (there, here))
+    shrink = max(1, -(-max(fixed.GetSize()) // _REGISTERED_SIDE))
+    if min(fixed.GetSize()) < _SMALLEST_SIDE * shrink:
+        return logits_here > 0
+    field = _displacements(sitk.BinShrink(fixed, [shrink] * 2), sitk.BinShrink(moving, [shrink] * 2))
+    transform = sitk.DisplacementFieldTransform(sitk.Cast(field, sitk.sitkVectorFloat64))
+    logits = np.clip(logits_here[window], -PROMPT_LOGIT, PROMPT_LOGIT).astype(np.float32)
+    moved = sitk.Resample(sitk.GetImageFromArray(logits), fixed, transform, sitk.sitkLinear, -PROMPT_LOGIT)
+    mask = np.zeros(logits_here.shape, dtype=bool)
+    mask[window] = sitk.GetArrayFromImage(moved) > 0
+    return mask
+
+
+def _displacements(fixed: sitk.Image, moving: sitk.Image) -> sitk.Image:
+    """Of each of `fixed`'s pixels to where it lies in `moving`."""
+    field = None
+    for shrink, iterations in _ITERATIONS:
+        here, there = (_shrunk(image, shrink) for image in (fixed, moving))
+        demons = sitk.FastSymmetricForcesDemonsRegistrationFilter()
+        demons.SetNumberOfIterations(iterations)
+        demons.SetSmoothDisplacementField(True)
+        demons.SetStandardDeviations(_FIELD_DEVIATION)
+        if field is None:
+            field = demons.Execute(here, there)
+        else:
+            field = demons.Execute(here, there, sitk.Resample(field, here))
+    return field
+
+
+def _shrunk(image: sitk.Image, shrink: int) -> sitk.Image:
+    if shrink == 1:
+        return image
+    return sitk.Shrink(sitk.SmoothingRecursiveGaussian(image, shrink / 2 * image.GetSpacing()[0]), [shrink] * 2)
+
+
+def _window(mask: np.ndarray) -> tuple[slice, slice]:
+    x0, y0, x1, y1 = bounding_box_xyxy(mask)
+    margin = max(_SMALLEST_MARGIN, _MARGIN * max(x1 - x0, y1 - y0))
+    return np.s_[int(max(0, y0 - margin)) : int(y1 + margin), int(max(0, x0 - margin)) : int(x1 + margin)]
+
+
+def _grey(rgb: np.ndarray) -> sitk.Image:
+    return sitk.GetImageFromArray(rgb.mean(axis=2, dtype=np.float32))

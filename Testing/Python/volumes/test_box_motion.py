@@ -1,0 +1,86 @@
+"""Boxes that follow their object from plane to plane."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from SAMUNetSlicerLib.inference.prompts import bounding_box_xyxy
+from SAMUNetSlicerLib.volumes.box_motion import expect, moved_mask
+
+SIDE = 96
+
+
+def disc(centre_xy=(48, 48), radius=14, side=SIDE) -> np.ndarray:
+    y, x = np.mgrid[:side, :side]
+    return (x - centre_xy[0]) ** 2 + (y - centre_xy[1]) ** 2 <= radius**2
+
+
+def logits(mask: np.ndarray) -> np.ndarray:
+    return np.where(mask, 4.0, -4.0)
+
+
+def picture(mask: np.ndarray) -> np.ndarray:
+    """A bright object on a dark ground."""
+    return np.repeat(np.where(mask, 200, 40).astype(np.uint8)[..., None], 3, axis=2)
+
+
+def test_a_plane_like_the_last_one_is_given_the_same_box():
+    mask = disc()
+    expected = expect(picture(mask), picture(mask), logits(mask), None)
+    assert expected.box_xyxy == bounding_box_xyxy(mask)
+    assert np.array_equal(expected.mask, mask)
+
+
+@pytest.mark.parametrize("there", [disc((51, 46)), disc(radius=17), disc(radius=11), disc((300, 290), 60, 600)])
+def test_a_mask_moves_with_what_the_pictures_show(there):
+    here = disc() if len(there) == SIDE else disc((294, 290), 64, 600)
+
+    def dice(a, b):
+        return 2 * (a & b).sum() / (a.sum() + b.sum())
+
+    moved = moved_mask(picture(here), picture(there), logits(here))
+    assert dice(moved, there) > 0.95
+    assert dice(moved, there) > dice(here, there) + 0.03
+
+
+def test_the_box_goes_half_of_the_way_that_the_pictures_show():
+    here, there = disc(), disc((52, 48))
+    moved = np.array(expect(picture(here), picture(there), logits(here), None).box_xyxy) - bounding_box_xyxy(here)
+    assert moved == pytest.approx([2, 0, 2, 0], abs=0.6)
+
+
+def test_half_of_the_last_motion_is_added_but_no_leap():
+    here = disc(radius=20)
+    still = picture(here)
+    shrunk = np.array(expect(still, still, logits(here), disc(radius=22)).box_xyxy) - bounding_box_xyxy(here)
+    assert shrunk == pytest.approx([1, 1, -1, -1])
+    leapt = np.array(expect(still, still, logits(here), disc((78, 48), radius=20)).box_xyxy) - bounding_box_xyxy(here)
+    assert leapt == pytest.approx([-4.1, 0, -4.1, 0]), "a tenth of the box's side"
+
+
+def test_where_the_pictures_show_no_object_any_more_the_box_stays():
+    mask = disc(radius=5)
+    tiny = np.zeros((12, 12), dtype=bool)
+    tiny[5:7, 0:2] = True
+    assert np.array_equal(moved_mask(picture(tiny)[:, :5], picture(tiny)[:, :5], logits(tiny)[:, :5]), tiny[:, :5])
+    expected = expect(picture(mask), np.zeros((SIDE, SIDE, 3), np.uint8), logits(mask), None)
+    assert expected.mask.any()
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.integers(0, 95),
+    st.integers(0, 95),
+    st.integers(1, 30),
+    st.integers(0, 95),
+    st.integers(0, 95),
+    st.integers(0, 9),
+)
+def test_boxes_stay_inside_the_plane_and_keep_a_pixel(x, y, radius, before_x, before_y, seed):
+    mask = disc((x, y), radius)
+    there = np.random.default_rng(seed).integers(0, 256, (SIDE, SIDE, 3)).astype(np.uint8)
+    x0, y0, x1, y1 = expect(picture(mask), there, logits(mask), disc((before_x, before_y), radius)).box_xyxy
+    assert 0 <= x0 < x1 <= SIDE
+    assert 0 <= y0 < y1 <= SIDE
+    assert min(x1 - x0, y1 - y0) >= 1
