@@ -141,8 +141,8 @@ class PlanePredictor:
         """
         return SteppedJob(self._despite_shortage(lambda: self._encode(wanted)))
 
-    def encode_ahead(self, request: PlaneRequest) -> None:
-        """Begin what `predict` of the same request will wait for, unless it is known or under way.
+    def encode_ahead(self, request: PlaneRequest) -> Crop:
+        """Begin what `predict` of the same request will wait for, unless it is known or under way; returns its crop.
 
         OpenVINO and a graphics card work on it by themselves; torch on the processor while `poll_ahead` is called.
         Prompts whose crop only an answer will tell (points alone) are looked at as a whole plane.
@@ -153,6 +153,7 @@ class PlanePredictor:
             job = self.begin_encode([(look.image, look.crop)])
             if not job.poll():
                 self._ahead[key] = job
+        return look.crop
 
     def poll_ahead(self) -> bool:
         """Go on for a short turn with what was begun ahead. True once none of it is under way."""

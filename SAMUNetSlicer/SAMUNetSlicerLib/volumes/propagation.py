@@ -20,7 +20,7 @@ from ..inference.agreement import Appearance, Evidence, confidence, intersection
 from ..inference.mask_geometry import deepest_point_xy
 from ..inference.predictor import PlaneImage, PlaneMask, PlanePredictor, PlaneRequest
 from ..inference.preprocessing import PROMPT_LOGIT
-from ..inference.prompts import PlanePrompts, Sign
+from ..inference.prompts import PlanePrompts, Sign, bounding_box_xyxy
 from ..inference.zoom import Crop
 from ..networks.base import PromptKind
 from .box_motion import expect
@@ -162,7 +162,7 @@ class Propagation:
             for way, step in ((Direction.UP, 1), (Direction.DOWN, -1)):
                 index = start + step
                 if direction in (way, Direction.BOTH) and index in within and index not in answers:
-                    self._request_ahead(index, self.planes.image(start), answer, None, None)
+                    self._encode_ahead(index, answer, answer.crop)
 
     def _bridge(
         self, low: int, high: int, answers: Mapping[int, PlaneMask], between: PlaneRange
@@ -194,54 +194,45 @@ class Propagation:
         if not answer.mask.any():
             yield PropagationStep(start, direction, None, 0.0, StopReason.VANISHED)
             return
-        image = self.planes.image(start)
-        expected = Appearance.under(image.rgb, answer.mask)
-        own_at_first = before = request = None
+        here, before = self.planes.image(start), None
+        expected = Appearance.under(here.rgb, answer.mask)
+        own_at_first = None
+        crops = crops or {}
         index = start + step
+        crop = crops.get(index, answer.crop)
         while index in within:
-            request = request or self._request(index, image, answer, before, crops)
-            image = request.image
-            found = self.predictor.predict(image, request.prompts, request.crop)
+            there = self.planes.image(index)
+            found = self.predictor.predict(there, self.next_prompts(answer, here, there, before), crop)
             if np.count_nonzero(found.mask) < self.policy.smallest_area:
                 yield PropagationStep(index, direction, None, 0.0, StopReason.VANISHED)
                 return
-            seen = Appearance.under(image.rgb, found.mask)
+            seen = Appearance.under(there.rgb, found.mask)
             evidence = Evidence.of(found, answer.mask, expected, seen)
             trust = confidence(evidence)
             own_at_first = evidence.own if own_at_first is None else own_at_first
             if self._has_drifted(evidence, own_at_first):
                 yield PropagationStep(index, direction, None, trust, StopReason.DRIFTED, evidence)
                 return
+            crop = crops.get(index + step, found.crop)
             if index + step in within:
-                request = self._request_ahead(index + step, image, found, answer, crops)
+                crop = self._encode_ahead(index + step, found, crop)
             yield PropagationStep(index, direction, found, trust, evidence=evidence)
             expected = expected.followed_by(seen)
-            before, answer = answer, found
+            here, before, answer = there, answer, found
             index += step
         yield PropagationStep(index - step, direction, None, 1.0, StopReason.END)
 
-    def _request(
-        self,
-        index: int,
-        here: PlaneImage,
-        answer: PlaneMask,
-        before: PlaneMask | None,
-        crops: Mapping[int, Crop] | None,
-    ) -> PlaneRequest:
-        """What the plane `index` is asked, coming from the plane `here` and its answer."""
-        image = self.planes.image(index)
-        prompts = self.next_prompts(answer, here, image, before)
-        return PlaneRequest(image, prompts, (crops or {}).get(index, answer.crop))
+    def _encode_ahead(self, index: int, neighbour: PlaneMask, crop: Crop) -> Crop:
+        """Begin to encode a plane while the host shows the one beside it; returns the crop to ask it in.
 
-    def _request_ahead(self, *arguments) -> PlaneRequest | None:
-        """As `_request`, and begin to encode the plane while the host shows the one before; None where that failed."""
+        How the object moves between them is found out when the plane is asked for, while it is being encoded.
+        """
         ahead = getattr(self.predictor, "encode_ahead", None)
-        with suppress(UserError):  # which comes again when the plane is asked for; the one before is to be shown first
-            request = self._request(*arguments)
-            if ahead is not None:
-                ahead(request)
-            return request
-        return None
+        if ahead is not None:
+            still = PlanePrompts(box_xyxy=bounding_box_xyxy(neighbour.mask))
+            with suppress(UserError):  # which comes again when the plane is asked for; this one is to be shown first
+                return ahead(PlaneRequest(self.planes.image(index), still, crop))
+        return crop
 
     def _has_drifted(self, evidence: Evidence, own_at_first: float) -> bool:
         policy = self.policy

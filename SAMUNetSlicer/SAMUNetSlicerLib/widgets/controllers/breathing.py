@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:  # bring torch, which Slicer gets only later
     from ...inference.jobs import Job
     from ...inference.predictor import PlaneMask, PlanePredictor, PlaneRequest
+    from ...inference.zoom import Crop
     from ...networks.base import PromptKind
 
 T = TypeVar("T")
@@ -120,6 +121,6 @@ class PatientPredictor:
         """As `PlanePredictor.predict`; raises Interrupted where the work is stopped."""
         return self._breather.wait_for(self._inner.begin_predict(image, prompts, crop))
 
-    def encode_ahead(self, request: PlaneRequest) -> None:
+    def encode_ahead(self, request: PlaneRequest) -> Crop:
         """As `PlanePredictor.encode_ahead`."""
-        self._inner.encode_ahead(request)
+        return self._inner.encode_ahead(request)
