@@ -3,8 +3,8 @@
 A network that trusts boxes fills the box that it gets, so that a box passed on unchanged neither grows nor shrinks with
 its object. Half of the answer therefore comes from registering the two planes around the object (demons: Thirion,
 "Image matching as a diffusion process", Medical Image Analysis 1998; Vercauteren et al., NeuroImage 2009), which knows
-nothing of the network's answer there; and half of the object's last motion is added. Both were chosen on development
-cases (docs/evaluation.md).
+nothing of the network's answer there; and half of the object's last motion is added, or of the straight way to the next
+key plane where there is one. Chosen on development cases (docs/evaluation.md).
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from ..inference.prompts import bounding_box_xyxy
 Box = tuple[float, float, float, float]
 
 _REGISTERED_SHARE = 0.5
-_MOMENTUM = 0.5
-_LARGEST_MOMENTUM = 0.1  # of the box's longer side
+_STEP_SHARE = 0.5
+_LARGEST_STEP = 0.1  # of the box's longer side
 _MARGIN = 0.5  # of the box's longer side, around it, are registered
 _SMALLEST_MARGIN = 8  # pixels
 _REGISTERED_SIDE = 96  # pixels, at most
@@ -38,11 +38,31 @@ class Expected:
     mask: np.ndarray
 
 
-def expect(here: np.ndarray, there: np.ndarray, logits_here: np.ndarray, mask_before: np.ndarray | None) -> Expected:
+@dataclass(frozen=True, eq=False)
+class Course:
+    """Where a walk comes from and where it goes to, as far as that is known.
+
+    before: (H, W) bool, the mask of the plane from which it came here. goal: that of the key plane ahead, which lies
+    `distance` planes from here.
+    """
+
+    before: np.ndarray | None = None
+    goal: np.ndarray | None = None
+    distance: int = 0
+
+    def step_from(self, box: np.ndarray) -> np.ndarray:
+        """(4,) by how much the box moves to the next plane: on the straight way to the goal, else as it did last."""
+        if self.goal is not None:
+            return (np.array(bounding_box_xyxy(self.goal)) - box) / self.distance
+        if self.before is not None:
+            return box - np.array(bounding_box_xyxy(self.before))
+        return np.zeros(4)
+
+
+def expect(here: np.ndarray, there: np.ndarray, logits_here: np.ndarray, course: Course) -> Expected:
     """From the plane `here` to the one beside it, both (H, W, 3) of 8 bit.
 
-    logits_here: (H, W), its answer, with a non-empty mask. mask_before: (H, W) bool, of the plane from which the walk
-    came here; None at its start.
+    logits_here: (H, W), its answer, with a non-empty mask.
     """
     mask_here = logits_here > 0
     moved = moved_mask(here, there, logits_here)
@@ -50,9 +70,8 @@ def expect(here: np.ndarray, there: np.ndarray, logits_here: np.ndarray, mask_be
         moved = mask_here
     box = np.array(bounding_box_xyxy(mask_here))
     expected = box + _REGISTERED_SHARE * (np.array(bounding_box_xyxy(moved)) - box)
-    if mask_before is not None:
-        limit = _LARGEST_MOMENTUM * max(box[2] - box[0], box[3] - box[1])
-        expected += np.clip(_MOMENTUM * (box - np.array(bounding_box_xyxy(mask_before))), -limit, limit)
+    limit = _LARGEST_STEP * max(box[2] - box[0], box[3] - box[1])
+    expected += np.clip(_STEP_SHARE * course.step_from(box), -limit, limit)
     height, width = mask_here.shape
     low, high = np.maximum(expected[:2], 0), np.minimum(expected[2:], (width, height))
     if (high - low < 1).any():  # a pixel, at least

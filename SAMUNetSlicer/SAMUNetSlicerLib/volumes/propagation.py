@@ -23,7 +23,7 @@ from ..inference.preprocessing import PROMPT_LOGIT
 from ..inference.prompts import PlanePrompts, Sign, bounding_box_xyxy
 from ..inference.zoom import Crop
 from ..networks.base import PromptKind
-from .box_motion import expect
+from .box_motion import Course, expect
 
 
 class Direction(Enum):
@@ -96,6 +96,20 @@ class PropagationStep:
     evidence: Evidence | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class KeyPlane:
+    """A plane whose mask, (H, W) bool and not empty, is known beforehand."""
+
+    index: int
+    mask: np.ndarray
+
+    @staticmethod
+    def of(index: int, answers: Mapping[int, PlaneMask]) -> KeyPlane | None:
+        """None where the object is not on that plane."""
+        mask = answers[index].mask
+        return KeyPlane(index, mask) if mask.any() else None
+
+
 @dataclass(frozen=True)
 class PlaneRange:
     """Plane numbers first .. last, both included."""
@@ -145,9 +159,9 @@ class Propagation:
             if direction is Direction.BOTH:
                 yield from self._bridge(low, high, answers, between)
             elif direction is Direction.UP:
-                yield from self._walk(low, answers[low], direction, between)
+                yield from self._walk(low, answers[low], direction, between, goal=KeyPlane.of(high, answers))
             else:
-                yield from self._walk(high, answers[high], direction, between)
+                yield from self._walk(high, answers[high], direction, between, goal=KeyPlane.of(low, answers))
 
     def prepare(
         self, answers: Mapping[int, PlaneMask], direction: Direction = Direction.BOTH, within: PlaneRange | None = None
@@ -169,12 +183,12 @@ class Propagation:
     ) -> Iterator[PropagationStep]:
         """Both walks between two key planes; where they meet, the nearer key plane weighs more."""
         from_below: dict[int, PropagationStep] = {}
-        for step in self._walk(low, answers[low], Direction.UP, between):
+        for step in self._walk(low, answers[low], Direction.UP, between, goal=KeyPlane.of(high, answers)):
             if step.answer is not None:
                 from_below[step.index] = step
             yield step
         crops = {index: step.answer.crop for index, step in from_below.items()}
-        for step in self._walk(high, answers[high], Direction.DOWN, between, crops):
+        for step in self._walk(high, answers[high], Direction.DOWN, between, crops, KeyPlane.of(low, answers)):
             if step.answer is not None and step.index in from_below:
                 weight = (high - step.index) / (high - low)
                 yield reconcile(from_below[step.index], step, weight)
@@ -188,8 +202,9 @@ class Propagation:
         direction: Direction,
         within: PlaneRange,
         crops: Mapping[int, Crop] | None = None,
+        goal: KeyPlane | None = None,
     ) -> Iterator[PropagationStep]:
-        """crops: those that planes were already encoded from, kept where they serve."""
+        """crops: those that planes were already encoded from, kept where they serve. goal: behind the range's end."""
         step = 1 if direction is Direction.UP else -1
         if not answer.mask.any():
             yield PropagationStep(start, direction, None, 0.0, StopReason.VANISHED)
@@ -202,7 +217,8 @@ class Propagation:
         crop = crops.get(index, answer.crop)
         while index in within:
             there = self.planes.image(index)
-            found = self.predictor.predict(there, self.next_prompts(answer, here, there, before), crop)
+            course = Course(before) if goal is None else Course(before, goal.mask, abs(goal.index - index) + 1)
+            found = self.predictor.predict(there, self.next_prompts(answer, here, there, course), crop)
             if np.count_nonzero(found.mask) < self.policy.smallest_area:
                 yield PropagationStep(index, direction, None, 0.0, StopReason.VANISHED)
                 return
@@ -218,7 +234,7 @@ class Propagation:
                 crop = self._encode_ahead(index + step, found, crop)
             yield PropagationStep(index, direction, found, trust, evidence=evidence)
             expected = expected.followed_by(seen)
-            here, before, answer = there, answer, found
+            here, before, answer = there, answer.mask, found
             index += step
         yield PropagationStep(index - step, direction, None, 1.0, StopReason.END)
 
@@ -243,14 +259,11 @@ class Propagation:
         )
 
     def next_prompts(
-        self, answer: PlaneMask, here: PlaneImage, there: PlaneImage, before: PlaneMask | None = None
+        self, answer: PlaneMask, here: PlaneImage, there: PlaneImage, course: Course | None = None
     ) -> PlanePrompts:
-        """The prompts that the non-empty mask of the plane `here` gives for the plane beside it.
-
-        before: the answer to the plane from which the walk came here; None at its start.
-        """
+        """The prompts that the non-empty mask of the plane `here` gives for the plane beside it, `there`."""
         height, width = answer.mask.shape
-        expected = expect(here.rgb, there.rgb, answer.logits, None if before is None else before.mask)
+        expected = expect(here.rgb, there.rgb, answer.logits, course or Course())
         x0, y0, x1, y1 = expected.box_xyxy
         takes_points = PromptKind.POINTS in self.predictor.trained_prompts
         margin = 0.0 if takes_points else max(1.0, self.policy.loose_margin * max(x1 - x0, y1 - y0))

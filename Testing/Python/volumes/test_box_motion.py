@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from SAMUNetSlicerLib.inference.prompts import bounding_box_xyxy
-from SAMUNetSlicerLib.volumes.box_motion import expect, moved_mask
+from SAMUNetSlicerLib.volumes.box_motion import Course, expect, moved_mask
 
 SIDE = 96
 
@@ -27,7 +27,7 @@ def picture(mask: np.ndarray) -> np.ndarray:
 
 def test_a_plane_like_the_last_one_is_given_the_same_box():
     mask = disc()
-    expected = expect(picture(mask), picture(mask), logits(mask), None)
+    expected = expect(picture(mask), picture(mask), logits(mask), Course())
     assert expected.box_xyxy == bounding_box_xyxy(mask)
     assert np.array_equal(expected.mask, mask)
 
@@ -44,19 +44,27 @@ def test_a_mask_moves_with_what_the_pictures_show(there):
     assert dice(moved, there) > dice(here, there) + 0.03
 
 
+def step_of(here: np.ndarray, there: np.ndarray, course: Course) -> np.ndarray:
+    """(4,) by how much the box is expected to move."""
+    box_xyxy = expect(picture(here), picture(there), logits(here), course).box_xyxy
+    return np.array(box_xyxy) - bounding_box_xyxy(here)
+
+
 def test_the_box_goes_half_of_the_way_that_the_pictures_show():
-    here, there = disc(), disc((52, 48))
-    moved = np.array(expect(picture(here), picture(there), logits(here), None).box_xyxy) - bounding_box_xyxy(here)
-    assert moved == pytest.approx([2, 0, 2, 0], abs=0.6)
+    assert step_of(disc(), disc((52, 48)), Course()) == pytest.approx([2, 0, 2, 0], abs=0.6)
 
 
 def test_half_of_the_last_motion_is_added_but_no_leap():
     here = disc(radius=20)
-    still = picture(here)
-    shrunk = np.array(expect(still, still, logits(here), disc(radius=22)).box_xyxy) - bounding_box_xyxy(here)
-    assert shrunk == pytest.approx([1, 1, -1, -1])
-    leapt = np.array(expect(still, still, logits(here), disc((78, 48), radius=20)).box_xyxy) - bounding_box_xyxy(here)
-    assert leapt == pytest.approx([-4.1, 0, -4.1, 0]), "a tenth of the box's side"
+    assert step_of(here, here, Course(disc(radius=22))) == pytest.approx([1, 1, -1, -1])
+    leap = step_of(here, here, Course(disc((78, 48), radius=20)))
+    assert leap == pytest.approx([-4.1, 0, -4.1, 0]), "a tenth of the box's side"
+
+
+def test_towards_a_key_plane_half_of_the_straight_way_is_added_instead():
+    here = disc(radius=20)
+    course = Course(before=disc(radius=22), goal=disc((58, 48), radius=20), distance=5)
+    assert step_of(here, here, course) == pytest.approx([1, 0, 1, 0])
 
 
 def test_where_the_pictures_show_no_object_any_more_the_box_stays():
@@ -64,7 +72,7 @@ def test_where_the_pictures_show_no_object_any_more_the_box_stays():
     tiny = np.zeros((12, 12), dtype=bool)
     tiny[5:7, 0:2] = True
     assert np.array_equal(moved_mask(picture(tiny)[:, :5], picture(tiny)[:, :5], logits(tiny)[:, :5]), tiny[:, :5])
-    expected = expect(picture(mask), np.zeros((SIDE, SIDE, 3), np.uint8), logits(mask), None)
+    expected = expect(picture(mask), np.zeros((SIDE, SIDE, 3), np.uint8), logits(mask), Course())
     assert expected.mask.any()
 
 
@@ -80,7 +88,7 @@ def test_where_the_pictures_show_no_object_any_more_the_box_stays():
 def test_boxes_stay_inside_the_plane_and_keep_a_pixel(x, y, radius, before_x, before_y, seed):
     mask = disc((x, y), radius)
     there = np.random.default_rng(seed).integers(0, 256, (SIDE, SIDE, 3)).astype(np.uint8)
-    x0, y0, x1, y1 = expect(picture(mask), there, logits(mask), disc((before_x, before_y), radius)).box_xyxy
+    x0, y0, x1, y1 = expect(picture(mask), there, logits(mask), Course(disc((before_x, before_y), radius))).box_xyxy
     assert 0 <= x0 < x1 <= SIDE
     assert 0 <= y0 < y1 <= SIDE
     assert min(x1 - x0, y1 - y0) >= 1
