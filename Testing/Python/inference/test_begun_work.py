@@ -169,9 +169,10 @@ BOX = PlanePrompts(box_xyxy=(28, 28, 62, 52))
 def test_what_was_begun_ahead_is_waited_for_rather_than_encoded_twice(monkeypatch):
     every_turn_a_step(monkeypatch)
     predictor = PlanePredictor(SlowNetwork())
-    predictor.encode_ahead(PlaneRequest(plane(0), BOX))
+    crop = predictor.encode_ahead(PlaneRequest(plane(0), BOX))
     assert predictor.counts.encoded == 0
     answer = predictor.predict(plane(0), BOX)
+    assert answer.crop == crop
     assert predictor.counts.encoded == 1
     assert predictor.poll_ahead()
     np.testing.assert_array_equal(answer.logits, PlanePredictor(SlowNetwork()).predict(plane(0), BOX).logits)
