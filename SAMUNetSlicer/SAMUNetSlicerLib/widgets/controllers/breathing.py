@@ -22,6 +22,7 @@ T = TypeVar("T")
 _IDLE_POLL_S = 0.001  # a poll as short as this did nothing: somebody else computes
 _PAUSE_S = 0.002
 _LONG_S = 0.3  # a wait that should be shown
+_LONGEST_S = 0.02  # of work before a wait, after which the window is let live first
 
 
 class Interrupted(Exception):
@@ -75,19 +76,24 @@ class Breather:
         if self.is_breathing:
             return job.result()
         show_at = time.perf_counter() + _LONG_S
+        if time.perf_counter() - self._last > _LONGEST_S:
+            self._breathe_or_stop(job)
         while True:
             began = time.perf_counter()
             if job.poll():
                 return job.result()
             if time.perf_counter() - began < _IDLE_POLL_S:
                 time.sleep(_PAUSE_S)
-            self._breathe_once(self._breathe)
             if time.perf_counter() > show_at:
                 show_at = float("inf")
                 self._breathe_once(self._lasting)
-            if self._should_stop():
-                job.cancel()
-                raise Interrupted
+            self._breathe_or_stop(job)
+
+    def _breathe_or_stop(self, job: Job) -> None:
+        self._breathe_once(self._breathe)
+        if self._should_stop():
+            job.cancel()
+            raise Interrupted
 
     def _breathe_once(self, breath: Callable[[], None]) -> None:
         self._note_block()
