@@ -63,8 +63,11 @@ def test_all_orientations_find_the_ball(mrml_scene, orientation):
     desk.propose(middle, at=at, orientation=orientation)
     desk.propagate(orientation=orientation)
     desk.accept(orientation=orientation)
-    disagreeing = np.count_nonzero(desk.mask() != ball())
-    assert disagreeing < 0.03 * ball().sum()
+    # The network of these tests marks nothing outside of a box, and boxes that follow a shrinking ball of twelve pixels
+    # cut up to one off its rim.
+    found, expected = desk.mask(), ball()
+    assert 2 * np.count_nonzero(found & expected) > 0.88 * (found.sum() + expected.sum())
+    assert not (found & ~expected).any()
 
 
 def test_an_oblique_view_finds_the_ball_and_is_protected_voxel_by_voxel(mrml_scene):
