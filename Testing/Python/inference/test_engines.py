@@ -59,6 +59,15 @@ def test_a_kept_conversion_serves_the_next_start(tmp_path):
     torch.testing.assert_close(again, first)
 
 
+def test_a_conversion_that_cannot_be_kept_is_used_from_memory(tmp_path):
+    need("openvino")
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "something else").write_text("")
+    got = OpenVinoEncoder(BrightRegionNetwork(), tmp_path / "taken")(pictures(1)).features["grey"]
+    torch.testing.assert_close(got, OpenVinoEncoder(BrightRegionNetwork())(pictures(1)).features["grey"])
+    assert [path.name for path in tmp_path.rglob("*")] == ["taken", "something else"]
+
+
 def test_masks_are_the_same_with_either_engine():
     need("openvino")
     rgb = np.zeros((90, 100, 3), dtype=np.uint8)
