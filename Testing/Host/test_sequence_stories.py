@@ -142,6 +142,7 @@ def test_the_window_lives_between_items_and_esc_keeps_what_is_done(accepting):
     assert user.breaths == [True] * 3
     assert "Accepted in 2 items" in user.message
     assert "2 items stay proposed" in user.message
+    user.picture("accepting_stopped")
     user.key("Z")
     for item in range(ITEMS):
         user.go(item)

@@ -65,8 +65,8 @@ class PropagationPolicy:
 
     rule: None chooses by what the model was trained for.
     loose_margin: for models trained on boxes alone, which were drawn loosely (LiteMedSAM, MedSAM): share of the box's
-        longer side by which the neighbour's box is widened on every side, at least 1 pixel. Others get the box as it
-        is: they trust boxes, fill what they are given, and masks would grow from plane to plane.
+        longer side by which the expected box is widened on every side, at least 1 pixel. Others get the box as it is:
+        they trust boxes, fill what they are given, and masks would grow from plane to plane.
     smallest_area: fewer pixels count as vanished.
     lowest_iou, lowest_support: below either (see `agreement.Evidence`) the walk has drifted and ends before that plane.
     lowest_own_share: so it has where the network's estimate of its answer falls below this share of the estimate for
@@ -258,12 +258,10 @@ class Propagation:
             or evidence.own < policy.lowest_own_share * own_at_first
         )
 
-    def next_prompts(
-        self, answer: PlaneMask, here: PlaneImage, there: PlaneImage, course: Course | None = None
-    ) -> PlanePrompts:
+    def next_prompts(self, answer: PlaneMask, here: PlaneImage, there: PlaneImage, course: Course) -> PlanePrompts:
         """The prompts that the non-empty mask of the plane `here` gives for the plane beside it, `there`."""
         height, width = answer.mask.shape
-        expected = expect(here.rgb, there.rgb, answer.logits, course or Course())
+        expected = expect(here.rgb, there.rgb, answer.logits, course)
         x0, y0, x1, y1 = expected.box_xyxy
         takes_points = PromptKind.POINTS in self.predictor.trained_prompts
         margin = 0.0 if takes_points else max(1.0, self.policy.loose_margin * max(x1 - x0, y1 - y0))

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from SAMUNetSlicerLib.inference.prompts import bounding_box_xyxy
+from SAMUNetSlicerLib.volumes import box_motion
 from SAMUNetSlicerLib.volumes.box_motion import Course, expect, moved_mask
 
 SIDE = 96
@@ -67,13 +68,17 @@ def test_towards_a_key_plane_half_of_the_straight_way_is_added_instead():
     assert step_of(here, here, course) == pytest.approx([1, 0, 1, 0])
 
 
-def test_where_the_pictures_show_no_object_any_more_the_box_stays():
-    mask = disc(radius=5)
-    tiny = np.zeros((12, 12), dtype=bool)
-    tiny[5:7, 0:2] = True
-    assert np.array_equal(moved_mask(picture(tiny)[:, :5], picture(tiny)[:, :5], logits(tiny)[:, :5]), tiny[:, :5])
-    expected = expect(picture(mask), np.zeros((SIDE, SIDE, 3), np.uint8), logits(mask), Course())
-    assert expected.mask.any()
+def test_what_is_too_small_to_be_registered_stays():
+    here, there = disc((2, 5), 2, 12)[:, :5], disc((2, 8), 2, 12)[:, :5]
+    assert np.array_equal(moved_mask(picture(here), picture(there), logits(here)), here)
+
+
+def test_where_registration_loses_the_object_it_is_expected_where_it_is(monkeypatch):
+    mask = disc()
+    monkeypatch.setattr(box_motion, "moved_mask", lambda here, there, logits_here: np.zeros_like(mask))
+    expected = expect(picture(mask), picture(mask), logits(mask), Course())
+    assert np.array_equal(expected.mask, mask)
+    assert expected.box_xyxy == bounding_box_xyxy(mask)
 
 
 @settings(max_examples=25, deadline=None)

@@ -8,6 +8,7 @@ from SAMUNetSlicerLib.inference.predictor import PlaneImage, PlaneMask, PlanePre
 from SAMUNetSlicerLib.inference.prompts import PlanePrompts, bounding_box_xyxy
 from SAMUNetSlicerLib.inference.zoom import Crop
 from SAMUNetSlicerLib.networks.base import Decoded, PromptKind
+from SAMUNetSlicerLib.volumes.box_motion import Course
 from SAMUNetSlicerLib.volumes.propagation import (
     Direction,
     NeighbourRule,
@@ -190,11 +191,14 @@ def test_the_neighbours_box_is_widened_for_models_of_boxes_alone(predictor):
     answer = answer_at(planes, predictor, 10)
     x0, y0, x1, y1 = bounding_box_xyxy(answer.mask)
     same = planes.image(10)  # no motion
-    assert Propagation(planes, predictor).next_prompts(answer, same, same).box_xyxy == (x0, y0, x1, y1)
+    prompts = Propagation(planes, predictor).next_prompts(answer, same, same, Course())
+    assert prompts.box_xyxy == (x0, y0, x1, y1)
     boxes_alone = PlanePredictor(BrightRegionNetwork(PromptKind.BOX))
     margin = max(1.0, 0.03 * max(x1 - x0, y1 - y0))
     widened = (x0 - margin, y0 - margin, x1 + margin, y1 + margin)
-    assert Propagation(planes, boxes_alone).next_prompts(answer, same, same).box_xyxy == pytest.approx(widened)
+    assert Propagation(planes, boxes_alone).next_prompts(answer, same, same, Course()).box_xyxy == pytest.approx(
+        widened
+    )
 
 
 def test_the_box_follows_an_object_that_grows_and_shrinks(predictor):
