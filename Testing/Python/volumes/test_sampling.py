@@ -22,6 +22,8 @@ from SAMUNetSlicerLib.volumes.sampling import (
 from SAMUNetSlicerLib.volumes.volume import Volume
 from SAMUNetSlicerLib.volumes.voxels import whole_block
 
+masks = st.integers(0, 2**32 - 1).map(np.random.default_rng)
+
 
 def upright(shape_kji, spacing=(1, 1, 1)) -> GridGeometry:
     return GridGeometry(shape_kji, affine(np.eye(3), spacing, (0, 0, 0)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import strategies as st
 
 from example_grids import affine, centres_ras, random_direction, random_geometry, sphere
 from SAMUNetSlicerLib.volumes.geometry import GridGeometry
@@ -104,6 +103,3 @@ def test_a_mirror_applied_to_every_plane_would_be_noticed(orientation, mirror):
     volume, centre = sphere_in(geometry)
     mask = recovered(volume, PlaneStack(geometry, orientation), shown=mirror)
     assert centroid_error_voxels(mask, geometry, centre) > 2
-
-
-masks = st.integers(0, 2**32 - 1).map(np.random.default_rng)
