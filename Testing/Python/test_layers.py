@@ -45,9 +45,6 @@ UNSAFE_CALLS = {
 UNSAFE_KEYWORDS = {("weights_only", "False"), ("allow_pickle", "True"), ("shell", "True")}
 
 LINES = 400
-LONG_FILES: dict[str, str] = {  # path: why it is better whole
-    "Testing/Python/volumes/test_sampling.py": "two functions that are each other's inverse",
-}
 
 MODULES = repository.library_modules()
 PYTHON_FILES = [p for p in repository.tracked_files() if p.suffix == ".py"]
@@ -129,9 +126,7 @@ def test_nothing_happens_at_import():
 
 def test_files_are_short():
     lengths = {short(path): path.read_text(encoding="utf-8").count("\n") for path in PYTHON_FILES}
-    long = {name: lines for name, lines in lengths.items() if lines > LINES and name not in LONG_FILES}
-    assert not long, "split them, or give LONG_FILES the reason"
-    assert not [name for name in LONG_FILES if lengths.get(name, 0) <= LINES], "no longer long: take it off LONG_FILES"
+    assert not {name: lines for name, lines in lengths.items() if lines > LINES}, "split them"
 
 
 def test_no_file_is_executed_by_reading_it():
