@@ -9,7 +9,8 @@ from torch import Tensor
 
 from ..checkpoints.writing import Precision, write_safetensors
 from ..errors import ModelError
-from .start import start_network
+from .settings import Part
+from .start import FOLLOWER, start_network
 
 
 def export_weights(checkpoint: Path, start: Path, path: Path, about: dict[str, str]) -> None:
@@ -20,7 +21,8 @@ def export_weights(checkpoint: Path, start: Path, path: Path, about: dict[str, s
     Raises ModelError and OutputError.
     """
     tensors, metadata = read_averages(checkpoint)
-    network = start_network(metadata["family"], start)
+    part = Part.FOLLOWER if all(name.startswith(FOLLOWER) for name in tensors) else Part.PROMPTED
+    network = start_network(metadata["family"], start, part)
     trained = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
     if not trained <= tensors.keys() <= network.state_dict().keys():
         raise ModelError(f"{checkpoint.name} and the network {metadata['family']} do not fit.")
