@@ -75,15 +75,3 @@ class BrightRegionNetwork(PromptedNetwork):
         for region in wanted - unwanted - {0}:
             keep |= torch.from_numpy(regions == region)
         return keep
-
-
-class FollowingNetwork(BrightRegionNetwork):
-    """Also carries masks: to the bright pixels of the plane beside it, at most two pixels away from the mask."""
-
-    follows = True
-
-    def follow(self, here: Embedding, there: Embedding, mask_logits: torch.Tensor) -> Decoded:
-        assert here.features.keys() == there.features.keys()
-        near = F.max_pool2d(mask_logits, 5, stride=1, padding=2) > 0
-        score = (there.features["grey"] - 0.5) * 20
-        return Decoded(torch.where(near, score, -10.0), torch.full((len(score), 1), QUALITY))

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 from pathlib import Path
 
 from tqdm import tqdm
 
-from ..checkpoints.catalogue import DEFAULT_MODEL
 from ..errors import ExitCode
 from ..extras import needing
 
@@ -40,15 +38,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     bank.add_argument("--workers", type=int, default=1, help="processes that fill the bank together")
     bank.add_argument("--worker", type=int, default=0, help="which of them this is, from 0")
     bank.set_defaults(work=_bank)
-
-    chains = works.add_parser("chains", help="fill a bank with neighbouring planes, for sam_unet_tiny's follower")
-    _add_sources(chains)
-    chains.add_argument("--model", default=DEFAULT_MODEL, help="name or file of the sam_unet_tiny that encodes them")
-    chains.add_argument("--bank", type=Path, required=True, help="folder to fill; goes on with what is missing")
-    chains.add_argument("--chains", type=int, default=1600, help="of training")
-    chains.add_argument("--per-source", type=int, default=16, help="development chains of each source of volumes")
-    chains.add_argument("--seed", type=int, default=0)
-    chains.set_defaults(work=_chains)
 
 
 def _add_sources(parser: argparse.ArgumentParser) -> None:
@@ -91,37 +80,7 @@ def _bank(arguments: argparse.Namespace) -> ExitCode:
             return found[index * SHARD_LENGTH : (index + 1) * SHARD_LENGTH]
 
     own = range(arguments.worker, count, arguments.workers)
-    _show(fill_bank(arguments.bank, looks, own, arguments.weights, arguments.threads), len(own))
-    return ExitCode.OK
-
-
-def _chains(arguments: argparse.Namespace) -> ExitCode:
-    with needing("train"):
-        from ..learning.chain_bank import fill_chain_bank
-        from ..learning.chains import SHARD_LENGTH, development_chains, training_chains
-        from ..learning.production import read_sources
-        from ..learning.sources import Split
-    from ..checkpoints.loading import load_network
-    from ..inference.devices import choose_device
-    from ..inference.engines import build_encode
-
-    specs = read_sources(arguments.sources)
-    if Split(arguments.split) is Split.TRAIN:
-        chains = training_chains(specs, arguments.data, arguments.seed)
-        count = -(-arguments.chains // SHARD_LENGTH)
-    else:
-        found = list(development_chains(specs, arguments.data, arguments.per_source))
-        count = -(-len(found) // SHARD_LENGTH)
-
-        def chains(index: int) -> list:
-            return found[index * SHARD_LENGTH : (index + 1) * SHARD_LENGTH]
-
-    device = choose_device("auto")
-    encode = build_encode(load_network(arguments.model, device=device).network, device)
-    _show(fill_chain_bank(arguments.bank, chains, range(count), lambda image: encode(image.to(device))), count)
-    return ExitCode.OK
-
-
-def _show(filled: Iterator[int], count: int) -> None:
-    for _ in tqdm(filled, total=count, unit="shard", disable=None, dynamic_ncols=True):
+    filled = fill_bank(arguments.bank, looks, own, arguments.weights, arguments.threads)
+    for _ in tqdm(filled, total=len(own), unit="shard", disable=None, dynamic_ncols=True):
         pass
+    return ExitCode.OK

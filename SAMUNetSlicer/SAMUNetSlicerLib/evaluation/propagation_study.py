@@ -187,11 +187,10 @@ def run_study(arguments: argparse.Namespace) -> str:
     engine = EngineChoice(arguments.engine)
     encode = build_encode(model.network, device, engine, kept_conversions_folder() / model.identity)
     predictor = PlanePredictor(model.network, device, encode_planes=encode)
-    rules = [rule for rule in NeighbourRule if rule is not NeighbourRule.FOLLOWED or predictor.follows]
-    results: dict[NeighbourRule, list[Walked]] = {rule: [] for rule in rules}
+    results: dict[NeighbourRule, list[Walked]] = {rule: [] for rule in NeighbourRule}
     for source in read_case_set(arguments.set, arguments.data).sources:
         for case in volume_cases(source, arguments.limit):
-            for rule in rules:
+            for rule in NeighbourRule:
                 results[rule].append(walk(case, predictor, rule))
     if not any(results.values()):
         raise InputError("The set has no volumes with a target.")

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from ..networks.base import Decoded, Embedding, PromptedNetwork, PromptKind
+from ..networks.base import Embedding, PromptedNetwork, PromptKind
 from .cache import EmbeddingCache
 from .devices import to_device
 from .disk_cache import ModelEncodings
@@ -18,7 +18,7 @@ from .encoders import Encode, TorchEncoder, begin_encoding
 from .jobs import CancelledError, Job, SteppedJob
 from .looks import Look, PlaneImage, check_inside, groups_of_like_shape, points_only, to_network_prompts
 from .memory_ladder import MemoryLadder
-from .preprocessing import InputFrame, input_frame, prepare
+from .preprocessing import input_frame, prepare
 from .prompt_rules import admit
 from .prompts import PlanePrompts, bounding_box_xyxy
 from .zoom import Crop, ZoomPolicy
@@ -54,20 +54,6 @@ class PlaneRequest:
 
     image: PlaneImage
     prompts: PlanePrompts
-    crop: Crop | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class CarriedMask:
-    """A mask to be carried to the plane beside its own.
-
-    here, there: the mask's plane and the other, of one size. logits: (H, W) float, > 0 somewhere. crop: as of
-    `PlaneRequest`.
-    """
-
-    here: PlaneImage
-    logits: np.ndarray
-    there: PlaneImage
     crop: Crop | None = None
 
 
@@ -139,19 +125,6 @@ class PlanePredictor:
     def begin_predict_many(self, requests: Sequence[PlaneRequest]) -> Job[list[PlaneMask]]:
         """As `predict_many`, to be polled."""
         return SteppedJob(self._predict(requests))
-
-    @property
-    def follows(self) -> bool:
-        """Whether the network can carry masks (`follow`)."""
-        return self.network.follows
-
-    def follow(self, carried: CarriedMask) -> PlaneMask:
-        """The mask of the same object on the plane beside it. Both planes are encoded, where that is not known yet."""
-        return self.begin_follow(carried).result()
-
-    def begin_follow(self, carried: CarriedMask) -> Job[PlaneMask]:
-        """As `follow`, to be polled."""
-        return SteppedJob(self._despite_shortage(lambda: self._follow(carried)))
 
     def predict_in_crop(self, image: PlaneImage, prompts: Sequence[PlanePrompts], crop: Crop) -> list[PlaneMask]:
         """Answer several prompts of one plane from one encoded crop, in one decode per kind of prompt set."""
@@ -252,7 +225,8 @@ class PlanePredictor:
 
     def _answer(self, looks: Sequence[Look]) -> Generator[Job | None, Any, list[PlaneMask]]:
         for look in looks:
-            yield from self._awaited(look.image, look.crop)
+            with suppress(CancelledError):  # then it is encoded here
+                yield self._ahead.pop((look.image.key, look.crop), None)
         embeddings = yield from self._encode([(look.image, look.crop) for look in looks])
         answers: list[PlaneMask | None] = [None] * len(looks)
         for group in groups_of_like_shape(looks, self.prompts_at_once):
@@ -261,27 +235,6 @@ class PlanePredictor:
                 answers[i] = answer
             yield
         return answers
-
-    def _awaited(self, image: PlaneImage, crop: Crop) -> Generator[Job | None, Any, None]:
-        """Wait for what was begun ahead, if this was."""
-        with suppress(CancelledError):  # then it is encoded by who asked
-            yield self._ahead.pop((image.key, crop), None)
-
-    def _follow(self, carried: CarriedMask) -> Generator[Job | None, Any, PlaneMask]:
-        crop = self.zoom.choose(carried.there.size_hw, bounding_box_xyxy(carried.logits > 0), carried.crop)
-        yield from self._awaited(carried.there, crop)
-        here, there = yield from self._encode([(carried.here, crop), (carried.there, crop)])
-        return self._carry(carried, here.to(torch.float32), there.to(torch.float32), crop)
-
-    @torch.inference_mode()
-    def _carry(self, carried: CarriedMask, here: Embedding, there: Embedding, crop: Crop) -> PlaneMask:
-        spec = self.network.spec
-        frame = input_frame(crop.size_hw, spec.preprocessing)
-        mask = frame.mask_to_prompt(carried.logits[crop.slices_yx], spec.mask_prompt_size)
-        decoded = self.network.follow(here, there, to_device(mask, self.device))
-        self.counts.decodes += 1
-        self.counts.answered += 1
-        return _on_plane(carried.there, crop, frame, decoded, 0)
 
     @torch.inference_mode()
     def _decode(self, looks: Sequence[Look], embeddings: Sequence[Embedding]) -> list[PlaneMask]:
@@ -295,8 +248,13 @@ class PlanePredictor:
         decoded = self.network.decode(planes, prompts)
         self.counts.decodes += 1
         self.counts.answered += len(looks)
-        pairs = zip(looks, frames, strict=True)
-        return [_on_plane(look.image, look.crop, frame, decoded, i) for i, (look, frame) in enumerate(pairs)]
+        answers = []
+        for i, (look, frame) in enumerate(zip(looks, frames, strict=True)):
+            logits = np.full(look.image.size_hw, OUTSIDE_LOGIT, dtype=np.float32)
+            logits[look.crop.slices_yx] = frame.logits_to_picture(decoded.logits[i : i + 1])[0, 0].cpu().numpy()
+            quality = None if decoded.quality is None else float(decoded.quality[i, 0].clamp(0, 1))
+            answers.append(PlaneMask(logits, quality, look.crop))
+        return answers
 
     def _encode(self, wanted: Sequence[tuple[PlaneImage, Crop]]) -> Generator[Job | None, Any, list[Embedding]]:
         keys = [(image.key, crop) for image, crop in wanted]
@@ -337,14 +295,6 @@ class PlanePredictor:
     def _write(self, rgb: np.ndarray, embedding: Embedding) -> None:
         if self.on_disk is not None:
             self.on_disk.cache.put(self.on_disk.key(rgb, self.encode_planes.signature), embedding)
-
-
-def _on_plane(image: PlaneImage, crop: Crop, frame: InputFrame, decoded: Decoded, number: int) -> PlaneMask:
-    """One of the answers in a crop as an answer for the plane."""
-    logits = np.full(image.size_hw, OUTSIDE_LOGIT, dtype=np.float32)
-    logits[crop.slices_yx] = frame.logits_to_picture(decoded.logits[number : number + 1])[0, 0].cpu().numpy()
-    quality = None if decoded.quality is None else float(decoded.quality[number, 0].clamp(0, 1))
-    return PlaneMask(logits, quality, crop)
 
 
 def _best_of(coarse: PlaneMask, others: Sequence[tuple[PlaneMask, float]]) -> PlaneMask:

@@ -57,15 +57,15 @@ def write_shard(path: Path, looks: list[Look], encode: Encode) -> None:
     }
     for index, name in enumerate(("stage2", "embedding")):
         stacked = torch.from_numpy(np.concatenate([f[index] for f in features]))
-        tensors[name], tensors[name + "_scale"] = quantise(stacked)
+        tensors[name], tensors[name + "_scale"] = _quantise(stacked)
     about = [
         {"objects": look.objects, "visible": look.visible, "source": look.source, "case": look.case} for look in looks
     ]
     write_tensors(path, tensors, {"looks": json.dumps(about)})
 
 
-class Shards:
-    """The shards of a folder, which may grow. Tensors stay on disk (memory-mapped) until asked for."""
+class Bank:
+    """A readable bank. Tensors stay on disk (memory-mapped) until asked for."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -96,19 +96,11 @@ class Shards:
         shard, position = self._index[index]
         return self._shards[shard][1][position]["source"]
 
-    def entry(self, index: int) -> tuple[dict[str, Tensor], dict]:
-        """The tensors of one entry, and what its shard says of it."""
+    def __getitem__(self, index: int) -> Entry:
         shard_number, position = self._index[index]
         shard, about = self._shards[shard_number]
         part = {name: shard.get_slice(name)[position] for name in shard.keys()}  # noqa: SIM118 (not a mapping)
-        return part, about[position]
-
-
-class Bank(Shards):
-    """A readable bank of looks."""
-
-    def __getitem__(self, index: int) -> Entry:
-        part, look = self.entry(index)
+        look = about[position]
         return Entry(
             image=part["image"].float() / 255,
             stage2=part["stage2"].float() * part["stage2_scale"][:, None, None],
@@ -124,7 +116,7 @@ class Bank(Shards):
         return (self[i] for i in range(len(self)))
 
 
-def quantise(features: Tensor) -> tuple[Tensor, Tensor]:
+def _quantise(features: Tensor) -> tuple[Tensor, Tensor]:
     """(N, C, h, w) float to int8 and (N, C) float32 scales."""
     scale = features.abs().amax(dim=(2, 3)).clamp_min(1e-6) / 127
     return torch.round(features / scale[:, :, None, None]).to(torch.int8), scale

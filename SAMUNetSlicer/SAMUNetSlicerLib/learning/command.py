@@ -14,13 +14,11 @@ from ..errors import InputError
 from ..networks.base import PromptedNetwork
 from ..networks.sam_unet_tiny import SamUnetTiny
 from .bank import Bank
-from .chain_bank import ChainBank
 from .curve import draw_curve
 from .development import fuse_tiny, measure
 from .examples import BankExamples, Examples, PictureExamples, StreamExamples
-from .following import ChainExamples, FollowerTrainer, measure_following
 from .production import read_sources
-from .settings import Part, TrainingSettings, read_settings
+from .settings import TrainingSettings, read_settings
 from .shards import ShardStream
 from .sources import Split, find_pairs, split_pairs
 from .start import start_network
@@ -59,20 +57,14 @@ def run_training(
     fabric = Fabric(accelerator="auto", devices=processes, strategy="ddp" if processes > 1 else "auto")
     fabric.launch()
     torch.manual_seed(settings.seed)
-    network = start_network(settings.family, files.start, settings.part)
-    follows = settings.part is Part.FOLLOWER
-    trainer = (FollowerTrainer if follows else Trainer)(
-        network, _examples(network, files, settings, fabric), settings, fabric
-    )
-    held = None if files.development_bank is None else (ChainBank if follows else Bank)(files.development_bank)
+    network = start_network(settings.family, files.start)
+    trainer = Trainer(network, _examples(network, files, settings, fabric), settings, fabric)
+    held = None if files.development_bank is None else Bank(files.development_bank)
 
     def after_step(now: Trainer) -> None:
         if held is not None and fabric.is_global_zero and (now.step % measure_every == 0 or now.step == settings.steps):
             with averaged(now.named, now.average):
-                if follows:
-                    figures = measure_following(now.network, held)
-                else:
-                    figures = measure(now.network, fuse_tiny(now.network), held)
+                figures = measure(now.network, fuse_tiny(now.network), held)
             _log_figures(files.folder / "development.csv", now.step, figures)
 
     train(trainer, files.folder, files.pause_file, after_step)
@@ -84,11 +76,10 @@ def _examples(network: PromptedNetwork, files: Files, settings: TrainingSettings
     if isinstance(network, SamUnetTiny):
         if files.bank is None:
             raise InputError("sam_unet_tiny is trained on a bank: fill one and name it.")
-        kind, examples = (ChainBank, ChainExamples) if settings.part is Part.FOLLOWER else (Bank, BankExamples)
-        bank = kind(files.bank)
+        bank = Bank(files.bank)
         if len(bank) == 0:
             raise InputError(f"The bank {files.bank} is empty. Fill it first.")
-        return examples(bank)
+        return BankExamples(bank)
     if files.development_bank is not None:
         raise InputError("The development bank is for sam_unet_tiny. Leave it out.")
     if files.shards is not None:

@@ -9,8 +9,7 @@ from torch import Tensor
 
 from ..checkpoints.writing import Precision, write_safetensors
 from ..errors import ModelError
-from .settings import Part
-from .start import FOLLOWER, start_network
+from .start import start_network
 
 
 def export_weights(checkpoint: Path, start: Path, path: Path, about: dict[str, str]) -> None:
@@ -21,8 +20,7 @@ def export_weights(checkpoint: Path, start: Path, path: Path, about: dict[str, s
     Raises ModelError and OutputError.
     """
     tensors, metadata = read_averages(checkpoint)
-    part = Part.FOLLOWER if all(name.startswith(FOLLOWER) for name in tensors) else Part.PROMPTED
-    network = start_network(metadata["family"], start, part)
+    network = start_network(metadata["family"], start)
     trained = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
     if not trained <= tensors.keys() <= network.state_dict().keys():
         raise ModelError(f"{checkpoint.name} and the network {metadata['family']} do not fit.")

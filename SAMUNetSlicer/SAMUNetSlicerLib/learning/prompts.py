@@ -106,18 +106,14 @@ def correct(prompt: Prompt, logits: np.ndarray, target: np.ndarray) -> Prompt:
     return replace(prompt, points=points, mask_logits=logits)
 
 
-def neighbouring_mask(mask: np.ndarray, rng: np.random.Generator, strength: float = 1.0) -> np.ndarray:
-    """(128, 128) logits of a mask as the next plane or a hasty user would have it: moved, grown, shrunk, bent.
-
-    strength: 0 leaves it where it is, and only its sureness is drawn.
-    """
+def neighbouring_mask(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(128, 128) logits of a mask as the next plane or a hasty user would have it: moved, grown, shrunk, bent."""
     small = coarse(mask) > 0.5
     if not small.any():
         small = coarse(mask) > 0
     size = np.sqrt(small.sum())
     distance = ndimage.distance_transform_edt(small) - ndimage.distance_transform_edt(~small)
     bend = ndimage.gaussian_filter(rng.standard_normal(small.shape), rng.uniform(3, 12))
-    size *= strength
     distance = distance + rng.uniform(0, 0.12) * size * bend / bend.std() + rng.uniform(-0.12, 0.12) * size
     distance = ndimage.shift(distance, rng.uniform(-0.1, 0.1, 2) * size, order=1, mode="nearest")
     if not (distance > 0).any():

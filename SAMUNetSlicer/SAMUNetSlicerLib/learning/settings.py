@@ -28,13 +28,6 @@ class Precision(StrEnum):
     FLOAT32 = "float32"
 
 
-class Part(StrEnum):
-    """What is trained of a network; the rest stays as it is."""
-
-    PROMPTED = "prompted"  # all that answers prompts
-    FOLLOWER = "follower"  # what carries masks from plane to plane, after the former
-
-
 class Draw(StrEnum):
     """How the objects of one picture are chosen."""
 
@@ -44,8 +37,8 @@ class Draw(StrEnum):
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """family: of the network. part: of it that is trained. steps: in all. images (or chains of planes): a step and
-    process, in each of `accumulation` parts, one after the other, whose gradients are averaged. objects: of each image.
+    """family: of the network. steps: in all. images: a step and process, in each of `accumulation` parts, one after
+    the other, whose gradients are averaged. objects: of each image.
 
     rounds: shares of 1, 2, 3 .. rounds of prompts. warm_up: steps of rising rate; cool_down: share of the steps at the
     end in which it falls along a cosine; milestones: shares of the steps after which it is halved.
@@ -54,7 +47,6 @@ class TrainingSettings:
     """
 
     family: str = "sam_unet_tiny"
-    part: Part = Part.PROMPTED
     steps: int = 2000
     images: int = 6
     accumulation: int = 1
@@ -102,7 +94,7 @@ def read_settings(config: str | Path) -> TrainingSettings:
         text = config.read_text()
         table = (json.loads(text) if config.suffix == ".json" else tomllib.loads(text))["training"]
         values = _with_tuples(table)
-        for name, kind in (("part", Part), ("draw", Draw), ("optimizer", Optimizer), ("precision", Precision)):
+        for name, kind in (("draw", Draw), ("optimizer", Optimizer), ("precision", Precision)):
             if name in values:
                 values[name] = kind(values[name])
         loss = LossWeights(**_with_tuples(values.pop("loss", {})))

@@ -10,11 +10,10 @@ from torch import Tensor
 from ..checkpoints.tensors import read_tensors, to_float32
 from ..errors import ModelError
 from ..networks.base import PromptedNetwork
-from ..networks.registry import build, entry_of
+from ..networks.registry import build
 from ..networks.sam_start import sam_unet_start
 from ..networks.sam_unet import SamUnet
 from ..networks.sam_unet_tiny import SamUnetTiny
-from .settings import Part
 
 _RENAMED = {
     "image_encoder.": "image_encoder.",
@@ -27,19 +26,15 @@ _RENAMED = {
 }
 # Named here so that the optimizer can treat what was trained before more gently.
 PRETRAINED = tuple(_RENAMED.values())
-FOLLOWER = "follower."  # how its tensors' names begin
 
 
-def start_network(family: str, checkpoint: Path, part: Part = Part.PROMPTED) -> PromptedNetwork:
-    """A network of which the given part is ready to be trained. Raises ModelError.
+def start_network(family: str, checkpoint: Path) -> PromptedNetwork:
+    """A network ready to be trained. Raises ModelError.
 
-    checkpoint: LiteMedSAM's, or SAM ViT-B's for SAM-UNet; or weights of the family itself, to train them further. A
-    follower, which is trained last, begins anew where the weights have none.
+    checkpoint: LiteMedSAM's, or SAM ViT-B's for SAM-UNet; or weights of the family itself, to train them further.
     """
+    network = build(family, device="cpu")
     state = read_tensors(checkpoint)
-    if part is Part.FOLLOWER:
-        return _start_follower(family, state)
-    network = build(family, device="cpu", **entry_of(family).network_class.settings_of(state))
     if state.keys() == network.state_dict().keys():
         network.load_state_dict({name: to_float32(t) for name, t in state.items()})
     elif isinstance(network, SamUnetTiny):
@@ -48,19 +43,6 @@ def start_network(family: str, checkpoint: Path, part: Part = Part.PROMPTED) -> 
         network.load_state_dict({n: to_float32(t) for n, t in sam_unet_start(network, state).items()}, strict=False)
     else:
         raise ModelError(f"Networks of the family {family} cannot be trained here: only SAM-UNets can.")
-    return network
-
-
-def _start_follower(family: str, state: Mapping[str, Tensor]) -> PromptedNetwork:
-    network = build(family, device="cpu")
-    try:
-        missing, unexpected = network.load_state_dict({n: to_float32(t) for n, t in state.items()}, strict=False)
-    except RuntimeError as error:
-        raise ModelError(f"These are not weights of {family}.") from error
-    if not network.follows or unexpected or not all(name.startswith(FOLLOWER) for name in missing):
-        raise ModelError(f"A follower is trained on finished weights of sam_unet_tiny. These are none of {family}.")
-    network.requires_grad_(False)
-    network.follower.requires_grad_(True)
     return network
 
 

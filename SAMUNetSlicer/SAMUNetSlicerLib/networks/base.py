@@ -224,12 +224,3 @@ class PromptedNetwork(nn.Module, ABC):
     @abstractmethod
     def decode(self, embedding: Embedding, prompts: NetworkPrompts) -> Decoded:
         """Answer B prompts against the encoded planes that `prompts.plane_index` names."""
-
-    @property
-    def follows(self) -> bool:
-        """Whether `follow` can be asked."""
-        return False
-
-    def follow(self, here: Embedding, there: Embedding, mask_logits: Tensor) -> Decoded:
-        """Carry B masks (B, 1, S, S), S as of mask prompts, from the encoded planes `here` to those `there`, B each."""
-        raise TypeError(f"{self.spec.family} answers prompts only")

@@ -95,17 +95,3 @@ def weighted_mean(features: Tensor, weights: Tensor) -> Tensor:
     """Mean of (B, C, h, w) features under non-negative (B, 1, h, w) weights: (B, C)."""
     total = weights.sum(dim=(2, 3)).clamp_min(1e-3)
     return torch.einsum("bchw,bohw->bc", features, weights) / total
-
-
-def summarise_mask(features: Tensor, logits: Tensor) -> list[Tensor]:
-    """What tells how good a mask is, each (B, n): features inside it and along its border, its size, how unsure it is.
-
-    features (B, C, h, w); logits (B, 1, h, w). Nothing of it is differentiated: a mask must not be bent to please its
-    judge.
-    """
-    features, logits = features.detach().float(), logits.detach().float()
-    inside = torch.sigmoid(logits)
-    border = 4 * inside * (1 - inside)
-    size = inside.mean(dim=(2, 3))
-    unsure = border.sum(dim=(2, 3)) / inside.sum(dim=(2, 3)).clamp_min(1.0)
-    return [weighted_mean(features, inside), weighted_mean(features, border), size, unsure]

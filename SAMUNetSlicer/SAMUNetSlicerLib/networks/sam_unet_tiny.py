@@ -12,12 +12,11 @@ mask decoder fuses several scales for one learnt mask token. What differs, and w
 - The prompts and the guess are also drawn as maps, and a second small U-Net fuses them with both branches into a
   correction of the guess: corrections are local.
 - A quality head predicts the mask's IoU.
-- A third small U-Net carries a mask to the plane beside it (`follower`), from the features of both planes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 
 import torch
 import torch.nn.functional as F
@@ -35,8 +34,7 @@ from .base import (
     PromptKind,
     Resize,
 )
-from .conv_blocks import UNet, norm, pool, summarise_mask
-from .follower import Follower
+from .conv_blocks import UNet, norm, pool, weighted_mean
 from .sam_parts import MLP, LayerNorm2d, TwoWayTransformer, attend, build_prompt_encoder, encode_prompts, mask_logits
 from .tiny_vit import EMBEDDING_WIDTH, WIDTHS, TinyVit
 
@@ -119,15 +117,23 @@ class PromptedFusion(nn.Module):
         )[0]
         correction = mask_logits(self.correction_weights(tokens[:, 1:2]), finest) + self.plain_correction(finest)
         logits = guess + correction
-        parts = [tokens[:, 0].detach().float(), *summarise_mask(finest, logits)]
-        return Decoded(logits, torch.sigmoid(self.quality(torch.cat(parts, dim=1))))
+        return Decoded(logits, self._predict_quality(tokens[:, 0], finest, logits))
+
+    def _predict_quality(self, token: Tensor, finest: Tensor, logits: Tensor) -> Tensor:
+        """(B, 1): from the token, the features inside the mask and along its border, and how sure the mask is."""
+        # The mask must not be bent to please the judge.
+        finest, logits = finest.detach(), logits.detach().float()
+        inside = torch.sigmoid(logits)
+        border = 4 * inside * (1 - inside)
+        size = inside.mean(dim=(2, 3))
+        unsure = border.sum(dim=(2, 3)) / inside.sum(dim=(2, 3)).clamp_min(1.0)
+        finest = finest.float()
+        parts = [token.detach().float(), weighted_mean(finest, inside), weighted_mean(finest, border), size, unsure]
+        return torch.sigmoid(self.quality(torch.cat(parts, dim=1)))
 
 
 class SamUnetTiny(PromptedNetwork):
-    """Frozen TinyViT + trained U-Net branch + fused, prompted mask decoder. Logits are 128 x 128.
-
-    follows: whether there is a part that carries masks from plane to plane; weights from before it was made lack it.
-    """
+    """Frozen TinyViT + trained U-Net branch + fused, prompted mask decoder. Logits are 128 x 128."""
 
     spec = NetworkSpec(
         family="sam_unet_tiny",
@@ -137,22 +143,13 @@ class SamUnetTiny(PromptedNetwork):
         description="SAM-UNet on TinyViT: points, boxes and masks",
     )
 
-    def __init__(self, follows: bool = True) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.image_encoder = TinyVit()
         self.image_encoder.requires_grad_(False)
         self.image_fusion = ImageFusion()
         self.prompt_encoder = build_prompt_encoder(embedding_size=TOKEN_GRID, input_size=INPUT_SIZE)
         self.mask_decoder = PromptedFusion()
-        self.follower = Follower(LEVELS).requires_grad_(False) if follows else None  # trained last, by itself
-
-    @classmethod
-    def settings_of(cls, tensors: Mapping[str, Tensor]) -> dict[str, bool]:
-        return {"follows": any(name.startswith("follower.") for name in tensors)}
-
-    @property
-    def follows(self) -> bool:
-        return self.follower is not None
 
     def train(self, mode: bool = True) -> SamUnetTiny:
         """As `nn.Module.train`, but the frozen encoder stays in evaluation mode."""
@@ -179,7 +176,3 @@ class SamUnetTiny(PromptedNetwork):
         gathered = Embedding({name: t[planes] for name, t in embedding.features.items()})
         maps = prompt_maps.draw(prompts, MASK_SIZE, INPUT_SIZE, device)
         return self.mask_decoder(gathered, maps, self.prompt_encoder.get_dense_pe(), sparse, dense)
-
-    def follow(self, here: Embedding, there: Embedding, mask_logits: Tensor) -> Decoded:
-        """Logits (B, 1, 128, 128) and predicted IoU (B, 1) of B masks on the planes `there`."""
-        return self.follower(here, there, mask_logits)

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from fakes import BrightRegionNetwork, FollowingNetwork
+from fakes import BrightRegionNetwork
 from SAMUNetSlicerLib.errors import PromptError
-from SAMUNetSlicerLib.inference.predictor import OUTSIDE_LOGIT, CarriedMask, PlaneImage, PlanePredictor
+from SAMUNetSlicerLib.inference.predictor import OUTSIDE_LOGIT, PlaneImage, PlanePredictor
 from SAMUNetSlicerLib.inference.prompts import PlanePrompts, Sign
 from SAMUNetSlicerLib.inference.zoom import ZoomMode, ZoomPolicy
 from SAMUNetSlicerLib.networks.base import Decoded, PromptKind
@@ -152,31 +152,3 @@ def test_a_mask_prompt_alone_is_answered_near_the_mask(predictor, two_squares):
     answer = predictor.predict(two_squares, PlanePrompts(mask=mask))
     assert answer.mask[135, 165]
     assert not answer.mask[60, 50]
-
-
-def moved(image, pixels):
-    return PlaneImage(np.roll(image.rgb, pixels, axis=1), f"moved by {pixels}")
-
-
-def test_a_mask_is_carried_to_the_plane_beside_it_within_its_crop(two_squares):
-    predictor = PlanePredictor(FollowingNetwork())
-    there = moved(two_squares, 1)
-    answer = predictor.predict(two_squares, PlanePrompts(box_xyxy=(40, 50, 60, 70)))
-    encoded = predictor.counts.encoded
-    carried = predictor.follow(CarriedMask(two_squares, answer.logits, there, answer.crop))
-    assert overlap(carried.mask, truth(there, slice(50, 70), slice(41, 61))) > 0.95
-    assert carried.crop == answer.crop
-    assert (carried.logits[150:, 200:] == OUTSIDE_LOGIT).all()
-    assert predictor.counts.encoded == encoded + 1
-
-
-def test_a_crop_that_no_longer_serves_is_left_for_one_that_both_planes_are_encoded_from(two_squares):
-    predictor = PlanePredictor(FollowingNetwork())
-    logits = np.full(two_squares.size_hw, -8.0, np.float32)
-    logits[120:150, 150:180] = 8.0
-    elsewhere = predictor.predict(two_squares, PlanePrompts(box_xyxy=(40, 50, 60, 70))).crop
-    encoded = predictor.counts.encoded
-    carried = predictor.follow(CarriedMask(two_squares, logits, moved(two_squares, 2), elsewhere))
-    assert carried.crop != elsewhere
-    assert overlap(carried.mask, truth(two_squares, slice(120, 150), slice(152, 182))) > 0.95
-    assert predictor.counts.encoded == encoded + 2

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from fakes import BrightRegionNetwork, FollowingNetwork
+from fakes import BrightRegionNetwork
 from SAMUNetSlicerLib.errors import InputError
 from SAMUNetSlicerLib.inference.predictor import PlaneImage, PlaneMask, PlanePredictor
 from SAMUNetSlicerLib.inference.prompts import PlanePrompts, bounding_box_xyxy
@@ -61,8 +61,6 @@ def dice(a, b):
 @pytest.mark.parametrize("rule", list(NeighbourRule))
 def test_the_whole_object_is_found_and_nothing_beyond_it(predictor, rule):
     planes = Ball()
-    if rule is NeighbourRule.FOLLOWED:
-        predictor = PlanePredictor(FollowingNetwork())
     walk = Propagation(planes, predictor, PropagationPolicy(rule=rule))
     steps = list(walk.from_plane(10, answer_at(planes, predictor, 10)))
     found = {s.index: s.answer.mask for s in steps if s.answer is not None}
@@ -235,20 +233,6 @@ def test_the_default_rule_uses_what_the_model_was_trained_for():
     assert default_rule(PromptKind.BOX) is NeighbourRule.BOX
     assert default_rule(PromptKind.BOX | PromptKind.MASK) is NeighbourRule.BOX
     assert default_rule(PromptKind.BOX | PromptKind.POINTS | PromptKind.MASK) is NeighbourRule.BOX_AND_POINT
-    assert default_rule(PromptKind.BOX | PromptKind.POINTS, follows=True) is NeighbourRule.FOLLOWED
-
-
-def test_a_network_that_follows_is_asked_to_and_encodes_each_plane_once():
-    planes = Ball()
-    network = FollowingNetwork()
-    predictor = PlanePredictor(network)
-    start = answer_at(planes, predictor, 10)
-    already = network.encoded
-    steps = list(Propagation(planes, predictor).from_plane(10, start, Direction.UP, PlaneRange(10, 13)))
-    assert [s.index for s in steps if s.answer is not None] == [11, 12, 13]
-    assert network.encoded == already + 3
-    for step in steps[:3]:
-        assert dice(step.answer.mask, planes.mask(step.index)) > 0.93
 
 
 class PausingNetwork(BrightRegionNetwork):

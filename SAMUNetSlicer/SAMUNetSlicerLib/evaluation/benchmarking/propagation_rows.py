@@ -10,7 +10,6 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from ...inference.cache import EmbeddingCache
 from ...inference.encoders import Precision, TorchEncoder
@@ -40,18 +39,10 @@ class Propagated:
 
 
 def straightforward(predictor: PlanePredictor) -> PlanePredictor:
-    """(a): the same network in fp32 with torch and the encoder as published, which remembers the plane before alone.
-
-    Of a network that follows, a plane and its neighbour are kept, so that a walk encodes each plane once.
-    """
+    """(a): the same network in fp32 with torch and the encoder as published, which forgets each plane with the next."""
     plain = as_published(predictor.network)
     encode = TorchEncoder(plain, Precision.FULL)
-    kept = 0
-    if plain.follows:
-        side = plain.spec.preprocessing.input_size
-        with torch.inference_mode():
-            kept = 2 * encode(torch.zeros(1, 3, side, side)).nbytes
-    return PlanePredictor(plain, predictor.device, predictor.zoom, EmbeddingCache(kept), encode)
+    return PlanePredictor(plain, predictor.device, predictor.zoom, EmbeddingCache(0), encode)
 
 
 def propagate(predictor: PlanePredictor, count: int) -> Propagated:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:  # bring torch, which Slicer gets only later
     from ...inference.jobs import Job
-    from ...inference.predictor import CarriedMask, PlaneMask, PlanePredictor, PlaneRequest
+    from ...inference.predictor import PlaneMask, PlanePredictor, PlaneRequest
     from ...inference.zoom import Crop
     from ...networks.base import PromptKind
 
@@ -126,14 +126,6 @@ class PatientPredictor:
     def predict(self, image, prompts, crop=None) -> PlaneMask:
         """As `PlanePredictor.predict`; raises Interrupted where the work is stopped."""
         return self._breather.wait_for(self._inner.begin_predict(image, prompts, crop))
-
-    @property
-    def follows(self) -> bool:
-        return self._inner.follows
-
-    def follow(self, carried: CarriedMask) -> PlaneMask:
-        """As `PlanePredictor.follow`; raises Interrupted where the work is stopped."""
-        return self._breather.wait_for(self._inner.begin_follow(carried))
 
     def encode_ahead(self, request: PlaneRequest) -> Crop:
         """As `PlanePredictor.encode_ahead`."""
