@@ -130,7 +130,7 @@ def find_gaps(workspace: Workspace, segment_id: str, stack: StackKey, within: Pl
 
 def is_key(state: PlaneState) -> bool:
     """Whether a plane is not proposed anew: it was accepted, or its prompts were answered."""
-    if state.proposed is not None and state.proposed.origin is PlaneOrigin.PROMPTED:
+    if state.proposed is not None and state.proposed.origin.is_users_own:
         return True
     return state.accepted is not None
 

@@ -82,14 +82,32 @@ def segment_planes(
     with workspace.recording(f"Segment {name} on {where}") as recorder:
         for index in chosen:
             key = PlaneKey(reading.frame, segment_id, stack.text, index)
-            plane_prompts = prompts_on_plane(prompts, planes[index], reading.geometry)
+            to_correct = _to_correct(workspace, key, engine.predictor)
+            plane_prompts = prompts_on_plane(prompts, planes[index], reading.geometry, to_correct)
             if plane_prompts is None:
                 drop_proposals(recorder, [key])
                 continue
             image = workspace.pictures(stack).image(index)
             answer = engine.predictor.predict(image, plane_prompts, _crop_of(workspace, key))
-            results.append(propose(recorder, key, answer, _own_confidence(answer), PlaneOrigin.PROMPTED, engine.model))
+            origin = PlaneOrigin.PROMPTED if plane_prompts.mask is None else PlaneOrigin.CORRECTED
+            results.append(propose(recorder, key, answer, _own_confidence(answer), origin, engine.model))
     return results
+
+
+def _to_correct(workspace: Workspace, key: PlaneKey, predictor: Predictor) -> np.ndarray | None:
+    """(H, W) logits of what propagation, and points since then, propose on a plane.
+
+    Points there correct it, where the model knows masks; None where there is nothing to correct.
+    """
+    from ..networks.base import PromptKind
+
+    proposed = workspace.document.plane(key).proposed
+    if proposed is None or proposed.origin not in (PlaneOrigin.PROPAGATED, PlaneOrigin.CORRECTED):
+        return None
+    if PromptKind.MASK not in predictor.trained_prompts:
+        return None
+    logits = known_answer(workspace, key).logits
+    return logits if (logits > 0).any() else None
 
 
 def prompted_indices(prompts: SegmentPrompts, stack: Stack) -> set[int]:

@@ -33,12 +33,13 @@ Rectangle = tuple[float, float, float, float]
 
 
 def prompts_on_plane(
-    prompts: SegmentPrompts, plane: Plane, geometry: GridGeometry | None = None
+    prompts: SegmentPrompts, plane: Plane, geometry: GridGeometry | None = None, to_correct: np.ndarray | None = None
 ) -> PlanePrompts | None:
     """The prompts that lie on one plane of any direction, within half a slice step of it; None where there are none.
 
     geometry: the volume, where it is known. Grid planes whose pixels are finer than the voxels end at the middle of
-    the outermost voxels; a point in their outer half counts as on the border pixel.
+    the outermost voxels; a point in their outer half counts as on the border pixel. to_correct: (H, W) logits of a
+    non-empty mask that stands there; it goes with points, which then may be all negative. A box says all anew.
     Raises PromptError for a point or box on the plane but outside the volume (without `geometry`: outside the plane's
     pixels), a box without size there, two boxes, or negative points alone.
     """
@@ -50,7 +51,9 @@ def prompts_on_plane(
             boxes.append((box, rectangle))
         elif _is_nearest(box, plane):
             raise _unusable(box, prompts.segment)
-    return _plane_prompts(prompts.segment, points, boxes, plane, geometry) if points or boxes else None
+    if not points and not boxes:
+        return None
+    return _plane_prompts(prompts.segment, points, boxes, plane, geometry, None if boxes else to_correct)
 
 
 def prompted_planes(prompts: SegmentPrompts, stack: PlaneStack | ObliqueStack) -> dict[int, PlanePrompts]:
@@ -145,6 +148,7 @@ def _plane_prompts(
     boxes: list[tuple[BoxPrompt, Rectangle]],
     plane: Plane,
     geometry: GridGeometry | None,
+    to_correct: np.ndarray | None = None,
 ) -> PlanePrompts:
     if len(boxes) > 1:
         labels = ", ".join(f"'{box.label}'" for box, _ in boxes)
@@ -157,6 +161,7 @@ def _plane_prompts(
             points_xy=tuple(_pixel(point, plane, geometry, segment) for point in points),
             signs=tuple(point.sign for point in points),
             box_xyxy=boxes[0][1] if boxes else None,
+            mask=to_correct,
         )
     except PromptError as error:
         raise PromptError(f"Segment '{segment}', {_name_of(plane)}: {error}") from error

@@ -40,7 +40,13 @@ class PlaneOrigin(Enum):
 
     PROMPTED = "prompted"
     PROPAGATED = "propagated"
+    CORRECTED = "corrected"  # propagated, then changed by points
     AUTOMATIC = "automatic"
+
+    @property
+    def is_users_own(self) -> bool:
+        """Whether prompts on the plane itself made it."""
+        return self in (PlaneOrigin.PROMPTED, PlaneOrigin.CORRECTED)
 
 
 @dataclass(frozen=True)
