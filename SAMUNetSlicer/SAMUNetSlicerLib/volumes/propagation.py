@@ -211,7 +211,7 @@ class Propagation:
             return
         here, before = self.planes.image(start), None
         expected = Appearance.under(here.rgb, answer.mask)
-        own_at_first = None
+        own_at_first, carried = None, 1.0
         crops = crops or {}
         index = start + step
         crop = crops.get(index, answer.crop)
@@ -223,7 +223,7 @@ class Propagation:
                 yield PropagationStep(index, direction, None, 0.0, StopReason.VANISHED)
                 return
             seen = Appearance.under(there.rgb, found.mask)
-            evidence = Evidence.of(found, answer.mask, expected, seen)
+            evidence = Evidence.of(found, answer.mask, expected, seen, carried)
             trust = confidence(evidence)
             own_at_first = evidence.own if own_at_first is None else own_at_first
             if self._has_drifted(evidence, own_at_first):
@@ -233,7 +233,7 @@ class Propagation:
             if index + step in within:
                 crop = self._encode_ahead(index + step, found, crop)
             yield PropagationStep(index, direction, found, trust, evidence=evidence)
-            expected = expected.followed_by(seen)
+            expected, carried = expected.followed_by(seen), evidence.carried
             here, before, answer = there, answer.mask, found
             index += step
         yield PropagationStep(index - step, direction, None, 1.0, StopReason.END)

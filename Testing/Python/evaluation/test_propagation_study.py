@@ -23,7 +23,7 @@ from SAMUNetSlicerLib.volumes.windows import Window
 
 
 def trusts(*pairs):
-    return [PlaneTrust(confidence, Evidence(confidence, 1.0, 1.0, 1.0), found) for confidence, found in pairs]
+    return [PlaneTrust(confidence, Evidence(confidence, 1.0, 1.0, 1.0, 1.0), found) for confidence, found in pairs]
 
 
 def test_auc_is_one_where_every_bad_plane_is_trusted_less():
@@ -42,23 +42,23 @@ def test_auc_needs_both_kinds_of_planes():
 def drawn_from(weights, bias, count=4000):
     """Planes whose chance to be good follows a logistic model of random evidence."""
     rng = np.random.default_rng(2)
-    evidence = rng.uniform(0, 1, (count, 4))
+    evidence = rng.uniform(0, 1, (count, 5))
     good = rng.uniform(size=count) < 1 / (1 + np.exp(-(bias + evidence @ weights)))
     return [PlaneTrust(0.5, Evidence(*e), 0.9 if g else 0.3) for e, g in zip(evidence.tolist(), good, strict=True)]
 
 
 def test_the_calibration_finds_what_the_planes_were_drawn_from():
-    found = fit_calibration(drawn_from((5.0, 2.0, 0.0, 1.0), -4.0))
-    assert found.weights == pytest.approx((5.0, 2.0, 0.0, 1.0), abs=0.6)
+    found = fit_calibration(drawn_from((5.0, 2.0, 0.0, 1.0, 0.0), -4.0))
+    assert found.weights == pytest.approx((5.0, 2.0, 0.0, 1.0, 0.0), abs=0.6)
     assert found.bias == pytest.approx(-4.0, abs=0.6)
 
 
 def test_evidence_that_misleads_gets_no_weight():
-    assert fit_calibration(drawn_from((4.0, 0.0, -3.0, 0.0), -1.0)).weights[2] == 0
+    assert fit_calibration(drawn_from((4.0, 0.0, -3.0, 0.0, 0.0), -1.0)).weights[2] == 0
 
 
 def test_the_trust_table_names_each_part_of_the_evidence():
-    text = trust_table(drawn_from((9.0, 0.0, 0.0, 0.0), -4.5))
+    text = trust_table(drawn_from((9.0, 0.0, 0.0, 0.0, 0.0), -4.5))
     own = float(next(line for line in text.splitlines() if line.startswith("| own alone")).split("|")[2])
     other = float(next(line for line in text.splitlines() if line.startswith("| border alone")).split("|")[2])
     assert own > 0.8 > 0.6 > other

@@ -44,19 +44,20 @@ def test_a_border_that_fades_or_turns_over_is_not_kept():
     assert Appearance(100, 10, 2.0).border_kept(dark) == 1, "too faint to tell"
 
 
-@pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize("part", range(5))
 def test_every_part_of_the_evidence_counts(part):
-    weaker = [0.9] * 4
+    weaker = [0.9] * 5
     weaker[part] = 0.4
-    assert confidence(Evidence(*weaker)) < confidence(Evidence(0.9, 0.9, 0.9, 0.9))
+    assert confidence(Evidence(*weaker)) < confidence(Evidence(*[0.9] * 5))
 
 
 def test_evidence_is_drawn_from_answer_and_neighbour():
     mask = disc()
     seen = Appearance.under(picture(mask, 180, 60), mask)
     alike = Evidence.of(answer(mask, 0.8), mask, seen, seen)
-    assert alike == Evidence(0.8, 1.0, 1.0, 1.0)
+    assert alike == Evidence(0.8, 1.0, 1.0, 1.0, 1.0)
     moved = Evidence.of(answer(mask, 0.8), disc(x=60.0), seen, seen)
     assert moved.overlap < 0.7
     assert moved.support < alike.support
+    assert Evidence.of(answer(mask, 0.8), disc(x=60.0), seen, seen, carried=0.5).carried == moved.overlap / 2
     assert Evidence.of(answer(mask, None), mask, seen, seen).own > 0.9, "certainty where there is no quality head"

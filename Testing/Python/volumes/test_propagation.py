@@ -270,3 +270,12 @@ def test_a_plane_that_cannot_be_read_does_not_cost_the_one_before_it(predictor):
     assert [next(steps).index for _ in range(2)] == [11, 12]
     with pytest.raises(InputError):
         next(steps)
+
+
+def test_the_evidence_tells_how_much_was_lost_on_the_way(predictor):
+    planes = Ball()
+    steps = Propagation(planes, predictor).from_plane(10, answer_at(planes, predictor, 10), Direction.UP)
+    evidence = [s.evidence for s in steps if s.answer is not None]
+    assert len(evidence) > 3
+    assert evidence[-1].carried == pytest.approx(np.prod([e.overlap for e in evidence]))
+    assert evidence[-1].carried < evidence[0].carried
