@@ -184,7 +184,7 @@ def _write(recorder: Recorder, keys: list[PlaneKey], mode: WriteMode, held_back:
     states = {key: workspace.document.plane(key) for key in keys}
     # What the user said himself stands, also where it crosses accepted planes.
     prompted = [key for key in keys if states[key].proposed.origin.is_users_own]
-    propagated = [key for key in keys if key not in prompted]
+    propagated = [key for key in keys if not states[key].proposed.origin.is_users_own]
     own, others = [], []
     for group, protected in ((prompted, []), (propagated, protected_planes(workspace, segment_id, keys))):
         for area in _areas(workspace, group):
