@@ -25,6 +25,8 @@ def depth_inside(mask_yx: np.ndarray) -> np.ndarray:
 
 def deepest_point_xy(mask_yx: np.ndarray) -> tuple[float, float]:
     """The pixel farthest from the border of a non-empty mask (the picture's own border counts as border)."""
-    depth = depth_inside(mask_yx)
+    rows, columns = (np.flatnonzero(mask_yx.any(axis=axis)) for axis in (1, 0))
+    # No pixel outside of the bounding box is nearer than its border, so a large picture's rest is not looked at.
+    depth = depth_inside(mask_yx[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
     row, column = np.unravel_index(int(depth.argmax()), depth.shape)
-    return float(column), float(row)
+    return float(columns[0] + column), float(rows[0] + row)

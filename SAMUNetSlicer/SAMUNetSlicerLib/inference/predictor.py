@@ -244,8 +244,8 @@ class PlanePredictor:
         distinct = list({id(e): e for e in embeddings}.values())
         place = {id(e): i for i, e in enumerate(distinct)}
         prompts = to_network_prompts(looks, frames, [place[id(e)] for e in embeddings], spec.mask_prompt_size)
-        planes = (distinct[0] if len(distinct) == 1 else Embedding.concatenate(distinct)).to(torch.float32)
-        decoded = self.network.decode(planes, prompts)
+        planes = distinct[0] if len(distinct) == 1 else Embedding.concatenate(distinct)
+        decoded = self.network.decode(planes if spec.takes_half else planes.to(torch.float32), prompts)
         self.counts.decodes += 1
         self.counts.answered += len(looks)
         answers = []

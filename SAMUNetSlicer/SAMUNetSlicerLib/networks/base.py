@@ -170,6 +170,7 @@ class NetworkSpec:
         apart, and its logits have 1 + classes channels, the background first: the largest one wins.
     stack: how many adjacent planes a network looks at together: the planes given to `encode` are then a multiple of
         it, each stack's planes next to each other in their order in the volume.
+    takes_half: whether `decode` also takes embeddings in bfloat16, and computes in it what loses little by it.
     """
 
     family: str
@@ -179,6 +180,7 @@ class NetworkSpec:
     description: str
     classes: int = 0
     stack: int = 1
+    takes_half: bool = False
 
 
 def run_through(steps: Generator[None, None, T]) -> T:

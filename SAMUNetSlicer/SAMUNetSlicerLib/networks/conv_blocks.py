@@ -86,6 +86,13 @@ class UNet(nn.Module):
         return outputs
 
 
+def in_half(unet: UNet, inputs: list[Tensor | None]) -> list[Tensor]:
+    """What the U-Net makes of its inputs in bfloat16, channels last: the fastest way for convolutions."""
+    halves = [None if x is None else x.to(torch.bfloat16, memory_format=torch.channels_last) for x in inputs]
+    with torch.autocast(inputs[0].device.type, torch.bfloat16):
+        return unet(halves)
+
+
 def pool(x: Tensor) -> Tensor:
     """Half the resolution by averages."""
     return F.avg_pool2d(x, 2)

@@ -34,7 +34,7 @@ from .base import (
     PromptKind,
     Resize,
 )
-from .conv_blocks import UNet, norm, pool, weighted_mean
+from .conv_blocks import UNet, in_half, norm, pool, weighted_mean
 from .sam_parts import MLP, LayerNorm2d, TwoWayTransformer, attend, build_prompt_encoder, encode_prompts, mask_logits
 from .tiny_vit import EMBEDDING_WIDTH, WIDTHS, TinyVit
 
@@ -100,21 +100,25 @@ class PromptedFusion(nn.Module):
         self.quality = MLP(EMBEDDING_WIDTH + 2 * LEVELS[0] + 2, 128, 1, 3)
 
     def forward(self, planes: Embedding, maps: Tensor, image_pe: Tensor, sparse: Tensor, dense: Tensor) -> Decoded:
-        """planes: features already gathered per prompt; maps: (B, 6, 128, 128) drawn prompts."""
+        """planes: features already gathered per prompt; maps: (B, 6, 128, 128) drawn prompts.
+
+        For planes encoded in bfloat16 the U-Net computes in it too, which hardly changes masks; the
+        transformer, which would change them visibly, does not.
+        """
         features = planes.features
         output_tokens = torch.cat([self.quality_token.weight, self.mask_tokens.weight])
         tokens, attended = attend(self.transformer, output_tokens, features["tokens"], image_pe, sparse, dense)
         upscaled = self.upscaling(attended)
         guess = mask_logits(self.guess_weights(tokens[:, 1:2]), upscaled)
         drawn = torch.cat([maps, torch.tanh(guess / _GUESS_SCALE)], dim=1)
-        finest = self.unet(
-            [
-                F.relu(features["map128"] + self.from_prompts(drawn) + self.from_upscaled(upscaled)),
-                features["map64"],
-                self.from_features(attended),
-                None,
-            ]
-        )[0]
+        maps = [
+            F.relu(features["map128"] + self.from_prompts(drawn) + self.from_upscaled(upscaled)),
+            features["map64"],
+            self.from_features(attended),
+            None,
+        ]
+        is_half = features["map128"].dtype is torch.bfloat16 and not torch.is_grad_enabled()
+        finest = (in_half(self.unet, maps) if is_half else self.unet(maps))[0].float()
         correction = mask_logits(self.correction_weights(tokens[:, 1:2]), finest) + self.plain_correction(finest)
         logits = guess + correction
         return Decoded(logits, self._predict_quality(tokens[:, 0], finest, logits))
@@ -127,7 +131,6 @@ class PromptedFusion(nn.Module):
         border = 4 * inside * (1 - inside)
         size = inside.mean(dim=(2, 3))
         unsure = border.sum(dim=(2, 3)) / inside.sum(dim=(2, 3)).clamp_min(1.0)
-        finest = finest.float()
         parts = [token.detach().float(), weighted_mean(finest, inside), weighted_mean(finest, border), size, unsure]
         return torch.sigmoid(self.quality(torch.cat(parts, dim=1)))
 
@@ -141,6 +144,7 @@ class SamUnetTiny(PromptedNetwork):
         mask_prompt_size=MASK_SIZE,
         trained_prompts=PromptKind.BOX | PromptKind.POINTS | PromptKind.MASK,
         description="SAM-UNet on TinyViT: points, boxes and masks",
+        takes_half=True,
     )
 
     def __init__(self) -> None:

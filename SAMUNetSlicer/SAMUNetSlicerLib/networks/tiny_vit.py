@@ -168,8 +168,10 @@ class TinyVitBlock(nn.Module):
         tokens = tokens + self.attn(tokens, height, breadth)
         yield
         grid = tokens.view(count, height, breadth, width).permute(0, 3, 1, 2)
-        tokens = self.local_conv(grid).permute(0, 2, 3, 1)
-        return (tokens + self.mlp(tokens)).permute(0, 3, 1, 2)
+        # Rows of tokens again: OpenVINO would keep four axes in the convolution's layout and copy them to and fro.
+        tokens = self.local_conv(grid).permute(0, 2, 3, 1).reshape(count, height * breadth, width)
+        tokens = tokens + self.mlp(tokens)
+        return tokens.view(count, height, breadth, width).permute(0, 3, 1, 2)
 
 
 class Stage(nn.Module):
