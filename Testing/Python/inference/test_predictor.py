@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from fakes import BrightRegionNetwork
 from SAMUNetSlicerLib.errors import PromptError
+from SAMUNetSlicerLib.inference.encoders import Precision, TorchEncoder
 from SAMUNetSlicerLib.inference.predictor import OUTSIDE_LOGIT, PlaneImage, PlanePredictor
 from SAMUNetSlicerLib.inference.prompts import PlanePrompts, Sign
 from SAMUNetSlicerLib.inference.zoom import ZoomMode, ZoomPolicy
@@ -152,3 +155,16 @@ def test_a_mask_prompt_alone_is_answered_near_the_mask(predictor, two_squares):
     answer = predictor.predict(two_squares, PlanePrompts(mask=mask))
     assert answer.mask[135, 165]
     assert not answer.mask[60, 50]
+
+
+@pytest.mark.parametrize(("takes_half", "given"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_only_networks_that_take_it_are_given_half_precision(network, two_squares, takes_half, given):
+    network.spec = replace(network.spec, takes_half=takes_half)
+    seen = []
+    decode = network.decode
+    network.decode = lambda embedding, prompts: (
+        seen.append(embedding.features["grey"].dtype) or decode(embedding, prompts)
+    )
+    in_half = PlanePredictor(network, encode_planes=TorchEncoder(network, Precision.HALF))
+    in_half.predict(two_squares, PlanePrompts(box_xyxy=(38, 48, 62, 72)))
+    assert seen == [given]

@@ -90,3 +90,20 @@ def test_training_mode_leaves_the_frozen_encoders_statistics_alone():
 
 def test_it_says_that_it_knows_points_boxes_and_masks(network):
     assert network.spec.trained_prompts == PromptKind.BOX | PromptKind.POINTS | PromptKind.MASK
+
+
+def test_planes_encoded_in_half_precision_get_nearly_the_same_answer(network, embedding):
+    prompts = NetworkPrompts(boxes_xyxy=box(20, 30, 90, 100), plane_index=torch.tensor([1]))
+    full, half = (network.decode(e, prompts) for e in (embedding, embedding.to(torch.bfloat16)))
+    assert half.logits.dtype == half.quality.dtype == torch.float32
+    assert 0 < (half.logits - full.logits).square().mean().sqrt() < 0.02 * full.logits.std()
+    assert (half.quality - full.quality).abs().max() < 0.01
+
+
+def test_learning_computes_as_it_is_told_whatever_the_encodings_are_kept_in(network, embedding):
+    prompts = NetworkPrompts(boxes_xyxy=box(20, 30, 90, 100))
+    kept = embedding.to(torch.bfloat16)
+    full = network.decode(kept.to(torch.float32), prompts).logits
+    with torch.inference_mode(False), torch.enable_grad():
+        learning = network.decode(Embedding({name: t.clone() for name, t in kept.features.items()}), prompts).logits
+    assert torch.equal(learning.detach(), full)
