@@ -102,8 +102,8 @@ class PromptedFusion(nn.Module):
     def forward(self, planes: Embedding, maps: Tensor, image_pe: Tensor, sparse: Tensor, dense: Tensor) -> Decoded:
         """planes: features already gathered per prompt; maps: (B, 6, 128, 128) drawn prompts.
 
-        For planes encoded in bfloat16 the U-Net computes in it too, which hardly changes masks; the
-        transformer, which would change them visibly, does not.
+        For planes that the processor encoded in bfloat16 the U-Net computes in it too, which hardly changes masks. The
+        transformer does not: it would change them visibly.
         """
         features = planes.features
         output_tokens = torch.cat([self.quality_token.weight, self.mask_tokens.weight])
@@ -111,14 +111,16 @@ class PromptedFusion(nn.Module):
         upscaled = self.upscaling(attended)
         guess = mask_logits(self.guess_weights(tokens[:, 1:2]), upscaled)
         drawn = torch.cat([maps, torch.tanh(guess / _GUESS_SCALE)], dim=1)
-        maps = [
+        scales = [
             F.relu(features["map128"] + self.from_prompts(drawn) + self.from_upscaled(upscaled)),
             features["map64"],
             self.from_features(attended),
             None,
         ]
-        is_half = features["map128"].dtype is torch.bfloat16 and not torch.is_grad_enabled()
-        finest = (in_half(self.unet, maps) if is_half else self.unet(maps))[0].float()
+        kept = features["map128"]
+        # Not while learning, and not on graphics cards, of which some keep bfloat16 without computing with it.
+        is_half = kept.dtype is torch.bfloat16 and kept.device.type == "cpu" and not torch.is_grad_enabled()
+        finest = (in_half(self.unet, scales) if is_half else self.unet(scales))[0].float()
         correction = mask_logits(self.correction_weights(tokens[:, 1:2]), finest) + self.plain_correction(finest)
         logits = guess + correction
         return Decoded(logits, self._predict_quality(tokens[:, 0], finest, logits))
