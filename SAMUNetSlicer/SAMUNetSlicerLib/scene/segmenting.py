@@ -82,10 +82,15 @@ def segment_planes(
     with workspace.recording(f"Segment {name} on {where}") as recorder:
         for index in chosen:
             key = PlaneKey(reading.frame, segment_id, stack.text, index)
-            to_correct = _to_correct(workspace, key, engine.predictor)
+            base = _correction_base(workspace, key)
+            knows_masks = _knows_masks(engine.predictor)
+            to_correct = base.logits if base is not None and knows_masks and base.logits.max() > 0 else None
             plane_prompts = prompts_on_plane(prompts, planes[index], reading.geometry, to_correct)
             if plane_prompts is None:
-                drop_proposals(recorder, [key])
+                if base is None:
+                    drop_proposals(recorder, [key])
+                else:
+                    _propose_again(recorder, key, base)
                 continue
             image = workspace.pictures(stack).image(index)
             answer = engine.predictor.predict(image, plane_prompts, _crop_of(workspace, key))
@@ -94,20 +99,42 @@ def segment_planes(
     return results
 
 
-def _to_correct(workspace: Workspace, key: PlaneKey, predictor: Predictor) -> np.ndarray | None:
-    """(H, W) logits of what propagation, and points since then, propose on a plane.
+@dataclass(frozen=True, eq=False)
+class CorrectionBase:
+    """What propagation proposed on a plane before points corrected it. logits: (H, W)."""
 
-    Points there correct it, where the model knows masks; None where there is nothing to correct.
+    entry: PlaneEntry
+    logits: np.ndarray
+
+
+def _correction_base(workspace: Workspace, key: PlaneKey) -> CorrectionBase | None:
+    """What points on a plane correct: what was propagated there, whatever points have made of it since.
+
+    So a point that is dragged leaves no trace, and one that is deleted gives back what it took. After a scene was
+    loaded only the corrected mask is known. None where the plane was not propagated.
     """
-    from ..networks.base import PromptKind
-
     proposed = workspace.document.plane(key).proposed
     if proposed is None or proposed.origin not in (PlaneOrigin.PROPAGATED, PlaneOrigin.CORRECTED):
         return None
-    if PromptKind.MASK not in predictor.trained_prompts:
-        return None
-    logits = known_answer(workspace, key).logits
-    return logits if (logits > 0).any() else None
+    kept = workspace.correction_bases.get(key)
+    is_kept = kept is not None and kept.logits.shape == workspace.plane(key).shape_yx
+    if proposed.origin is PlaneOrigin.PROPAGATED or not is_kept:
+        kept = workspace.correction_bases[key] = CorrectionBase(proposed, known_answer(workspace, key).logits)
+    return kept
+
+
+def _propose_again(recorder: Recorder, key: PlaneKey, base: CorrectionBase) -> None:
+    """Without points a corrected plane shows what was propagated."""
+    workspace = recorder.workspace
+    mask = mask_to_voxels(base.logits, workspace.plane(key), workspace.check().geometry)
+    recorder.write_proposal(key, [mask])
+    recorder.set_plane(key, replace(workspace.document.plane(key), proposed=base.entry))
+
+
+def _knows_masks(predictor: Predictor) -> bool:
+    from ..networks.base import PromptKind
+
+    return PromptKind.MASK in predictor.trained_prompts
 
 
 def prompted_indices(prompts: SegmentPrompts, stack: Stack) -> set[int]:

@@ -30,6 +30,7 @@ from .volume_nodes import PlacedVolume, VolumeReader, frame_of, read_item
 if TYPE_CHECKING:  # these bring packages that Slicer gets only later
     from ..volumes.plane_source import VolumePlanes
     from .history import History
+    from .segmenting import CorrectionBase
 
 
 class Workspace:
@@ -69,6 +70,7 @@ class Workspace:
         self._default_window: Window | None = None
         self._names: dict[str, str] = {}
         self.seen_prompts = self._read_all_prompts()
+        self.correction_bases: dict[PlaneKey, CorrectionBase] = {}  # kept by `segmenting`
         self._look_at_item_results(reading)
         self._take_note_of(reading)
         if not self.document.planes:

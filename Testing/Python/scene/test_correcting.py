@@ -114,3 +114,27 @@ def test_a_model_that_knows_no_masks_begins_anew(mrml_scene):
     with pytest.raises(PromptError, match="negative"):
         click(desk, 4, (9, 9), Sign.NEGATIVE)
     assert proposed(desk, 4).origin is PlaneOrigin.PROPAGATED
+
+
+def move_points(desk, plane, *points):
+    """What a drag or a deletion in a view does: the plane's points are these now, and it is answered anew."""
+    desk.logic.clearPrompts(desk.segmentation, desk.ids[0], planes=[plane])
+    given = [PointPrompt(tuple(desk.world((plane, *at))), sign) for at, sign in points]
+    return desk.logic.segment(desk.volume, desk.segmentation, desk.ids[0], points=given, planes=[plane])
+
+
+def test_a_point_that_is_dragged_leaves_no_trace(desk):
+    move_points(desk, 4, ((14, 12), Sign.NEGATIVE))
+    there = proposed_mask(desk, 4)
+    desk.logic.undo(desk.segmentation)
+    for at in ((9, 9), (9, 12), (14, 12)):
+        move_points(desk, 4, (at, Sign.NEGATIVE))
+    assert (proposed_mask(desk, 4) == there).all()
+
+
+def test_deleting_the_last_point_gives_back_what_was_propagated(desk):
+    before, mask = proposed(desk, 4), proposed_mask(desk, 4)
+    click(desk, 4, (9, 9), Sign.NEGATIVE)
+    move_points(desk, 4)
+    assert proposed(desk, 4) == before
+    assert (proposed_mask(desk, 4) == mask).all()
