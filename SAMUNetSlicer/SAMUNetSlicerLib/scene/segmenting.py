@@ -83,8 +83,7 @@ def segment_planes(
         for index in chosen:
             key = PlaneKey(reading.frame, segment_id, stack.text, index)
             base = _correction_base(workspace, key)
-            knows_masks = _knows_masks(engine.predictor)
-            to_correct = base.logits if base is not None and knows_masks and base.logits.max() > 0 else None
+            to_correct = _mask_to_correct(engine.predictor, base)
             plane_prompts = prompts_on_plane(prompts, planes[index], reading.geometry, to_correct)
             if plane_prompts is None:
                 if base is None:
@@ -131,10 +130,16 @@ def _propose_again(recorder: Recorder, key: PlaneKey, base: CorrectionBase) -> N
     recorder.set_plane(key, replace(workspace.document.plane(key), proposed=base.entry))
 
 
-def _knows_masks(predictor: Predictor) -> bool:
+def _mask_to_correct(predictor: Predictor, base: CorrectionBase | None) -> np.ndarray | None:
+    """What points correct, (H, W) logits, where there is a mask and the network takes masks.
+
+    The predictor is only asked where there is a mask: elsewhere nothing may need torch (see the module's own test).
+    """
+    if base is None or base.logits.max() <= 0:
+        return None
     from ..networks.base import PromptKind
 
-    return PromptKind.MASK in predictor.trained_prompts
+    return base.logits if PromptKind.MASK in predictor.trained_prompts else None
 
 
 def prompted_indices(prompts: SegmentPrompts, stack: Stack) -> set[int]:
