@@ -21,9 +21,14 @@ from SAMUNetSlicerLib.evaluation.benchmarking import (
 )
 from SAMUNetSlicerLib.evaluation.benchmarking.fresh_process import SessionFacts, session_rows
 from SAMUNetSlicerLib.evaluation.benchmarking.phantom import PhantomPlanes
-from SAMUNetSlicerLib.evaluation.benchmarking.propagation_rows import mean_dice_difference, propagate, straightforward
+from SAMUNetSlicerLib.evaluation.benchmarking.propagation_rows import (
+    TimedPropagation,
+    mean_dice_difference,
+    straightforward,
+)
 from SAMUNetSlicerLib.evaluation.benchmarking.table import as_markdown, ratio_row
 from SAMUNetSlicerLib.inference.predictor import PlanePredictor
+from SAMUNetSlicerLib.volumes.propagation import Direction
 
 CPU = torch.device("cpu")
 RATES = machine.MatrixRates(fp32=1e9, bf16=2e9)
@@ -80,12 +85,31 @@ def test_arithmetic_of_a_known_network_is_counted():
     assert machine.count_encode_flops(OneConvolution(), CPU) == 2 * 3 * 4 * 64 * 64
 
 
+def propagated(predictor, count, planes_a_turn=2):
+    walk = TimedPropagation(predictor, count)
+    while walk.turn(planes_a_turn):
+        pass
+    return walk
+
+
 def test_a_propagation_between_two_key_planes_answers_twice_and_encodes_once(predictor):
-    ours, theirs = propagate(predictor, 6), propagate(straightforward(predictor), 6)
+    ours, theirs = propagated(predictor, 6), propagated(straightforward(predictor), 6)
     assert set(ours.masks) == set(theirs.masks) == set(range(6))
     assert ours.answers == theirs.answers == 2 + 2 * 4
     assert ours.encodes < theirs.encodes
     assert mean_dice_difference(ours.masks, theirs.masks) == 0
+
+
+@pytest.mark.parametrize("planes_a_turn", [1, 3, 4, 9])
+def test_a_propagations_time_is_that_of_its_planes_however_they_are_dealt_out(clock, planes_a_turn):
+    class Slow(PlanePredictor):
+        def predict(self, *arguments):
+            clock[0] += 2.0
+            return super().predict(*arguments)
+
+    walk = propagated(Slow(BrightRegionNetwork()), 6, planes_a_turn)
+    assert walk.seconds(Direction.UP) == pytest.approx(4 * 2.0)
+    assert walk.seconds(Direction.UP, Direction.DOWN) == pytest.approx(8 * 2.0)
 
 
 def test_a_plane_that_only_one_has_counts_as_wrong():

@@ -7,7 +7,7 @@ plane once.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from statistics import median
 
 import numpy as np
 
@@ -25,17 +25,56 @@ _TARGET = 4
 _DICE_TOLERANCE = 0.002
 _BLOCK_SHARE, _BLOCK_S = 0.15, 0.1  # of the time of one plane of (a); with OpenVINO
 _HOSTS_PAUSE_S = 0.005
+_TURNS, _PLANES_A_TURN = 10, 5  # at most so many, of at least so many planes
+_POLL_S = 0.001
 
 
-@dataclass(frozen=True, eq=False)
-class Propagated:
-    """What came of one run. one_way_s: until the walk from the first plane to the last was done."""
+class TimedPropagation:
+    """A propagation over `count` planes between two prompted ones, a few planes a turn.
 
-    masks: dict[int, np.ndarray]
-    one_way_s: float
-    seconds: float
-    answers: int
-    encodes: int
+    masks: plane to (H, W) bool. answers, encodes: the network's work so far.
+    """
+
+    def __init__(self, predictor: PlanePredictor, count: int) -> None:
+        planes = PhantomPlanes(count)
+        before = predictor.counts.answered, predictor.counts.encoded
+        starts = {index: predictor.predict(planes.image(index), planes.box(index)) for index in (0, count - 1)}
+        self.masks: dict[int, np.ndarray] = {index: answer.mask for index, answer in starts.items()}
+        self._predictor, self._before = predictor, before
+        self._steps = Propagation(planes, predictor).from_planes(starts)
+        self._seconds: dict[Direction, list[float]] = {Direction.UP: [], Direction.DOWN: []}
+
+    @property
+    def answers(self) -> int:
+        return self._predictor.counts.answered - self._before[0]
+
+    @property
+    def encodes(self) -> int:
+        return self._predictor.counts.encoded - self._before[1]
+
+    def turn(self, planes: int) -> bool:
+        """Go on by some planes, the encoding of the one after them included. False once all are done."""
+        done = 0
+        began = time.perf_counter()
+        while done < planes:
+            step = next(self._steps, None)
+            if step is None:
+                return False
+            if step.answer is None:  # a walk has ended: turns do not mix both ways
+                if done:
+                    break
+                continue
+            self.masks[step.index] = step.answer.mask
+            done += 1
+        while not self._predictor.poll_ahead():
+            time.sleep(_POLL_S)
+        self._seconds[step.direction].append((time.perf_counter() - began) / done)
+        return True
+
+    def seconds(self, *ways: Direction) -> float:
+        """For all planes of these ways: the median of the turns' seconds a plane, times the planes."""
+        between = len(self.masks) - 2
+        return sum(between * median(self._seconds[way]) for way in ways)
 
 
 def straightforward(predictor: PlanePredictor) -> PlanePredictor:
@@ -45,42 +84,26 @@ def straightforward(predictor: PlanePredictor) -> PlanePredictor:
     return PlanePredictor(plain, predictor.device, predictor.zoom, EmbeddingCache(0), encode)
 
 
-def propagate(predictor: PlanePredictor, count: int) -> Propagated:
-    """`count` planes, the first and the last of them prompted."""
-    planes = PhantomPlanes(count)
-    ends = (0, count - 1)
-    masks: dict[int, np.ndarray] = {}
-    before = predictor.counts.answered, predictor.counts.encoded
-    began = one_way = time.perf_counter()
-    starts = {index: predictor.predict(planes.image(index), planes.box(index)) for index in ends}
-    masks.update({index: answer.mask for index, answer in starts.items()})
-    for step in Propagation(planes, predictor).from_planes(starts):
-        if step.answer is not None:
-            masks[step.index] = step.answer.mask
-        if step.direction is Direction.UP:
-            one_way = time.perf_counter()
-    counts = predictor.counts
-    work = counts.answered - before[0], counts.encoded - before[1]
-    return Propagated(masks, one_way - began, time.perf_counter() - began, *work)
-
-
 def propagation_rows(predictor: PlanePredictor, count: int) -> list[Row]:
-    """Ours is run twice, before and after (a), and its mean is compared."""
-    first = propagate(predictor, count)
-    theirs = propagate(straightforward(predictor), count)
+    """Ours and (a)'s take turns, a few planes each."""
+    ours, theirs = TimedPropagation(predictor, count), TimedPropagation(straightforward(predictor), count)
+    planes = max(_PLANES_A_TURN, count // _TURNS)
+    going_on = True
+    while going_on:
+        going_on = ours.turn(planes) | theirs.turn(planes)
     predictor.cache.clear()
-    second = propagate(predictor, count)
-    one_way_s, both_ways_s = (first.one_way_s + second.one_way_s) / 2, (first.seconds + second.seconds) / 2
+    both = (Direction.UP, Direction.DOWN)
     both_ways = (
         f"- and back, each plane answered from both sides "
-        f"((a): {theirs.encodes} encodes, {theirs.answers} decodes; ours: {first.encodes}, {first.answers})"
+        f"((a): {theirs.encodes} encodes, {theirs.answers} decodes; ours: {ours.encodes}, {ours.answers})"
     )
-    difference = mean_dice_difference(first.masks, theirs.masks)
-    found = f"{difference:.4f} on {len(first.masks)} planes"
-    met = difference <= _DICE_TOLERANCE and first.masks.keys() == theirs.masks.keys()
+    difference = mean_dice_difference(ours.masks, theirs.masks)
+    found = f"{difference:.4f} on {len(ours.masks)} planes"
+    met = difference <= _DICE_TOLERANCE and ours.masks.keys() == theirs.masks.keys()
+    one_way = f"propagation over {count} planes, one way"
     return [
-        ratio_row(f"propagation over {count} planes, one way", theirs.one_way_s, one_way_s, _TARGET),
-        ratio_row(both_ways, theirs.seconds, both_ways_s, _TARGET),
+        ratio_row(one_way, theirs.seconds(Direction.UP), ours.seconds(Direction.UP), _TARGET),
+        ratio_row(both_ways, theirs.seconds(*both), ours.seconds(*both), _TARGET),
         Row("- mean Dice of (a)'s masks and ours is 1 less", value=found, target=f"<= {_DICE_TOLERANCE}", met=met),
     ]
 
