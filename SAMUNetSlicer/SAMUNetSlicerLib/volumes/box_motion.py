@@ -24,8 +24,8 @@ _STEP_SHARE = 0.5
 _LARGEST_STEP = 0.1  # of the box's longer side
 _MARGIN = 0.5  # of the box's longer side, around it, are registered
 _SMALLEST_MARGIN = 8  # pixels
-_REGISTERED_SIDE = 96  # pixels, at most
-_ITERATIONS = ((2, 20), (1, 15))  # shrunk by, iterations
+_REGISTERED_SIDE = 64  # pixels, at most
+_ITERATIONS = ((2, 8), (1, 5))  # shrunk by, iterations
 _FIELD_DEVIATION = 1.5  # pixels; smoothness of the displacements
 _SMALLEST_SIDE = 8  # pixels: less is not registered
 

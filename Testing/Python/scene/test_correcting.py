@@ -138,3 +138,16 @@ def test_deleting_the_last_point_gives_back_what_was_propagated(desk):
     move_points(desk, 4)
     assert proposed(desk, 4) == before
     assert (proposed_mask(desk, 4) == mask).all()
+
+
+def test_where_nothing_was_propagated_a_predictor_is_not_asked_what_it_was_trained_for(mrml_scene):
+    """A stand-in need not know, and torch is not imported for it."""
+
+    class OnlyPredicts:
+        def predict(self, image, prompts, crop=None):
+            return PlanePredictor(BrightRegionNetwork()).predict(image, prompts, crop)
+
+    desk = Desk(mrml_scene, two_tubes())
+    desk.logic.setPredictor(OnlyPredicts())
+    desk.propose(2, at=(12, 11))
+    assert proposed(desk, 2).origin is PlaneOrigin.PROMPTED
