@@ -4,7 +4,8 @@ A network that trusts boxes fills the box that it gets, so that a box passed on 
 its object. Half of the answer therefore comes from registering the two planes around the object (demons: Thirion,
 "Image matching as a diffusion process", Medical Image Analysis 1998; Vercauteren et al., NeuroImage 2009), which knows
 nothing of the network's answer there; and half of the object's last motion is added, or of the straight way to the next
-key plane where there is one. Chosen on development cases (docs/evaluation.md).
+key plane where there is one. Edges of which the answer is unsure are not carried on. Chosen on development cases
+(docs/evaluation.md).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ Box = tuple[float, float, float, float]
 _REGISTERED_SHARE = 0.5
 _STEP_SHARE = 0.5
 _LARGEST_STEP = 0.1  # of the box's longer side
+_UNSURE_SHARE = 0.05  # of the box's side, at most, is left out at each edge
 _MARGIN = 0.5  # of the box's longer side, around it, are registered
 _SMALLEST_MARGIN = 8  # pixels
 _REGISTERED_SIDE = 64  # pixels, at most
@@ -59,17 +61,20 @@ class Course:
         return np.zeros(4)
 
 
-def expect(here: np.ndarray, there: np.ndarray, logits_here: np.ndarray, course: Course) -> Expected:
+def expect(
+    here: np.ndarray, there: np.ndarray, logits_here: np.ndarray, course: Course, sure_logit: float = 0.0
+) -> Expected:
     """From the plane `here` to the one beside it, both (H, W, 3) of 8 bit.
 
-    logits_here: (H, W), its answer, with a non-empty mask.
+    logits_here: (H, W), its answer, with a non-empty mask. sure_logit: above it the answer is sure.
     """
     mask_here = logits_here > 0
     moved = moved_mask(here, there, logits_here)
     if not moved.any():
         moved = mask_here
     box = np.array(bounding_box_xyxy(mask_here))
-    expected = box + _REGISTERED_SHARE * (np.array(bounding_box_xyxy(moved)) - box)
+    expected = _sure_box(logits_here, box, sure_logit)
+    expected += _REGISTERED_SHARE * (np.array(bounding_box_xyxy(moved)) - box)
     limit = _LARGEST_STEP * max(box[2] - box[0], box[3] - box[1])
     expected += np.clip(_STEP_SHARE * course.step_from(box), -limit, limit)
     height, width = mask_here.shape
@@ -77,6 +82,15 @@ def expect(here: np.ndarray, there: np.ndarray, logits_here: np.ndarray, course:
     if (high - low < 1).any():  # a pixel, at least
         return Expected(tuple(box.tolist()), moved)
     return Expected((*low.tolist(), *high.tolist()), moved)
+
+
+def _sure_box(logits: np.ndarray, box: np.ndarray, sure_logit: float) -> np.ndarray:
+    """(4,) the mask's box, drawn in to where the answer is sure; hardly, so that an unsure answer does not wither."""
+    sure = logits > sure_logit
+    if not sure.any():
+        return box.copy()
+    limit = _UNSURE_SHARE * np.tile(box[2:] - box[:2], 2)
+    return box + np.clip(np.array(bounding_box_xyxy(sure)) - box, -limit, limit)
 
 
 def moved_mask(here: np.ndarray, there: np.ndarray, logits_here: np.ndarray) -> np.ndarray:

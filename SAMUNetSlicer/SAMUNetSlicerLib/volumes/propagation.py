@@ -67,6 +67,7 @@ class PropagationPolicy:
     loose_margin: for models trained on boxes alone, which were drawn loosely (LiteMedSAM, MedSAM): share of the box's
         longer side by which the expected box is widened on every side, at least 1 pixel. Others get the box as it is:
         they trust boxes, fill what they are given, and masks would grow from plane to plane.
+    sure_logit: for those others, whose box is drawn in to where the last answer exceeds this (see `box_motion`).
     smallest_area: fewer pixels count as vanished.
     lowest_iou, lowest_support: below either (see `agreement.Evidence`) the walk has drifted and ends before that plane.
     lowest_own_share: so it has where the network's estimate of its answer falls below this share of the estimate for
@@ -75,6 +76,7 @@ class PropagationPolicy:
 
     rule: NeighbourRule | None = None
     loose_margin: float = 0.03
+    sure_logit: float = 0.5
     smallest_area: int = 12
     lowest_iou: float = 0.3
     lowest_support: float = 0.25
@@ -261,9 +263,9 @@ class Propagation:
     def next_prompts(self, answer: PlaneMask, here: PlaneImage, there: PlaneImage, course: Course) -> PlanePrompts:
         """The prompts that the non-empty mask of the plane `here` gives for the plane beside it, `there`."""
         height, width = answer.mask.shape
-        expected = expect(here.rgb, there.rgb, answer.logits, course)
-        x0, y0, x1, y1 = expected.box_xyxy
         takes_points = PromptKind.POINTS in self.predictor.trained_prompts
+        expected = expect(here.rgb, there.rgb, answer.logits, course, self.policy.sure_logit if takes_points else 0.0)
+        x0, y0, x1, y1 = expected.box_xyxy
         margin = 0.0 if takes_points else max(1.0, self.policy.loose_margin * max(x1 - x0, y1 - y0))
         box = (max(0.0, x0 - margin), max(0.0, y0 - margin), min(width, x1 + margin), min(height, y1 + margin))
         rule = self.policy.rule or default_rule(self.predictor.trained_prompts)

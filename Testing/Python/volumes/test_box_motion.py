@@ -62,6 +62,25 @@ def test_half_of_the_last_motion_is_added_but_no_leap():
     assert leap == pytest.approx([-4.1, 0, -4.1, 0]), "a tenth of the box's side"
 
 
+def test_an_edge_of_which_the_answer_is_unsure_is_not_carried_on_but_hardly_moves():
+    mask = disc(radius=20)
+    unsure = logits(mask)
+    unsure[:, :29] = np.minimum(unsure[:, :29], 0.2)  # one column of the mask
+    unsure[65:] = np.minimum(unsure[65:], 0.2)  # four rows
+    picture_here = picture(mask)
+    x0, y0, x1, y1 = expect(picture_here, picture_here, unsure, Course(), sure_logit=0.5).box_xyxy
+    assert bounding_box_xyxy(mask) == (28, 28, 69, 69)
+    assert (x0, y0, x1) == pytest.approx((29, 28, 69))
+    assert y1 == pytest.approx(69 - 0.05 * 41)
+    assert expect(picture_here, picture_here, unsure, Course()).box_xyxy == (28, 28, 69, 69)
+
+
+def test_where_the_answer_is_sure_of_nothing_its_box_is_carried_on():
+    mask = disc()
+    expected = expect(picture(mask), picture(mask), logits(mask) / 10, Course(), sure_logit=0.5)
+    assert expected.box_xyxy == bounding_box_xyxy(mask)
+
+
 def test_towards_a_key_plane_half_of_the_straight_way_is_added_instead():
     here = disc(radius=20)
     course = Course(before=disc(radius=22), goal=disc((58, 48), radius=20), distance=5)
