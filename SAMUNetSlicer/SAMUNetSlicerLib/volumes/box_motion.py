@@ -118,6 +118,7 @@ def _displacements(fixed: sitk.Image, moving: sitk.Image) -> sitk.Image:
     for shrink, iterations in _ITERATIONS:
         here, there = (_shrunk(image, shrink) for image in (fixed, moving))
         demons = sitk.FastSymmetricForcesDemonsRegistrationFilter()
+        demons.SetNumberOfThreads(1)  # more are slower on pictures this small, and take processors from the encoder
         demons.SetNumberOfIterations(iterations)
         demons.SetSmoothDisplacementField(True)
         demons.SetStandardDeviations(_FIELD_DEVIATION)

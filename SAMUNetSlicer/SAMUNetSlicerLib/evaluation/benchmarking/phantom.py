@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from ...inference.predictor import PlaneImage
@@ -16,6 +18,7 @@ class PhantomPlanes:
 
     def __init__(self, count: int) -> None:
         self._count = count
+        self.image = lru_cache(maxsize=2)(self.image)  # as planes of a volume keep their last pictures
 
     def __len__(self) -> int:
         return self._count
