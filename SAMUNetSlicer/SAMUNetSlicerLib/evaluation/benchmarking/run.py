@@ -83,7 +83,7 @@ def measure(
     yield from plane_rows(times, rates, predictor, target)
     if subject.loaded is None:
         return
-    told(f"propagation over {extent.propagated} planes, three times")
+    told(f"propagation over {extent.propagated} planes, ours and (a)'s in turns")
     yield from propagation_rows(predictor, extent.propagated)
     yield block_row(predictor, extent.blocked, times.forward)
     told(f"a new process with {extent.more_planes} planes")
