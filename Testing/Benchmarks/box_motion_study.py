@@ -22,7 +22,7 @@ from scipy import ndimage
 from SAMUNetSlicerLib.evaluation.case_sets import CaseSource, read_case_set, spread
 from SAMUNetSlicerLib.evaluation.cases import VolumeCase, volume_cases
 from SAMUNetSlicerLib.inference.prompts import bounding_box_xyxy
-from SAMUNetSlicerLib.volumes.box_motion import Course, expect, moved_mask
+from SAMUNetSlicerLib.volumes.box_motion import Course, expect
 
 _SMALLEST_AREA = 30  # pixels
 _PLANES_OF_A_TARGET = 8
@@ -57,15 +57,15 @@ def edge_errors(passage: Passage) -> dict[str, float]:
     logits = np.where(passage.mask, inside - 0.5, 0.5 - outside)
     box = np.array(bounding_box_xyxy(passage.mask))
     target = np.array(bounding_box_xyxy(passage.target))
-    began = time.perf_counter()
-    moved = moved_mask(passage.here, passage.there, logits)
-    took = time.perf_counter() - began
     course = Course(passage.before)
+    began = time.perf_counter()
+    expected = expect(passage.here, passage.there, logits, course)
+    took = time.perf_counter() - began
     boxes = {
         "the mask's, unchanged": box,
         "+ half of the last motion": box + course.step_from(box) / 2,
-        "the registered mask's": np.array(bounding_box_xyxy(moved if moved.any() else passage.mask)),
-        "in use": np.array(expect(passage.here, passage.there, logits, course).box_xyxy),
+        "the registered mask's": np.array(bounding_box_xyxy(expected.mask)),
+        "in use": np.array(expected.box_xyxy),
     }
     side = max(box[2] - box[0], box[3] - box[1])
     return {name: float(np.abs(b - target).mean() / side) for name, b in boxes.items()} | {"seconds a plane": took}

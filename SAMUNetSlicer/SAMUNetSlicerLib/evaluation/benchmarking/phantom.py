@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 
 from ...inference.predictor import PlaneImage
 from ...inference.prompts import PlanePrompts
+from ...volumes.recent_pictures import RecentPictures
 
 SIDE = 256
 _RADIUS = 42.0
@@ -18,13 +17,16 @@ class PhantomPlanes:
 
     def __init__(self, count: int) -> None:
         self._count = count
-        self.image = lru_cache(maxsize=2)(self.image)  # as planes of a volume keep their last pictures
+        self._recent = RecentPictures()
 
     def __len__(self) -> int:
         return self._count
 
     def image(self, index: int) -> PlaneImage:
         """The picture of one plane."""
+        return self._recent.get(index, lambda: self._draw(index))
+
+    def _draw(self, index: int) -> PlaneImage:
         noise = np.random.default_rng(index).normal(0, 12, (SIDE, SIDE))
         x, y, radius = self._disc(index)
         rows, columns = np.mgrid[:SIDE, :SIDE]
