@@ -20,12 +20,16 @@ T = TypeVar("T")
 
 
 class PromptKind(Flag):
-    """Kinds of prompt; a network states the set it was *trained* for."""
+    """Kinds of prompt; a network states the set it was *trained* for.
+
+    MASK: its own earlier answer on the plane. NEIGHBOUR_MASK: also another plane's, or a rough one, which it corrects.
+    """
 
     NONE = 0
     BOX = auto()
     POINTS = auto()
     MASK = auto()
+    NEIGHBOUR_MASK = auto()
 
 
 class Resize(Enum):

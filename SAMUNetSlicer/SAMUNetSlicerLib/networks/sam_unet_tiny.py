@@ -144,7 +144,7 @@ class SamUnetTiny(PromptedNetwork):
         family="sam_unet_tiny",
         preprocessing=Preprocessing(INPUT_SIZE, Resize.BILINEAR_LONGEST, Normalisation.MIN_MAX),
         mask_prompt_size=MASK_SIZE,
-        trained_prompts=PromptKind.BOX | PromptKind.POINTS | PromptKind.MASK,
+        trained_prompts=PromptKind.BOX | PromptKind.POINTS | PromptKind.MASK | PromptKind.NEIGHBOUR_MASK,
         description="SAM-UNet on TinyViT: points, boxes and masks",
         takes_half=True,
     )

@@ -4,7 +4,7 @@ A network that trusts boxes fills the box that it gets, so that a box passed on 
 its object. Half of the answer therefore comes from registering the two planes around the object (demons: Thirion,
 "Image matching as a diffusion process", Medical Image Analysis 1998; Vercauteren et al., NeuroImage 2009), which knows
 nothing of the network's answer there; and half of the object's last motion is added, or of the straight way to the next
-key plane where there is one. Edges of which the answer is unsure are not carried on. Chosen on development cases
+key plane where there is one. What the answer was unsure of is carried on less. Chosen on development cases
 (docs/evaluation.md).
 """
 
@@ -34,10 +34,17 @@ _SMALLEST_SIDE = 8  # pixels: less is not registered
 
 @dataclass(frozen=True, eq=False)
 class Expected:
-    """What is expected of a plane before it was answered. mask: (H, W) bool, the neighbour's, moved."""
+    """What is expected of a plane before it was answered.
+
+    logits: (H, W) float32, the neighbour's, moved, less the doubt; somewhere above 0.
+    """
 
     box_xyxy: Box
-    mask: np.ndarray
+    logits: np.ndarray
+
+    @property
+    def mask(self) -> np.ndarray:
+        return self.logits > 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,21 +69,23 @@ class Course:
 
 
 def expect(
-    here: np.ndarray, there: np.ndarray, logits_here: np.ndarray, course: Course, sure_logit: float = 0.0
+    here: np.ndarray, there: np.ndarray, logits_here: np.ndarray, course: Course, doubt: float = 0.0
 ) -> Expected:
     """From the plane `here` to the one beside it, both (H, W, 3) of 8 bit.
 
-    logits_here: (H, W), its answer, with a non-empty mask. sure_logit: above it the answer is sure.
+    logits_here: (H, W), its answer, with a non-empty mask. doubt: is taken off the logits, so that what they hardly
+    hold does not go on from plane to plane.
     """
     mask_here = logits_here > 0
-    moved = moved_mask(here, there, logits_here)
-    if not moved.any():
-        moved = mask_here
+    moved = moved_logits(here, there, logits_here)
+    if not (moved > 0).any():
+        moved = _bounded(logits_here)
     box = np.array(bounding_box_xyxy(mask_here))
-    expected = _sure_box(logits_here, box, sure_logit)
-    expected += _REGISTERED_SHARE * (np.array(bounding_box_xyxy(moved)) - box)
+    expected = _sure_box(logits_here, box, doubt)
+    expected += _REGISTERED_SHARE * (np.array(bounding_box_xyxy(moved > 0)) - box)
     limit = _LARGEST_STEP * max(box[2] - box[0], box[3] - box[1])
     expected += np.clip(_STEP_SHARE * course.step_from(box), -limit, limit)
+    moved = moved - doubt if (moved > doubt).any() else moved
     height, width = mask_here.shape
     low, high = np.maximum(expected[:2], 0), np.minimum(expected[2:], (width, height))
     if (high - low < 1).any():  # a pixel, at least
@@ -84,32 +93,33 @@ def expect(
     return Expected((*low.tolist(), *high.tolist()), moved)
 
 
-def _sure_box(logits: np.ndarray, box: np.ndarray, sure_logit: float) -> np.ndarray:
+def _sure_box(logits: np.ndarray, box: np.ndarray, doubt: float) -> np.ndarray:
     """(4,) the mask's box, drawn in to where the answer is sure; hardly, so that an unsure answer does not wither."""
-    sure = logits > sure_logit
+    sure = logits > doubt
     if not sure.any():
         return box.copy()
     limit = _UNSURE_SHARE * np.tile(box[2:] - box[:2], 2)
     return box + np.clip(np.array(bounding_box_xyxy(sure)) - box, -limit, limit)
 
 
-def moved_mask(here: np.ndarray, there: np.ndarray, logits_here: np.ndarray) -> np.ndarray:
-    """(H, W) bool: the mask, moved as the picture around it moves from `here` to `there`.
-
-    The logits are moved, since their zero lies between pixels.
-    """
+def moved_logits(here: np.ndarray, there: np.ndarray, logits_here: np.ndarray) -> np.ndarray:
+    """(H, W) float32: the answer for the plane `here`, moved as the picture around its mask moves to `there`."""
     window = _window(logits_here > 0)
+    logits = _bounded(logits_here)
     fixed, moving = (_grey(rgb[window]) for rgb in (there, here))
     shrink = max(1, -(-max(fixed.GetSize()) // _REGISTERED_SIDE))
     if min(fixed.GetSize()) < _SMALLEST_SIDE * shrink:
-        return logits_here > 0
+        return logits
     field = _displacements(sitk.BinShrink(fixed, [shrink] * 2), sitk.BinShrink(moving, [shrink] * 2))
     transform = sitk.DisplacementFieldTransform(sitk.Cast(field, sitk.sitkVectorFloat64))
-    logits = np.clip(logits_here[window], -PROMPT_LOGIT, PROMPT_LOGIT).astype(np.float32)
-    moved = sitk.Resample(sitk.GetImageFromArray(logits), fixed, transform, sitk.sitkLinear, -PROMPT_LOGIT)
-    mask = np.zeros(logits_here.shape, dtype=bool)
-    mask[window] = sitk.GetArrayFromImage(moved) > 0
-    return mask
+    inside = sitk.GetImageFromArray(logits[window])
+    moved = np.full_like(logits, -PROMPT_LOGIT)
+    moved[window] = sitk.GetArrayFromImage(sitk.Resample(inside, fixed, transform, sitk.sitkLinear, -PROMPT_LOGIT))
+    return moved
+
+
+def _bounded(logits: np.ndarray) -> np.ndarray:
+    return np.clip(logits, -PROMPT_LOGIT, PROMPT_LOGIT).astype(np.float32)
 
 
 def _displacements(fixed: sitk.Image, moving: sitk.Image) -> sitk.Image:

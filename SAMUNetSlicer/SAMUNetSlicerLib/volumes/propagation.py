@@ -48,7 +48,7 @@ class NeighbourRule(Enum):
 
     BOX = "bounding box"
     BOX_AND_POINT = "bounding box and the point deepest inside"
-    BOX_AND_MASK = "bounding box and the mask itself"
+    BOX_AND_MASK = "bounding box and the mask, both moved"
 
 
 class PlaneSource(Protocol):
@@ -67,7 +67,8 @@ class PropagationPolicy:
     loose_margin: for models trained on boxes alone, which were drawn loosely (LiteMedSAM, MedSAM): share of the box's
         longer side by which the expected box is widened on every side, at least 1 pixel. Others get the box as it is:
         they trust boxes, fill what they are given, and masks would grow from plane to plane.
-    sure_logit: for those others, whose box is drawn in to where the last answer exceeds this (see `box_motion`).
+    doubt: taken off the logits that are carried on with a mask (see `box_motion.expect`). Masks that are carried on as
+        they are never shrink with their object, and walk on where it has ended.
     smallest_area: fewer pixels count as vanished.
     lowest_iou, lowest_support: below either (see `agreement.Evidence`) the walk has drifted and ends before that plane.
     lowest_own_share: so it has where the network's estimate of its answer falls below this share of the estimate for
@@ -76,7 +77,7 @@ class PropagationPolicy:
 
     rule: NeighbourRule | None = None
     loose_margin: float = 0.03
-    sure_logit: float = 0.5
+    doubt: float = 1.25
     smallest_area: int = 12
     lowest_iou: float = 0.3
     lowest_support: float = 0.25
@@ -263,14 +264,15 @@ class Propagation:
     def next_prompts(self, answer: PlaneMask, here: PlaneImage, there: PlaneImage, course: Course) -> PlanePrompts:
         """The prompts that the non-empty mask of the plane `here` gives for the plane beside it, `there`."""
         height, width = answer.mask.shape
-        takes_points = PromptKind.POINTS in self.predictor.trained_prompts
-        expected = expect(here.rgb, there.rgb, answer.logits, course, self.policy.sure_logit if takes_points else 0.0)
+        trained = self.predictor.trained_prompts
+        rule = self.policy.rule or default_rule(trained)
+        doubt = self.policy.doubt if rule is NeighbourRule.BOX_AND_MASK else 0.0
+        expected = expect(here.rgb, there.rgb, answer.logits, course, doubt)
         x0, y0, x1, y1 = expected.box_xyxy
-        margin = 0.0 if takes_points else max(1.0, self.policy.loose_margin * max(x1 - x0, y1 - y0))
+        margin = 0.0 if PromptKind.POINTS in trained else max(1.0, self.policy.loose_margin * max(x1 - x0, y1 - y0))
         box = (max(0.0, x0 - margin), max(0.0, y0 - margin), min(width, x1 + margin), min(height, y1 + margin))
-        rule = self.policy.rule or default_rule(self.predictor.trained_prompts)
         if rule is NeighbourRule.BOX_AND_MASK:
-            return PlanePrompts(box_xyxy=box, mask=answer.logits)
+            return PlanePrompts(box_xyxy=box, mask=expected.logits)
         if rule is NeighbourRule.BOX_AND_POINT:
             return PlanePrompts(points_xy=(deepest_point_xy(expected.mask),), signs=(Sign.POSITIVE,), box_xyxy=box)
         return PlanePrompts(box_xyxy=box)
@@ -298,8 +300,10 @@ def bounded(logits: np.ndarray) -> np.ndarray:
 
 
 def default_rule(trained: PromptKind) -> NeighbourRule:
-    """Box and point where the model knows points: as good as the box alone, and better on small objects.
+    """The mask where the model has learnt to correct one; else box and point where it knows points.
 
     Measured on development cases (docs/evaluation.md).
     """
+    if PromptKind.NEIGHBOUR_MASK in trained:
+        return NeighbourRule.BOX_AND_MASK
     return NeighbourRule.BOX_AND_POINT if PromptKind.POINTS in trained else NeighbourRule.BOX

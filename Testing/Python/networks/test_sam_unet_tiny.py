@@ -89,7 +89,8 @@ def test_training_mode_leaves_the_frozen_encoders_statistics_alone():
 
 
 def test_it_says_that_it_knows_points_boxes_and_masks(network):
-    assert network.spec.trained_prompts == PromptKind.BOX | PromptKind.POINTS | PromptKind.MASK
+    users = PromptKind.BOX | PromptKind.POINTS | PromptKind.MASK
+    assert network.spec.trained_prompts == users | PromptKind.NEIGHBOUR_MASK
 
 
 def test_planes_encoded_in_half_precision_get_nearly_the_same_answer(network, embedding):

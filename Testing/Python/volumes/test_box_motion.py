@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from SAMUNetSlicerLib.inference.prompts import bounding_box_xyxy
 from SAMUNetSlicerLib.volumes import box_motion
-from SAMUNetSlicerLib.volumes.box_motion import Course, expect, moved_mask
+from SAMUNetSlicerLib.volumes.box_motion import Course, expect, moved_logits
 
 SIDE = 96
 
@@ -40,7 +40,7 @@ def test_a_mask_moves_with_what_the_pictures_show(there):
     def dice(a, b):
         return 2 * (a & b).sum() / (a.sum() + b.sum())
 
-    moved = moved_mask(picture(here), picture(there), logits(here))
+    moved = moved_logits(picture(here), picture(there), logits(here)) > 0
     assert dice(moved, there) > 0.95
     assert dice(moved, there) > dice(here, there) + 0.03
 
@@ -68,17 +68,26 @@ def test_an_edge_of_which_the_answer_is_unsure_is_not_carried_on_but_hardly_move
     unsure[:, :29] = np.minimum(unsure[:, :29], 0.2)  # one column of the mask
     unsure[65:] = np.minimum(unsure[65:], 0.2)  # four rows
     picture_here = picture(mask)
-    x0, y0, x1, y1 = expect(picture_here, picture_here, unsure, Course(), sure_logit=0.5).box_xyxy
+    x0, y0, x1, y1 = expect(picture_here, picture_here, unsure, Course(), doubt=0.5).box_xyxy
     assert bounding_box_xyxy(mask) == (28, 28, 69, 69)
     assert (x0, y0, x1) == pytest.approx((29, 28, 69))
     assert y1 == pytest.approx(69 - 0.05 * 41)
     assert expect(picture_here, picture_here, unsure, Course()).box_xyxy == (28, 28, 69, 69)
 
 
-def test_where_the_answer_is_sure_of_nothing_its_box_is_carried_on():
+def test_what_the_answer_hardly_holds_is_not_carried_on():
+    mask, core = disc(radius=20), disc(radius=15)
+    answer = np.where(core, 4.0, np.where(mask, 0.7, -4.0))
+    expected = expect(picture(mask), picture(mask), answer, Course(), doubt=1.0)
+    assert np.array_equal(expected.mask, core)
+    assert expected.logits[48, 48] == pytest.approx(3.0)
+
+
+def test_where_the_answer_is_sure_of_nothing_it_is_carried_on():
     mask = disc()
-    expected = expect(picture(mask), picture(mask), logits(mask) / 10, Course(), sure_logit=0.5)
+    expected = expect(picture(mask), picture(mask), logits(mask) / 10, Course(), doubt=0.5)
     assert expected.box_xyxy == bounding_box_xyxy(mask)
+    assert np.array_equal(expected.mask, mask)
 
 
 def test_towards_a_key_plane_half_of_the_straight_way_is_added_instead():
@@ -89,12 +98,12 @@ def test_towards_a_key_plane_half_of_the_straight_way_is_added_instead():
 
 def test_what_is_too_small_to_be_registered_stays():
     here, there = disc((2, 5), 2, 12)[:, :5], disc((2, 8), 2, 12)[:, :5]
-    assert np.array_equal(moved_mask(picture(here), picture(there), logits(here)), here)
+    assert np.array_equal(moved_logits(picture(here), picture(there), logits(here)), logits(here))
 
 
 def test_where_registration_loses_the_object_it_is_expected_where_it_is(monkeypatch):
     mask = disc()
-    monkeypatch.setattr(box_motion, "moved_mask", lambda here, there, logits_here: np.zeros_like(mask))
+    monkeypatch.setattr(box_motion, "moved_logits", lambda here, there, logits_here: np.full(mask.shape, -8.0))
     expected = expect(picture(mask), picture(mask), logits(mask), Course())
     assert np.array_equal(expected.mask, mask)
     assert expected.box_xyxy == bounding_box_xyxy(mask)

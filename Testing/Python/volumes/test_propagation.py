@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 import torch
 
-from fakes import BrightRegionNetwork
+from fakes import ALL_PROMPTS, BrightRegionNetwork
 from SAMUNetSlicerLib.errors import InputError
 from SAMUNetSlicerLib.inference.predictor import PlaneImage, PlaneMask, PlanePredictor
 from SAMUNetSlicerLib.inference.prompts import PlanePrompts, bounding_box_xyxy
 from SAMUNetSlicerLib.inference.zoom import Crop
 from SAMUNetSlicerLib.networks.base import Decoded, PromptKind
-from SAMUNetSlicerLib.volumes.box_motion import Course
+from SAMUNetSlicerLib.volumes.box_motion import Course, moved_logits
 from SAMUNetSlicerLib.volumes.propagation import (
     Direction,
     NeighbourRule,
@@ -222,6 +222,21 @@ def test_the_box_follows_an_object_that_grows_and_shrinks(predictor):
     assert areas[4] < 0.8 * start.mask.sum()
 
 
+def test_a_carried_mask_is_moved_and_doubted_and_only_for_models_that_learnt_to_correct_one():
+    planes = Ball()
+    carrying = PlanePredictor(BrightRegionNetwork(ALL_PROMPTS | PromptKind.NEIGHBOUR_MASK))
+    answer = answer_at(planes, carrying, 10)
+    walk = Propagation(planes, carrying)
+    prompts = walk.next_prompts(answer, planes.image(10), planes.image(11), Course())
+    moved = moved_logits(planes.image(10).rgb, planes.image(11).rgb, answer.logits)
+    np.testing.assert_allclose(prompts.mask, moved - walk.policy.doubt)
+    assert prompts.points_xy == ()
+    other = PlanePredictor(BrightRegionNetwork(ALL_PROMPTS))
+    prompts = Propagation(planes, other).next_prompts(answer, planes.image(10), planes.image(11), Course())
+    assert prompts.mask is None
+    assert len(prompts.points_xy) == 1
+
+
 def test_an_empty_answer_is_not_propagated(predictor):
     planes = Ball()
     empty = predictor.predict(planes.image(0), PlanePrompts(box_xyxy=(10, 10, 30, 30)))
@@ -232,7 +247,9 @@ def test_an_empty_answer_is_not_propagated(predictor):
 def test_the_default_rule_uses_what_the_model_was_trained_for():
     assert default_rule(PromptKind.BOX) is NeighbourRule.BOX
     assert default_rule(PromptKind.BOX | PromptKind.MASK) is NeighbourRule.BOX
-    assert default_rule(PromptKind.BOX | PromptKind.POINTS | PromptKind.MASK) is NeighbourRule.BOX_AND_POINT
+    own_masks = PromptKind.BOX | PromptKind.POINTS | PromptKind.MASK
+    assert default_rule(own_masks) is NeighbourRule.BOX_AND_POINT
+    assert default_rule(own_masks | PromptKind.NEIGHBOUR_MASK) is NeighbourRule.BOX_AND_MASK
 
 
 class PausingNetwork(BrightRegionNetwork):
