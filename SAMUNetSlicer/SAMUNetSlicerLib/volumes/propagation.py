@@ -67,8 +67,8 @@ class PropagationPolicy:
     loose_margin: for models trained on boxes alone, which were drawn loosely (LiteMedSAM, MedSAM): share of the box's
         longer side by which the expected box is widened on every side, at least 1 pixel. Others get the box as it is:
         they trust boxes, fill what they are given, and masks would grow from plane to plane.
-    doubt: taken off the logits that are carried on with a mask (see `box_motion.expect`). Masks that are carried on as
-        they are never shrink with their object, and walk on where it has ended.
+    doubt: taken off the logits that are carried on with a mask (see `box_motion.expect`), but not towards a key plane.
+        Masks that are carried on as they are never shrink with their object, and walk on where it has ended.
     smallest_area: fewer pixels count as vanished.
     lowest_iou, lowest_support: below either (see `agreement.Evidence`) the walk has drifted and ends before that plane.
     lowest_own_share: so it has where the network's estimate of its answer falls below this share of the estimate for
@@ -266,7 +266,8 @@ class Propagation:
         height, width = answer.mask.shape
         trained = self.predictor.trained_prompts
         rule = self.policy.rule or default_rule(trained)
-        doubt = self.policy.doubt if rule is NeighbourRule.BOX_AND_MASK else 0.0
+        may_end = course.goal is None
+        doubt = self.policy.doubt if rule is NeighbourRule.BOX_AND_MASK and may_end else 0.0
         expected = expect(here.rgb, there.rgb, answer.logits, course, doubt)
         x0, y0, x1, y1 = expected.box_xyxy
         margin = 0.0 if PromptKind.POINTS in trained else max(1.0, self.policy.loose_margin * max(x1 - x0, y1 - y0))

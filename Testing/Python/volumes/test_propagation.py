@@ -231,6 +231,9 @@ def test_a_carried_mask_is_moved_and_doubted_and_only_for_models_that_learnt_to_
     moved = moved_logits(planes.image(10).rgb, planes.image(11).rgb, answer.logits)
     np.testing.assert_allclose(prompts.mask, moved - walk.policy.doubt)
     assert prompts.points_xy == ()
+    towards = Course(goal=planes.mask(13), distance=3)
+    prompts = walk.next_prompts(answer, planes.image(10), planes.image(11), towards)
+    np.testing.assert_allclose(prompts.mask, moved)
     other = PlanePredictor(BrightRegionNetwork(ALL_PROMPTS))
     prompts = Propagation(planes, other).next_prompts(answer, planes.image(10), planes.image(11), Course())
     assert prompts.mask is None
