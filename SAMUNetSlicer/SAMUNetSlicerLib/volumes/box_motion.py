@@ -79,7 +79,7 @@ def expect(
     mask_here = logits_here > 0
     moved = moved_logits(here, there, logits_here)
     if not (moved > 0).any():
-        moved = _bounded(logits_here)
+        moved = bounded(logits_here)
     box = np.array(bounding_box_xyxy(mask_here))
     expected = _sure_box(logits_here, box, doubt)
     expected += _REGISTERED_SHARE * (np.array(bounding_box_xyxy(moved > 0)) - box)
@@ -105,7 +105,7 @@ def _sure_box(logits: np.ndarray, box: np.ndarray, doubt: float) -> np.ndarray:
 def moved_logits(here: np.ndarray, there: np.ndarray, logits_here: np.ndarray) -> np.ndarray:
     """(H, W) float32: the answer for the plane `here`, moved as the picture around its mask moves to `there`."""
     window = _window(logits_here > 0)
-    logits = _bounded(logits_here)
+    logits = bounded(logits_here)
     fixed, moving = (_grey(rgb[window]) for rgb in (there, here))
     shrink = max(1, -(-max(fixed.GetSize()) // _REGISTERED_SIDE))
     if min(fixed.GetSize()) < _SMALLEST_SIDE * shrink:
@@ -118,7 +118,8 @@ def moved_logits(here: np.ndarray, there: np.ndarray, logits_here: np.ndarray) -
     return moved
 
 
-def _bounded(logits: np.ndarray) -> np.ndarray:
+def bounded(logits: np.ndarray) -> np.ndarray:
+    """Logits as sure as a network's answers usually are, at most, float32."""
     return np.clip(logits, -PROMPT_LOGIT, PROMPT_LOGIT).astype(np.float32)
 
 

@@ -19,11 +19,10 @@ from ..errors import UserError
 from ..inference.agreement import Appearance, Evidence, confidence, intersection_over_union
 from ..inference.mask_geometry import deepest_point_xy
 from ..inference.predictor import PlaneImage, PlaneMask, PlanePredictor, PlaneRequest
-from ..inference.preprocessing import PROMPT_LOGIT
 from ..inference.prompts import PlanePrompts, Sign, bounding_box_xyxy
 from ..inference.zoom import Crop
 from ..networks.base import PromptKind
-from .box_motion import Course, expect
+from .box_motion import Course, bounded, expect
 
 
 class Direction(Enum):
@@ -67,8 +66,8 @@ class PropagationPolicy:
     loose_margin: for models trained on boxes alone, which were drawn loosely (LiteMedSAM, MedSAM): share of the box's
         longer side by which the expected box is widened on every side, at least 1 pixel. Others get the box as it is:
         they trust boxes, fill what they are given, and masks would grow from plane to plane.
-    doubt: taken off the logits that are carried on with a mask (see `box_motion.expect`), but not towards a key plane.
-        Masks that are carried on as they are never shrink with their object, and walk on where it has ended.
+    doubt: taken off the logits that are carried on with a mask (see `box_motion.expect`). Masks that are carried on as
+        they are never shrink with their object, and walk on where it has ended.
     smallest_area: fewer pixels count as vanished.
     lowest_iou, lowest_support: below either (see `agreement.Evidence`) the walk has drifted and ends before that plane.
     lowest_own_share: so it has where the network's estimate of its answer falls below this share of the estimate for
@@ -265,9 +264,8 @@ class Propagation:
         """The prompts that the non-empty mask of the plane `here` gives for the plane beside it, `there`."""
         height, width = answer.mask.shape
         trained = self.predictor.trained_prompts
-        rule = self.policy.rule or default_rule(trained)
-        may_end = course.goal is None
-        doubt = self.policy.doubt if rule is NeighbourRule.BOX_AND_MASK and may_end else 0.0
+        rule = self.policy.rule or default_rule(trained, is_between=course.goal is not None)
+        doubt = self.policy.doubt if rule is NeighbourRule.BOX_AND_MASK else 0.0
         expected = expect(here.rgb, there.rgb, answer.logits, course, doubt)
         x0, y0, x1, y1 = expected.box_xyxy
         margin = 0.0 if PromptKind.POINTS in trained else max(1.0, self.policy.loose_margin * max(x1 - x0, y1 - y0))
@@ -295,16 +293,12 @@ def reconcile(one: PropagationStep, other: PropagationStep, weight_of_one: float
     return replace(other, answer=merged, confidence=max(one.confidence, other.confidence) * float(np.sqrt(agreement)))
 
 
-def bounded(logits: np.ndarray) -> np.ndarray:
-    """Logits as sure as a network's answers usually are, at most."""
-    return np.clip(logits, -PROMPT_LOGIT, PROMPT_LOGIT)
-
-
-def default_rule(trained: PromptKind) -> NeighbourRule:
+def default_rule(trained: PromptKind, is_between: bool = False) -> NeighbourRule:
     """The mask where the model has learnt to correct one; else box and point where it knows points.
 
-    Measured on development cases (docs/evaluation.md).
+    Between key planes (`is_between`) box and point as well: where the object goes is known there. Measured on
+    development cases (docs/evaluation.md).
     """
-    if PromptKind.NEIGHBOUR_MASK in trained:
+    if PromptKind.NEIGHBOUR_MASK in trained and not is_between:
         return NeighbourRule.BOX_AND_MASK
     return NeighbourRule.BOX_AND_POINT if PromptKind.POINTS in trained else NeighbourRule.BOX
