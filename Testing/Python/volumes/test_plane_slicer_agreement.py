@@ -45,6 +45,8 @@ def slice_view(mrml_scene, mrml_host):
     logic.SetMRMLScene(mrml_scene)
     logic.AddSliceNode("Red")
     yield logic
+    # It is a singleton, which emptying the scene leaves there for other tests to stumble over.
+    mrml_scene.RemoveNode(logic.GetSliceNode())
     logic.SetMRMLScene(None)
 
 
