@@ -1,0 +1,96 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from learning_examples import disc, fake_encode, write_bank
+from lightning_fabric import Fabric
+
+from SAMUNetSlicerLib.learning.bank import Bank, ChainBank, shard_path, write_shard
+from SAMUNetSlicerLib.learning.crops import Look
+from SAMUNetSlicerLib.learning.examples import BankExamples
+from SAMUNetSlicerLib.learning.prompts import Habits, coarse
+from SAMUNetSlicerLib.learning.settings import TrainingSettings
+from SAMUNetSlicerLib.learning.walks import Walk, WalkTrainer, draw_walk
+from SAMUNetSlicerLib.networks.sam_unet_tiny import SamUnetTiny
+
+RADII = (0, 30, 36, 42, 36, 0)  # the object shows on the planes in between
+HABITS = Habits(exact_boxes=1.0)
+
+
+@pytest.fixture
+def banks(tmp_path):
+    """A bank with one chain of a disc that drifts, grows and ends."""
+    looks, rng = [], np.random.default_rng(0)
+    for plane, radius in enumerate(RADII):
+        parts = disc(256, 100 + 6 * plane, 128, radius).astype(np.uint8) * (radius > 0)
+        grey = parts * 160 + rng.integers(0, 30, parts.shape)
+        image = np.repeat(grey.astype(np.uint8)[None], 3, axis=0)
+        looks.append(Look(image, parts, (256, 256), ((1,),), "discs", "case"))
+    (tmp_path / "chains").mkdir()
+    write_shard(shard_path(tmp_path / "chains", 0), looks, fake_encode)
+    return tmp_path / "chains"
+
+
+def draw(chain, count=40):
+    drawn = [draw_walk(chain, HABITS, np.random.default_rng(seed)) for seed in range(count)]
+    assert None not in drawn
+    return drawn
+
+
+def logits_of(mask: np.ndarray) -> np.ndarray:
+    return np.where(coarse(mask) > 0.5, 4.0, -4.0).astype(np.float32)
+
+
+def test_a_walk_begins_where_the_object_shows_and_goes_one_plane_beyond_it(banks):
+    walks = draw(ChainBank(banks).chain(0))
+    for walk in walks:
+        assert all(truth.any() for truth in walk.truths[:-1])
+        assert not walk.truths[-1].any()
+        assert len(walk.truths) == len(walk.entries)
+    assert {len(walk.entries) for walk in walks} == {4, 5}  # some leave a plane out
+    assert {walk.first.mask_logits is None for walk in walks} == {True, False}
+
+
+def test_the_next_prompt_follows_the_object(banks):
+    entries = ChainBank(banks).chain(0)
+    truths = [entry.parts > 0 for entry in entries]
+    walk = Walk(entries[1:], truths[1:], draw(entries, 1)[0].first)
+    walk.take(logits_of(truths[1]))
+    walk.take(logits_of(truths[2]))
+    prompt = walk.prompt(2)
+    still, there = (np.array(box) for box in ((76, 92, 149, 165), (76, 86, 161, 171)))
+    assert np.abs(np.array(prompt.box) - there).sum() < np.abs(still - there).sum()
+    assert prompt.mask_logits.shape == (128, 128)
+    found, wanted = prompt.mask_logits > 0, coarse(truths[3]) > 0.5
+    assert (found & wanted).sum() / (found | wanted).sum() > 0.75
+    assert not prompt.points
+
+
+def test_a_walk_ends_with_an_empty_answer_or_its_last_plane(banks):
+    walk = draw(ChainBank(banks).chain(0), 1)[0]
+    walk.take(logits_of(walk.truths[0]))
+    assert walk.goes_on(1)
+    assert not walk.goes_on(len(walk.entries))
+    walk.take(np.full((128, 128), -3.0, np.float32))
+    assert not walk.goes_on(2)
+
+
+def test_walks_are_learnt(banks, tmp_path):
+    write_bank(tmp_path / "looks")
+    settings = TrainingSettings(
+        steps=10, images=1, objects=1, walk_share=1.0, walks=1, warm_up=1, pretrained_rate=1e-3, habits=HABITS
+    )
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        torch.manual_seed(0)
+        fabric = Fabric(accelerator="cpu", devices=1)
+        trainer = WalkTrainer(SamUnetTiny(), BankExamples(Bank(tmp_path / "looks")), ChainBank(banks), settings, fabric)
+        losses = [report.loss for report in trainer.run()]
+        looks_alone = replace(settings, walk_share=0.0)
+        trainer.settings = looks_alone
+        assert trainer._learn(np.random.default_rng(0), 1)[0] > 0
+    finally:
+        torch.set_num_threads(threads)
+    assert sum(losses[-3:]) < 0.8 * sum(losses[:3])
