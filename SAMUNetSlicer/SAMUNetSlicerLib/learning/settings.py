@@ -43,7 +43,7 @@ class TrainingSettings:
     rounds: shares of 1, 2, 3 .. rounds of prompts. warm_up: steps of rising rate; cool_down: share of the steps at the
     end in which it falls along a cosine; milestones: shares of the steps after which it is halved.
     pretrained_rate: where LiteMedSAM's weights are the start. clip: of the gradient's norm, 0 for none.
-    walk_share: of a step's parts that are walks over a chain of planes, where there is a bank of them; walks: of each.
+    walk_share: of the steps that are walks over a chain of planes, where there is a bank of them; walks: on each chain.
     decay: of the weights' moving average. loss_side: side of the grid on which answers are compared, in pixels.
     """
 

@@ -98,7 +98,7 @@ def draw_walk(
 
 
 class WalkTrainer(Trainer):
-    """As `Trainer`, but a share of a step's parts are walks over chains instead of prompts on single looks."""
+    """As `Trainer`, but a share of the steps are walks over chains instead of prompts on single looks."""
 
     def __init__(
         self,
@@ -112,7 +112,8 @@ class WalkTrainer(Trainer):
         self._chains = chains
 
     def _learn(self, rng: np.random.Generator, rounds: int) -> tuple[float, list[float]]:
-        if rng.random() >= self.settings.walk_share:
+        # The same in every process: none waits long for the others.
+        if np.random.default_rng([self.settings.seed, self.step, 1]).random() >= self.settings.walk_share:
             return super()._learn(rng, rounds)
         going = self._draw_walks(rng)
         looks = {id(entry): entry for walk in going for entry in walk.entries}

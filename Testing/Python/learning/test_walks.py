@@ -5,13 +5,16 @@ import pytest
 import torch
 from learning_examples import disc, fake_encode, write_bank
 from lightning_fabric import Fabric
+from safetensors.torch import save_file
 
 from SAMUNetSlicerLib.learning.bank import Bank, ChainBank, shard_path, write_shard
+from SAMUNetSlicerLib.learning.command import Files, run_training
 from SAMUNetSlicerLib.learning.crops import Look
 from SAMUNetSlicerLib.learning.examples import BankExamples
 from SAMUNetSlicerLib.learning.prompts import Habits, coarse
 from SAMUNetSlicerLib.learning.settings import TrainingSettings
-from SAMUNetSlicerLib.learning.walks import Walk, WalkTrainer, draw_walk
+from SAMUNetSlicerLib.learning.walks import Walk, WalkTrainer, draw_walk, measure_walks
+from SAMUNetSlicerLib.networks.base import Decoded
 from SAMUNetSlicerLib.networks.sam_unet_tiny import SamUnetTiny
 
 RADII = (0, 30, 36, 42, 36, 0)  # the object shows on the planes in between
@@ -74,6 +77,44 @@ def test_a_walk_ends_with_an_empty_answer_or_its_last_plane(banks):
     assert not walk.goes_on(len(walk.entries))
     walk.take(np.full((128, 128), -3.0, np.float32))
     assert not walk.goes_on(2)
+
+
+def test_measuring_follows_what_is_there_from_an_exact_box(banks, monkeypatch):
+    """A network that fills its box, and knows no more, loses a disc that grows and shrinks."""
+    network = SamUnetTiny()
+
+    def fill_box(_planes, prompts):
+        (box,) = prompts.boxes_xyxy / 2
+        at = torch.arange(128) + 0.5
+        inside = ((at > box[0]) & (at < box[2]))[None, :] & ((at > box[1]) & (at < box[3]))[:, None]
+        return Decoded(torch.where(inside, 4.0, -4.0)[None, None], None)
+
+    monkeypatch.setattr(network, "decode", fill_box)
+    figures = measure_walks(network, ChainBank(banks))
+    assert set(figures) == {"walk 1", "walk 2", "walk 3"}  # the plane beyond the end is not counted
+    assert 0.95 > figures["walk 1"] > figures["walk 2"] > figures["walk 3"] > 0.5
+    monkeypatch.setattr(network, "decode", lambda _planes, _prompts: Decoded(torch.full((1, 1, 128, 128), -4.0), None))
+    assert set(measure_walks(network, ChainBank(banks)).values()) == {0.0}
+
+
+def test_a_configuration_with_chains_trains_and_measures_walks(banks, tmp_path):
+    write_bank(tmp_path / "looks")
+    save_file(SamUnetTiny().state_dict(), tmp_path / "start.safetensors")
+    (tmp_path / "config.toml").write_text(
+        "[training]\nsteps = 2\nimages = 1\nobjects = 1\nwalks = 1\nwalk_share = 1.0\nwarm_up = 1\n"
+    )
+    run_training(
+        tmp_path / "config.toml",
+        Files(
+            start=tmp_path / "start.safetensors",
+            folder=tmp_path / "run",
+            bank=tmp_path / "looks",
+            chains=banks,
+            development_chains=banks,
+        ),
+    )
+    assert "walk 1" in (tmp_path / "run" / "development.csv").read_text()
+    assert (tmp_path / "run" / "checkpoint.safetensors").exists()
 
 
 def test_walks_are_learnt(banks, tmp_path):
