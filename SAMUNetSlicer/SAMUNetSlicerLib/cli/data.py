@@ -30,9 +30,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     bank.add_argument("--weights", type=Path, required=True, help="checkpoint with the frozen encoder: LiteMedSAM's")
     bank.add_argument("--bank", type=Path, required=True, help="folder to fill; goes on with what is missing")
     bank.add_argument("--looks", type=int, default=4800, help="of training")
-    bank.add_argument(
-        "--chains", type=int, default=0, help="instead of looks so many chains of neighbouring planes, for walks"
-    )
     bank.add_argument("--per-source", type=int, default=4, help="development looks of each source")
     bank.add_argument("--zoom", type=float, default=2.0, help="of development looks")
     bank.add_argument("--synthetic", type=float, default=0.38, help="share of synthetic looks")
@@ -69,22 +66,18 @@ def _shard(arguments: argparse.Namespace) -> ExitCode:
 def _bank(arguments: argparse.Namespace) -> ExitCode:
     with needing("train"):
         from ..learning.bank import SHARD_LENGTH
-        from ..learning.chains import development_chains, training_chains
         from ..learning.production import development_looks, fill_bank, read_sources, training_looks
         from ..learning.sources import Split
     specs = read_sources(arguments.sources)
-    is_training = Split(arguments.split) is Split.TRAIN
-    if arguments.chains and is_training:
-        looks, count = training_chains(specs, arguments.data, arguments.seed), arguments.chains
-    elif arguments.chains:
-        held = list(development_chains(specs, arguments.data, arguments.per_source))
-        looks, count = held.__getitem__, len(held)
-    elif is_training:
+    if Split(arguments.split) is Split.TRAIN:
         looks = training_looks(specs, arguments.data, arguments.synthetic, arguments.seed)
         count = -(-arguments.looks // SHARD_LENGTH)
     else:
         found = list(development_looks(specs, arguments.data, arguments.per_source, arguments.zoom))
-        looks, count = lambda i: found[i * SHARD_LENGTH : (i + 1) * SHARD_LENGTH], -(-len(found) // SHARD_LENGTH)
+        count = -(-len(found) // SHARD_LENGTH)
+
+        def looks(index: int) -> list:
+            return found[index * SHARD_LENGTH : (index + 1) * SHARD_LENGTH]
 
     own = range(arguments.worker, count, arguments.workers)
     filled = fill_bank(arguments.bank, looks, own, arguments.weights, arguments.threads)

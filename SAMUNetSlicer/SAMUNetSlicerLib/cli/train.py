@@ -24,9 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--folder", type=Path, required=True, help="for checkpoints and logs; goes on from what is there"
     )
     parser.add_argument("--bank", type=Path, help="for sam_unet_tiny")
-    parser.add_argument("--chains", type=Path, help="bank of chains, from which sam_unet_tiny learns to walk as well")
     parser.add_argument("--development-bank", type=Path)
-    parser.add_argument("--development-chains", type=Path)
     parser.add_argument("--data", type=Path, help="root of the data, for SAM-UNet")
     parser.add_argument("--sources", help="TOML file with [[sources]], for SAM-UNet")
     parser.add_argument("--shards", type=Path, help="folder of shards, for SAM-UNet")

@@ -116,20 +116,6 @@ class Bank:
         return (self[i] for i in range(len(self)))
 
 
-class ChainBank(Bank):
-    """A bank of which each shard is a chain: looks at neighbouring planes (see `chains`)."""
-
-    @property
-    def count(self) -> int:
-        """Of chains."""
-        return len(self._shards)
-
-    def chain(self, number: int) -> list[Entry]:
-        """The looks of a chain in their order."""
-        places = [i for i, (shard, _) in enumerate(self._index) if shard == number]
-        return [self[i] for i in places]
-
-
 def _quantise(features: Tensor) -> tuple[Tensor, Tensor]:
     """(N, C, h, w) float to int8 and (N, C) float32 scales."""
     scale = features.abs().amax(dim=(2, 3)).clamp_min(1e-6) / 127

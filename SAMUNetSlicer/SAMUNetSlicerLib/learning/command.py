@@ -13,7 +13,7 @@ from lightning_fabric import Fabric
 from ..errors import InputError
 from ..networks.base import PromptedNetwork
 from ..networks.sam_unet_tiny import SamUnetTiny
-from .bank import Bank, ChainBank
+from .bank import Bank
 from .curve import draw_curve
 from .development import fuse_tiny, measure
 from .examples import BankExamples, Examples, PictureExamples, StreamExamples
@@ -24,24 +24,20 @@ from .sources import Split, find_pairs, split_pairs
 from .start import start_network
 from .state import averaged, read_step
 from .training import CHECKPOINT, Trainer, train
-from .walks import WalkTrainer, measure_walks
 
 
 @dataclass(frozen=True)
 class Files:
     """start: the checkpoint to start from. folder: for checkpoints and logs.
 
-    bank: for sam_unet_tiny; chains: bank of neighbouring planes, from which it learns to walk as well. For SAM-UNet
-    instead: shards, or data and sources (a configuration with [[sources]]).
-    development_bank, development_chains: held-back looks and chains. While pause_file exists, training waits.
+    bank: for sam_unet_tiny. For SAM-UNet instead: shards, or data and sources (a configuration with [[sources]]).
+    development_bank: held-back looks. While pause_file exists, training waits.
     """
 
     start: Path
     folder: Path
     bank: Path | None = None
-    chains: Path | None = None
     development_bank: Path | None = None
-    development_chains: Path | None = None
     data: Path | None = None
     sources: str | Path | None = None
     shards: Path | None = None
@@ -62,21 +58,14 @@ def run_training(
     fabric.launch()
     torch.manual_seed(settings.seed)
     network = start_network(settings.family, files.start)
-    examples = _examples(network, files, settings, fabric)
-    if files.chains is None:
-        trainer = Trainer(network, examples, settings, fabric)
-    else:
-        trainer = WalkTrainer(network, examples, ChainBank(files.chains), settings, fabric)
+    trainer = Trainer(network, _examples(network, files, settings, fabric), settings, fabric)
     held = None if files.development_bank is None else Bank(files.development_bank)
-    held_chains = None if files.development_chains is None else ChainBank(files.development_chains)
 
     def after_step(now: Trainer) -> None:
-        if fabric.is_global_zero and (now.step % measure_every == 0 or now.step == settings.steps):
+        if held is not None and fabric.is_global_zero and (now.step % measure_every == 0 or now.step == settings.steps):
             with averaged(now.named, now.average):
-                figures = {} if held is None else measure(now.network, fuse_tiny(now.network), held)
-                figures |= {} if held_chains is None else measure_walks(now.network, held_chains)
-            if figures:
-                _log_figures(files.folder / "development.csv", now.step, figures)
+                figures = measure(now.network, fuse_tiny(now.network), held)
+            _log_figures(files.folder / "development.csv", now.step, figures)
 
     train(trainer, files.folder, files.pause_file, after_step)
     if fabric.is_global_zero and (files.folder / "log.csv").exists():

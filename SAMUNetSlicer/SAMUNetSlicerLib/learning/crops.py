@@ -15,7 +15,7 @@ SIZE = 256  # side of the network's input in pixels
 _WHOLE_SHARE = 0.12  # of looks at the whole picture
 _MARGINS = (1.25, 5.0)  # side of a look over the object's longer side
 _MIN_SIDE = 20  # pixels of the picture
-MIN_VISIBLE = 40  # pixels of the network's input, for an object to be asked for
+_MIN_VISIBLE = 40  # pixels of the network's input, for an object to be asked for
 _SMOOTH_FROM = 1.4  # times larger
 _SMOOTH_PARTS = 24
 _MIN_SHARE = 0.3  # of an object's area inside the look
@@ -108,28 +108,22 @@ def _resize_parts(parts: np.ndarray, size: tuple[int, int], scale: float) -> np.
 
 def finish(image: np.ndarray, parts: np.ndarray, picture: Picture, frame: Frame) -> Look | None:
     """Normalise and pad what was cut; None where no object is visible enough to be asked for."""
-    padded, padded_parts = pad(image, parts)
-    areas = np.bincount(padded_parts.ravel(), minlength=256)
-    inside = np.bincount(picture.labels[frame.y0 : frame.y1, frame.x0 : frame.x1].ravel(), minlength=256)
-    whole = np.bincount(picture.labels.ravel(), minlength=256)
-    objects = []
-    for members in map(list, picture.objects):
-        if areas[members].sum() >= MIN_VISIBLE and inside[members].sum() >= _MIN_SHARE * whole[members].sum():
-            objects.append(tuple(members))
-    if not objects:
-        return None
-    return Look(padded, padded_parts, parts.shape, tuple(objects), picture.source, picture.case)
-
-
-def pad(image: np.ndarray, parts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(3, h, w) float32 normalised to 8 bit, and its (h, w) parts, at the network's size."""
     height, width = parts.shape
     low, high = float(image.min()), float(image.max())
     padded = np.zeros((3, SIZE, SIZE), np.uint8)
     padded[:, :height, :width] = np.round((image - low) / max(high - low, 1e-6) * 255)
     padded_parts = np.zeros((SIZE, SIZE), np.uint8)
     padded_parts[:height, :width] = parts
-    return padded, padded_parts
+    areas = np.bincount(padded_parts.ravel(), minlength=256)
+    inside = np.bincount(picture.labels[frame.y0 : frame.y1, frame.x0 : frame.x1].ravel(), minlength=256)
+    whole = np.bincount(picture.labels.ravel(), minlength=256)
+    objects = []
+    for members in map(list, picture.objects):
+        if areas[members].sum() >= _MIN_VISIBLE and inside[members].sum() >= _MIN_SHARE * whole[members].sum():
+            objects.append(tuple(members))
+    if not objects:
+        return None
+    return Look(padded, padded_parts, (height, width), tuple(objects), picture.source, picture.case)
 
 
 def turned(picture: Picture, rng: np.random.Generator) -> Picture:

@@ -7,7 +7,6 @@ import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
@@ -19,8 +18,6 @@ from .crops import Look, bounding_box, cut, finish, object_mask, random_frame, s
 from .encoding import build_encode, load_encoder
 from .settings import locate_configuration
 from .sources import Pair, Picture, SourceSpec, Split, find_pairs, read_picture, split_pairs
-
-T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -53,11 +50,13 @@ def build_mixture(specs: list[SourceSpec], root: Path, synthetic_share: float) -
 
 def draw_look(mixture: Mixture, rng: np.random.Generator, augmentation: Augmentation) -> Look:
     """A random, augmented look with at least one object."""
+    shares = np.array(mixture.weights) / sum(mixture.weights)
     while True:
         if rng.random() < mixture.synthetic_share:
             picture = synthetic.make_picture(rng)
         else:
-            picture = read_or_skip(draw_pair(mixture, rng), rng)
+            pairs = mixture.pairs[rng.choice(len(shares), p=shares)]
+            picture = read_or_skip(pairs[rng.integers(len(pairs))], rng)
         if picture is None:
             continue
         picture = turned(picture, rng)
@@ -70,19 +69,10 @@ def draw_look(mixture: Mixture, rng: np.random.Generator, augmentation: Augmenta
             return look
 
 
-def draw_pair(mixture: Mixture, rng: np.random.Generator) -> Pair:
-    """A random one of a source drawn by its weight."""
-    shares = np.array(mixture.weights) / sum(mixture.weights)
-    pairs = mixture.pairs[rng.choice(len(shares), p=shares)]
-    return pairs[rng.integers(len(pairs))]
-
-
-def read_or_skip(
-    pair: Pair, rng: np.random.Generator, read: Callable[[Pair, np.random.Generator], T | None] = read_picture
-) -> T | None:
+def read_or_skip(pair: Pair, rng: np.random.Generator) -> Picture | None:
     """Large collections have broken files: they are named in the log, and training goes on without them."""
     try:
-        return read(pair, rng)
+        return read_picture(pair, rng)
     except (InputError, OSError, RuntimeError) as error:
         _log.warning("Skipped %s: %s", pair.image.name, error)
         return None

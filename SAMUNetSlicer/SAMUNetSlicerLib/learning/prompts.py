@@ -62,7 +62,7 @@ def first_prompt(mask: np.ndarray, habits: Habits, rng: np.random.Generator) -> 
     kind = list(FirstPrompt)[rng.choice(len(habits.shares), p=habits.shares)]
     prompt = Prompt()
     if kind in (FirstPrompt.BOX, FirstPrompt.BOX_AND_POINTS, FirstPrompt.MASK_AND_BOX):
-        prompt = replace(prompt, box=first_box(mask, habits, rng))
+        prompt = replace(prompt, box=_first_box(mask, habits, rng))
     if kind in (FirstPrompt.POINTS, FirstPrompt.BOX_AND_POINTS):
         prompt = replace(prompt, points=_first_points(mask, habits, rng))
     if kind in (FirstPrompt.MASK, FirstPrompt.MASK_AND_BOX):
@@ -106,18 +106,14 @@ def correct(prompt: Prompt, logits: np.ndarray, target: np.ndarray) -> Prompt:
     return replace(prompt, points=points, mask_logits=logits)
 
 
-def neighbouring_mask(mask: np.ndarray, rng: np.random.Generator, strength: float = 1.0) -> np.ndarray:
-    """(128, 128) logits of a mask as the next plane or a hasty user would have it: moved, grown, shrunk, bent.
-
-    strength: 0 leaves it where it is, and only its sureness is drawn.
-    """
+def neighbouring_mask(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(128, 128) logits of a mask as the next plane or a hasty user would have it: moved, grown, shrunk, bent."""
     small = coarse(mask) > 0.5
     if not small.any():
         small = coarse(mask) > 0
     size = np.sqrt(small.sum())
     distance = ndimage.distance_transform_edt(small) - ndimage.distance_transform_edt(~small)
     bend = ndimage.gaussian_filter(rng.standard_normal(small.shape), rng.uniform(3, 12))
-    size *= strength
     distance = distance + rng.uniform(0, 0.12) * size * bend / bend.std() + rng.uniform(-0.12, 0.12) * size
     distance = ndimage.shift(distance, rng.uniform(-0.1, 0.1, 2) * size, order=1, mode="nearest")
     if not (distance > 0).any():
@@ -161,8 +157,7 @@ def group(
         )
 
 
-def first_box(mask: np.ndarray, habits: Habits, rng: np.random.Generator) -> tuple[float, float, float, float]:
-    """An exact, jittered or moved box of a (256, 256) bool mask that is not empty."""
+def _first_box(mask: np.ndarray, habits: Habits, rng: np.random.Generator) -> tuple[float, float, float, float]:
     box = bounding_box(mask)
     if habits.shift:
         x, y = rng.uniform(-habits.shift, habits.shift, 2)

@@ -43,7 +43,6 @@ class TrainingSettings:
     rounds: shares of 1, 2, 3 .. rounds of prompts. warm_up: steps of rising rate; cool_down: share of the steps at the
     end in which it falls along a cosine; milestones: shares of the steps after which it is halved.
     pretrained_rate: where LiteMedSAM's weights are the start. clip: of the gradient's norm, 0 for none.
-    walk_share: of the steps that are walks over a chain of planes, where there is a bank of them; walks: on each chain.
     decay: of the weights' moving average. loss_side: side of the grid on which answers are compared, in pixels.
     """
 
@@ -54,8 +53,6 @@ class TrainingSettings:
     objects: int = 3
     draw: Draw = Draw.DISTINCT
     rounds: tuple[float, ...] = (0.25, 0.5, 0.25)
-    walk_share: float = 0.5
-    walks: int = 4
     optimizer: Optimizer = Optimizer.ADAMW
     rate: float = 1e-3
     pretrained_rate: float = 1e-4

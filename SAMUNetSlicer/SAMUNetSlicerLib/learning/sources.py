@@ -28,8 +28,6 @@ _PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".bmp")
 MIN_AREA = 30  # pixels of the picture
 MAX_PARTS = 250
 _MOSTLY = 0.9
-_AXES = (0.5, 0.25, 0.25)  # shares of planes along K, J and I
-_STEPS = (0.7, 0.3)  # shares of every plane, of every second one
 _THRESHOLD = 127  # of a mask that is a picture of 0 and 255, whose JPEG form has values between
 
 
@@ -177,7 +175,7 @@ def read_picture(pair: Pair, rng: np.random.Generator) -> Picture | None:
 
 
 def number_parts(labels: np.ndarray, objects: Objects, rng: np.random.Generator) -> np.ndarray:
-    """uint8 map of the objects of a (H, W) or (K, H, W) label map: at most 250 of 30 pixels or more, shuffled."""
+    """(H, W) uint8 map of the objects of a label map, at most 250 of at least 30 pixels, in random order."""
     if objects is Objects.BINARY:
         labels = labels > _THRESHOLD
     elif objects is Objects.FOREGROUND:
@@ -199,36 +197,9 @@ def number_parts(labels: np.ndarray, objects: Objects, rng: np.random.Generator)
     return parts
 
 
-def read_planes(pair: Pair, rng: np.random.Generator, count: int) -> list[Picture] | None:
-    """Neighbouring planes of a volume along a random axis around a random label's, in one window and one numbering.
-
-    Objects are connected across the planes, and need not be on each of them. None where the volume is too thin.
-    Raises InputError when the two files do not fit each other.
-    """
-    volume, labels, spacing_kji = _read_volume(pair.image, pair.mask)
-    axis = int(rng.choice(3, p=_AXES))
-    step = int(rng.choice(len(_STEPS), p=_STEPS)) + 1
-    volume, labels = np.moveaxis(volume, axis, 0), np.moveaxis(labels, axis, 0)
-    numbers = np.unique(labels[labels > 0])
-    first = len(volume) - 1 - step * (count - 1)
-    if first < 0 or len(numbers) == 0:
-        return None
-    shown = np.flatnonzero((labels == rng.choice(numbers)).sum(axis=(1, 2)) >= MIN_AREA)
-    if len(shown) == 0:
-        return None
-    start = int(np.clip(rng.choice(shown) - step * rng.integers(count), 0, first))
-    chosen = np.s_[start : start + step * (count - 1) + 1 : step]
-    rows, columns = (s for a, s in enumerate(spacing_kji) if a != axis)
-    squares = [_make_square(p, q, rows, columns) for p, q in zip(volume[chosen], labels[chosen], strict=True)]
-    planes = to_eight_bit(np.stack([p for p, _ in squares]), pair.source.intensity, rng)
-    parts = number_parts(np.stack([q for _, q in squares]), pair.source.objects, rng)
-    objects = tuple((number,) for number in range(1, int(parts.max()) + 1))
-    return [Picture(p, q, objects, pair.source.name, pair.case) for p, q in zip(planes, parts, strict=True)]
-
-
 def _random_plane(pair: Pair, rng: np.random.Generator) -> tuple[np.ndarray | None, np.ndarray]:
     volume, labels, spacing_kji = _read_volume(pair.image, pair.mask)
-    axis = int(rng.choice(3, p=_AXES))
+    axis = int(rng.choice(3, p=[0.5, 0.25, 0.25]))
     planes = np.flatnonzero((labels > 0).sum(axis=tuple(a for a in range(3) if a != axis)) >= MIN_AREA)
     if len(planes) == 0:
         return None, labels

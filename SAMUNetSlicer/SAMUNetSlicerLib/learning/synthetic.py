@@ -6,9 +6,6 @@ such pictures learns "the region that the prompt means" rather than the look of 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-
 import numpy as np
 from scipy import ndimage
 
@@ -16,23 +13,10 @@ from .sources import MAX_PARTS, MIN_AREA, Picture
 
 SIZE = 320  # side of a generated picture in pixels
 SOURCE = "synthetic"
-# From a plane to the next: deviations of growth and shift as shares of a part's radius; bending, at most, in pixels.
-_GROWTH, _SHIFT, _BEND = 0.09, 0.07, 3.0
-_PACES = (0.3, 1.6)  # times these
-_LARGEST_MOVED = 45.0  # pixels of radius: larger parts move as if they were so large
 
 
 def make_picture(rng: np.random.Generator) -> Picture:
     """A (320, 320) picture; the same generator state gives the same picture."""
-    (picture,) = make_planes(rng, 1)
-    return picture
-
-
-def make_planes(rng: np.random.Generator, count: int) -> list[Picture]:
-    """Neighbouring planes of one made-up volume: parts move, grow, shrink, appear and vanish from each to the next.
-
-    All have the same objects, which need not be on every plane.
-    """
     while True:
         canvas = _Canvas(rng)
         body = canvas.add_body() if rng.random() < 0.55 else 0
@@ -42,9 +26,9 @@ def make_planes(rng: np.random.Generator, count: int) -> list[Picture]:
             canvas.add_tube()
         if rng.random() < 0.25:
             canvas.add_cells()
-        planes = canvas.planes(count)
-        if planes is not None:
-            return planes
+        picture = canvas.picture()
+        if picture is not None:
+            return picture
 
 
 class _Canvas:
@@ -54,7 +38,6 @@ class _Canvas:
         self._rng = rng
         self._parts = np.zeros((SIZE, SIZE), np.uint8)
         self._parents: dict[int, int] = {}
-        self._shapes: list[np.ndarray] = []  # as painted, the first below the others
         ys, xs = np.mgrid[:SIZE, :SIZE].astype(np.float32)
         scale = rng.uniform(12, 45)
         strength = rng.uniform(0, 0.35) * scale
@@ -108,41 +91,8 @@ class _Canvas:
             centre = rng.uniform(0, SIZE, 2)
             self._paint(self._star(centre, radius * rng.uniform(0.7, 1.3), rng.uniform(0.6, 1.0), 0.06), parent=0)
 
-    def planes(self, count: int) -> list[Picture] | None:
-        """Intensities for the parts, on `count` planes; None where nothing of useful size is left."""
-        objects = self._objects()
-        if not objects:
-            return None
-        style = _Style.draw(self._rng, self._parents)
-        return [
-            Picture(style.render(parts, self._rng), parts, objects, SOURCE, "") for parts in self._moving_parts(count)
-        ]
-
-    def _moving_parts(self, count: int) -> Iterator[np.ndarray]:
-        """Maps of the parts on `count` planes, of which one, anywhere among them, is as it was drawn."""
-        if count == 1:
-            yield self._parts
-            return
-        rng = self._rng
-        radii = [np.sqrt(shape.sum() / np.pi) for shape in self._shapes]
-        depths = [_depth(shape) for shape in self._shapes]
-        pace = np.exp(rng.uniform(*np.log(_PACES)))  # how thick the planes are
-        growths = [pace * rng.normal(0, _GROWTH) * min(r, _LARGEST_MOVED) for r in radii]
-        shifts = [pace * rng.normal(0, _SHIFT, 2) * min(r, _LARGEST_MOVED) for r in radii]
-        bend = pace * rng.uniform(0, _BEND) * np.stack([smooth_noise(rng, rng.uniform(20, 80)) for _ in range(2)])
-        rows_columns = np.mgrid[:SIZE, :SIZE].astype(np.float32)
-        drawn = rng.integers(count)
-        for plane in range(count):
-            away = plane - drawn
-            parts = np.zeros_like(self._parts)
-            for number, (depth, growth, shift) in enumerate(zip(depths, growths, shifts, strict=True), start=1):
-                sampled = rows_columns + away * (bend + shift[:, None, None])
-                moved = ndimage.map_coordinates(depth, sampled, order=1, mode="nearest")
-                parts[moved + away * growth > 0] = number
-            yield parts
-
-    def _objects(self) -> tuple[tuple[int, ...], ...]:
-        """The parts of useful size, alone and together with what lies in them."""
+    def picture(self) -> Picture | None:
+        """Intensities for the parts; None where nothing of useful size is left."""
         areas = np.bincount(self._parts.ravel(), minlength=MAX_PARTS + 1)
         numbers = [n for n in self._parents if areas[n] >= MIN_AREA]
         objects = []
@@ -151,7 +101,10 @@ class _Canvas:
             objects.append((number,))
             if len(family) > 1:
                 objects.append(family)
-        return tuple(members for members in objects if self._is_whole(members))
+        objects = [members for members in objects if self._is_whole(members)]
+        if not objects:
+            return None
+        return Picture(self._render(), self._parts, tuple(objects), SOURCE, "")
 
     def _is_whole(self, members: tuple[int, ...]) -> bool:
         """Not most of the picture, and not scattered by what was painted over it."""
@@ -185,64 +138,35 @@ class _Canvas:
             return 0
         self._parts[shape] = number
         self._parents[number] = parent
-        self._shapes.append(shape)
         return number
 
-
-@dataclass(frozen=True)
-class _Style:
-    """How parts look. Each array has an entry for each part, the background first.
-
-    coarse, fine: scales of noise in pixels, amplitudes (2, parts) its strength. rims: by how much borders differ from
-    both sides. colours: (parts, 3), or None for a grey picture.
-    """
-
-    means: np.ndarray
-    amplitudes: np.ndarray
-    coarse: np.ndarray
-    fine: float
-    rims: np.ndarray
-    blur: float
-    colours: np.ndarray | None
-
-    @staticmethod
-    def draw(rng: np.random.Generator, parents: Mapping[int, int]) -> _Style:
-        count = len(parents) + 1
+    def _render(self) -> np.ndarray:
+        rng = self._rng
+        count = len(self._parents) + 1
         means = rng.uniform(0, 1, count)
         means[0] = rng.choice([0.0, rng.uniform(0, 1)])
-        for number, parent in parents.items():
+        for number, parent in self._parents.items():
             if rng.random() < 0.5:  # hard cases: close to what they lie in
                 means[number] = means[parent] + rng.choice([-1, 1]) * rng.uniform(0.06, 0.25)
-        # Some borders are brighter or darker than both sides: capsules, enhancement, membranes.
-        rims = rng.uniform(-0.4, 0.4) * (rng.random(count) < 0.4) * (rng.random() > 0.65)
-        return _Style(
-            means,
-            rng.uniform(0, 0.16, (2, count)) * rng.uniform(0, 1),
-            smooth_noise(rng, rng.uniform(6, 25)),
-            rng.uniform(0.8, 3),
-            rims,
-            rng.uniform(0.4, 1.8),
-            rng.dirichlet((4, 4, 4), count) * 3 if rng.random() < 0.15 else None,
-        )
-
-    def render(self, parts: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """(SIZE, SIZE) or (SIZE, SIZE, 3) uint8; the fine noise is drawn anew."""
-        fine = smooth_noise(rng, self.fine)
-        image = self.means[parts] + self.amplitudes[0][parts] * self.coarse + self.amplitudes[1][parts] * fine
-        if self.rims.any():
-            image = image + (ndimage.morphological_gradient(parts, size=3) > 0) * self.rims[parts]
-        image = ndimage.gaussian_filter(image, self.blur)  # partial volume
+        coarse, fine = smooth_noise(rng, rng.uniform(6, 25)), smooth_noise(rng, rng.uniform(0.8, 3))
+        amplitudes = rng.uniform(0, 0.16, (2, count)) * rng.uniform(0, 1)
+        image = means[self._parts] + amplitudes[0][self._parts] * coarse + amplitudes[1][self._parts] * fine
+        image = self._add_rims(image)
+        image = ndimage.gaussian_filter(image, rng.uniform(0.4, 1.8))  # partial volume
         low, high = np.percentile(image, [0.2, 99.8])
         image = np.clip((image - low) / max(high - low, 1e-6), 0, 1) * 255
-        if self.colours is not None:
-            tint = ndimage.gaussian_filter(self.colours[parts], (1, 1, 0))
-            image = np.clip(image[..., None] * tint, 0, 255)
+        if rng.random() < 0.15:
+            return _colour(image, self._parts, rng)
         return image.astype(np.uint8)
 
-
-def _depth(shape: np.ndarray) -> np.ndarray:
-    """(SIZE, SIZE) float32: distance to the shape's border, positive inside."""
-    return (ndimage.distance_transform_edt(shape) - ndimage.distance_transform_edt(~shape)).astype(np.float32)
+    def _add_rims(self, image: np.ndarray) -> np.ndarray:
+        """Some borders are brighter or darker than both sides: capsules, enhancement, membranes."""
+        rng = self._rng
+        if rng.random() < 0.65:
+            return image
+        edges = ndimage.morphological_gradient(self._parts, size=3) > 0
+        rimmed = rng.random(len(self._parents) + 1) < 0.4
+        return image + rng.uniform(-0.4, 0.4) * (edges & rimmed[self._parts])
 
 
 def smooth_noise(rng: np.random.Generator, scale: float) -> np.ndarray:
@@ -251,3 +175,10 @@ def smooth_noise(rng: np.random.Generator, scale: float) -> np.ndarray:
     coarse = rng.standard_normal((side, side)).astype(np.float32)
     noise = ndimage.zoom(coarse, SIZE / side, order=1 if scale < 3 else 3)[:SIZE, :SIZE]
     return noise / max(float(noise.std()), 1e-6)
+
+
+def _colour(image: np.ndarray, parts: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(SIZE, SIZE, 3): stains and surfaces have a colour of their own."""
+    colours = rng.dirichlet((4, 4, 4), 256) * 3
+    tint = ndimage.gaussian_filter(colours[parts], (1, 1, 0))
+    return np.clip(image[..., None] * tint, 0, 255).astype(np.uint8)

@@ -126,7 +126,9 @@ class Trainer:
         masks, planes = draw_objects(examples, settings.objects, settings.draw, rng)
         targets = np.stack([coarse(mask) for mask in masks])
         prompts = [first_prompt(mask, settings.habits, rng) for mask in masks]
-        fused, leaves = self._embed(examples)
+        with self._autocast():
+            fused = self.examples.embed(self.network, examples, self.device)
+        leaves = {name: t.detach().requires_grad_() for name, t in fused.features.items()}
         total, dices = 0.0, []
         for number in range(rounds):
             logits, loss, dice = self._answer(Embedding(leaves), prompts, planes, masks, rounds)
@@ -134,14 +136,9 @@ class Trainer:
             dices.append(dice)
             if number + 1 < rounds:
                 prompts = [correct(p, logit, t) for p, logit, t in zip(prompts, logits, targets, strict=True)]
-        pass_back(fused, leaves)
+        names = [name for name, leaf in leaves.items() if leaf.grad is not None]
+        torch.autograd.backward([fused.features[n] for n in names], [leaves[n].grad for n in names])
         return total, dices
-
-    def _embed(self, examples: list) -> tuple[Embedding, dict[str, Tensor]]:
-        """Encodings, and copies of them that gather the gradients of several answers for `pass_back`."""
-        with self._autocast():
-            fused = self.examples.embed(self.network, examples, self.device)
-        return fused, {name: t.detach().requires_grad_() for name, t in fused.features.items()}
 
     def _share_gradients(self) -> None:
         """Average over the processes, all parameters in one message."""
@@ -177,12 +174,6 @@ class Trainer:
             answers[indices] = _resized(logits.detach(), MASK_SIZE)[:, 0].cpu().numpy()
         overlap = torch.cat(ious)
         return answers, total, float((2 * overlap / (1 + overlap)).mean())
-
-
-def pass_back(fused: Embedding, leaves: dict[str, Tensor]) -> None:
-    """Differentiate the encodings by what their copies have gathered."""
-    names = [name for name, leaf in leaves.items() if leaf.grad is not None]
-    torch.autograd.backward([fused.features[n] for n in names], [leaves[n].grad for n in names])
 
 
 def _resized(logits: Tensor, side: int) -> Tensor:

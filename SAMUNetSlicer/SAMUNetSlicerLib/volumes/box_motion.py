@@ -27,7 +27,7 @@ _UNSURE_SHARE = 0.05  # of the box's side, at most, is left out at each edge
 _MARGIN = 0.5  # of the box's longer side, around it, are registered
 _SMALLEST_MARGIN = 8  # pixels
 _REGISTERED_SIDE = 64  # pixels, at most
-_ITERATIONS = ((2, 5), (1, 3))  # shrunk by, iterations
+_ITERATIONS = ((2, 8), (1, 5))  # shrunk by, iterations
 _FIELD_DEVIATION = 1.5  # pixels; smoothness of the displacements
 _SMALLEST_SIDE = 8  # pixels: less is not registered
 

@@ -10,8 +10,7 @@ from PIL import Image
 from SAMUNetSlicerLib.cli.main import main
 from SAMUNetSlicerLib.errors import ExitCode
 from SAMUNetSlicerLib.learning import production
-from SAMUNetSlicerLib.learning.bank import Bank, ChainBank
-from SAMUNetSlicerLib.learning.chains import LENGTH
+from SAMUNetSlicerLib.learning.bank import Bank
 
 SOURCES = '[[sources]]\nname = "discs"\nfolder = "set"\ncase_pattern = "c\\\\d+"\ndevelopment_fraction = 0.25\n'
 
@@ -41,10 +40,6 @@ def test_banks_are_filled_on_both_sides_of_the_split(discs, monkeypatch):
     common = ["data", "bank", "--sources=sources.toml", "--data=.", "--weights=encoder.safetensors"]
     assert main([*common, "--bank=train", "--looks=20", "--synthetic=0.5"]) == ExitCode.OK
     assert main([*common, "--bank=held", "--split=development"]) == ExitCode.OK
-    assert main([*common, "--bank=chains", "--chains=2"]) == ExitCode.OK
-    chains = ChainBank(discs / "chains")
-    assert chains.count == 2
-    assert {len(chains.chain(number)) for number in (0, 1)} == {LENGTH}
     train, held = Bank(discs / "train"), Bank(discs / "held")
     assert len(train) == 32  # whole shards
     assert {entry.source for entry in train} == {"discs", "synthetic"}
