@@ -186,6 +186,28 @@ def test_a_walk_ends_where_the_network_thinks_much_less_of_its_answers(predictor
     assert len(list(Propagation(planes, doubting, trusting).from_plane(10, start, Direction.UP))) > len(steps)
 
 
+def test_far_from_its_key_plane_less_is_let_pass_unless_another_lies_ahead():
+    """The ball's overlaps multiply to .64 on plane 14 and to .44 on plane 15."""
+
+    class Doubting(BrightRegionNetwork):
+        answers = 0
+
+        def decode(self, embedding, prompts):
+            decoded = super().decode(embedding, prompts)
+            self.answers += 1
+            return Decoded(decoded.logits, decoded.quality * (0.82 if self.answers > 3 else 1.0))
+
+    def planes_found(policy, *keys):
+        planes, predictor = Ball(), PlanePredictor(Doubting())
+        answers = {index: answer_at(planes, predictor, index) for index in (10, *keys)}
+        steps = Propagation(planes, predictor, policy).from_planes(answers, Direction.UP)
+        return [s.index for s in steps if s.answer is not None and s.index < 16]
+
+    assert planes_found(PropagationPolicy(far=0.5)) == [11, 12, 13, 14]
+    assert planes_found(PropagationPolicy(far=0.0)) == [11, 12, 13, 14, 15]
+    assert planes_found(PropagationPolicy(far=0.5), 16) == [11, 12, 13, 14, 15]
+
+
 def test_the_neighbours_box_is_widened_for_models_of_boxes_alone(predictor):
     planes = Ball()
     answer = answer_at(planes, predictor, 10)
