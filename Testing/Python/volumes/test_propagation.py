@@ -45,6 +45,19 @@ class Ball:
         return PlaneImage(np.repeat(grey[..., None], 3, axis=2), index)
 
 
+class Doubting(BrightRegionNetwork):
+    """Judges its answers lower after the first few."""
+
+    def __init__(self, after: int, share: float) -> None:
+        super().__init__()
+        self.after, self.share, self.answers = after, share, 0
+
+    def decode(self, embedding, prompts):
+        decoded = super().decode(embedding, prompts)
+        self.answers += 1
+        return Decoded(decoded.logits, decoded.quality * (self.share if self.answers > self.after else 1.0))
+
+
 @pytest.fixture
 def predictor():
     return PlanePredictor(BrightRegionNetwork())
@@ -167,38 +180,22 @@ def test_confidence_is_high_inside_and_falls_where_appearance_changes(predictor)
 def test_a_walk_ends_where_the_network_thinks_much_less_of_its_answers(predictor):
     """Beyond an object's end networks still answer, but judge their answers lower."""
 
-    class Doubting(BrightRegionNetwork):
-        answers = 0
-
-        def decode(self, embedding, prompts):
-            decoded = super().decode(embedding, prompts)
-            Doubting.answers += 1
-            return Decoded(decoded.logits, decoded.quality * (0.75 if Doubting.answers > 4 else 1.0))
-
     planes = Ball()
-    doubting = PlanePredictor(Doubting())
+    doubting = PlanePredictor(Doubting(after=4, share=0.75))
     start = answer_at(planes, doubting, 10)  # the first answer
     steps = list(Propagation(planes, doubting).from_plane(10, start, Direction.UP))
     assert [s.index for s in steps if s.answer is not None] == [11, 12, 13]
     assert steps[-1].stop is StopReason.DRIFTED
     trusting = PropagationPolicy(lowest_own_share=0.7)
-    Doubting.answers = 1
+    doubting.network.answers = 1
     assert len(list(Propagation(planes, doubting, trusting).from_plane(10, start, Direction.UP))) > len(steps)
 
 
 def test_far_from_its_key_plane_less_is_let_pass_unless_another_lies_ahead():
     """The ball's overlaps multiply to .64 on plane 14 and to .44 on plane 15."""
 
-    class Doubting(BrightRegionNetwork):
-        answers = 0
-
-        def decode(self, embedding, prompts):
-            decoded = super().decode(embedding, prompts)
-            self.answers += 1
-            return Decoded(decoded.logits, decoded.quality * (0.82 if self.answers > 3 else 1.0))
-
     def planes_found(policy, *keys):
-        planes, predictor = Ball(), PlanePredictor(Doubting())
+        planes, predictor = Ball(), PlanePredictor(Doubting(after=3, share=0.82))
         answers = {index: answer_at(planes, predictor, index) for index in (10, *keys)}
         steps = Propagation(planes, predictor, policy).from_planes(answers, Direction.UP)
         return [s.index for s in steps if s.answer is not None and s.index < 16]
