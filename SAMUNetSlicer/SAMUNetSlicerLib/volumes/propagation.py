@@ -72,8 +72,8 @@ class PropagationPolicy:
     lowest_iou, lowest_support: below either (see `agreement.Evidence`) the walk has drifted and ends before that plane.
     lowest_own_share: so it has where the network's estimate of its answer falls below this share of the estimate for
         the first plane of the walk; beyond an object's end it does.
-    far, lowest_far_share: where the product of the overlaps since the key plane is below `far`, and no key plane lies
-        ahead, so it has where that estimate times the likeness of the grey values is below this share of the first.
+    far_carried, lowest_far_share: once the overlaps since the key plane multiply to less than the former, and no key
+        plane lies ahead, so it has where estimate times likeness of the grey values falls below the latter share.
     """
 
     rule: NeighbourRule | None = None
@@ -83,7 +83,7 @@ class PropagationPolicy:
     lowest_iou: float = 0.3
     lowest_support: float = 0.25
     lowest_own_share: float = 0.8
-    far: float = 0.1
+    far_carried: float = 0.1
     lowest_far_share: float = 0.9
 
 
@@ -232,7 +232,7 @@ class Propagation:
             evidence = Evidence.of(found, answer.mask, expected, seen, carried)
             trust = confidence(evidence)
             own_at_first = evidence.own if own_at_first is None else own_at_first
-            if self._has_drifted(evidence, own_at_first) or (goal is None and self._is_lost(evidence, own_at_first)):
+            if self._has_drifted(evidence, own_at_first, is_between=goal is not None):
                 yield PropagationStep(index, direction, None, trust, StopReason.DRIFTED, evidence)
                 return
             crop = crops.get(index + step, found.crop)
@@ -256,18 +256,16 @@ class Propagation:
                 return ahead(PlaneRequest(self.planes.image(index), still, crop))
         return crop
 
-    def _has_drifted(self, evidence: Evidence, own_at_first: float) -> bool:
+    def _has_drifted(self, evidence: Evidence, own_at_first: float, is_between: bool) -> bool:
+        """is_between: whether a key plane lies ahead, so that the object surely goes on."""
         policy = self.policy
+        is_far = evidence.carried < policy.far_carried and not is_between
         return (
             evidence.overlap < policy.lowest_iou
             or evidence.support < policy.lowest_support
             or evidence.own < policy.lowest_own_share * own_at_first
+            or (is_far and evidence.own * evidence.likeness < policy.lowest_far_share * own_at_first)
         )
-
-    def _is_lost(self, evidence: Evidence, own_at_first: float) -> bool:
-        """Far from what was prompted less is let pass."""
-        share = self.policy.lowest_far_share
-        return evidence.carried < self.policy.far and evidence.own * evidence.likeness < share * own_at_first
 
     def next_prompts(self, answer: PlaneMask, here: PlaneImage, there: PlaneImage, course: Course) -> PlanePrompts:
         """The prompts that the non-empty mask of the plane `here` gives for the plane beside it, `there`."""

@@ -191,7 +191,7 @@ def test_a_walk_ends_where_the_network_thinks_much_less_of_its_answers(predictor
     assert len(list(Propagation(planes, doubting, trusting).from_plane(10, start, Direction.UP))) > len(steps)
 
 
-def test_far_from_its_key_plane_less_is_let_pass_unless_another_lies_ahead():
+def test_far_from_its_key_plane_a_walk_ends_sooner_unless_another_lies_ahead():
     """The ball's overlaps multiply to .64 on plane 14 and to .44 on plane 15."""
 
     def planes_found(policy, *keys):
@@ -200,9 +200,9 @@ def test_far_from_its_key_plane_less_is_let_pass_unless_another_lies_ahead():
         steps = Propagation(planes, predictor, policy).from_planes(answers, Direction.UP)
         return [s.index for s in steps if s.answer is not None and s.index < 16]
 
-    assert planes_found(PropagationPolicy(far=0.5)) == [11, 12, 13, 14]
-    assert planes_found(PropagationPolicy(far=0.0)) == [11, 12, 13, 14, 15]
-    assert planes_found(PropagationPolicy(far=0.5), 16) == [11, 12, 13, 14, 15]
+    assert planes_found(PropagationPolicy(far_carried=0.5)) == [11, 12, 13, 14]
+    assert planes_found(PropagationPolicy(far_carried=0.0)) == [11, 12, 13, 14, 15]
+    assert planes_found(PropagationPolicy(far_carried=0.5), 16) == [11, 12, 13, 14, 15]
 
 
 def test_the_neighbours_box_is_widened_for_models_of_boxes_alone(predictor):
