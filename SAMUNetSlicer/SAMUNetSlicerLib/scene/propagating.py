@@ -6,9 +6,11 @@ were accepted as empty, where the walks of their neighbours end.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from ..errors import PromptError
 from ..volumes.provenance import PlaneOrigin
@@ -21,6 +23,8 @@ from .workspace import Recorder, Workspace, require_segment
 
 if TYPE_CHECKING:  # bring torch, which Slicer gets only later
     from ..volumes.propagation import Direction, PlaneRange, PropagationPolicy, PropagationStep
+
+_AREAS_READ = 5
 
 
 @dataclass(frozen=True)
@@ -86,8 +90,9 @@ def propagate(
     with workspace.recording(f"Propagate {name}") as recorder:
         for gap, starts in ways.items():
             answers = {i: known_answer(workspace, PlaneKey(frame, segment_id, stack.text, i)) for i in starts}
+            areas = _areas(workspace, segment_id, stack, gap, starts)
             visited: set[int] = set()
-            for step in walk.from_planes(answers, direction, _range_of(gap)):
+            for step in walk.from_planes(answers, direction, _range_of(gap), areas):
                 if not gap.first <= step.index <= gap.last:
                     continue
                 require_segment(workspace, segment_id)
@@ -147,6 +152,22 @@ def _starts(gap: Gap, direction: Direction) -> list[int]:
     from_below = gap.below if direction in (Direction.BOTH, Direction.UP) else None
     from_above = gap.above if direction in (Direction.BOTH, Direction.DOWN) else None
     return [start for start in (from_below, from_above) if start is not None]
+
+
+def _areas(workspace: Workspace, segment_id: str, stack: StackKey, gap: Gap, starts: Sequence[int]) -> dict[int, int]:
+    """Pixels on a few of the key planes; of a gap that is walked from one side, only of those on that side."""
+    keys = sorted(
+        (
+            key
+            for key, state in workspace.document.of_segment(workspace.frame, segment_id)
+            if key.stack == stack.text and is_key(state)
+        ),
+        key=lambda key: key.index,
+    )
+    if len(starts) == 1:
+        keys = [key for key in keys if (key.index < gap.first) == (starts[0] < gap.first)]
+    few = {round(place) for place in np.linspace(0, len(keys) - 1, min(len(keys), _AREAS_READ))}
+    return {keys[i].index: int(np.count_nonzero(known_answer(workspace, keys[i]).mask)) for i in few}
 
 
 def _is_done(gap: Gap, direction: Direction) -> bool:

@@ -3,9 +3,10 @@
 A network that trusts boxes fills the box that it gets, so that a box passed on unchanged neither grows nor shrinks with
 its object. Half of the answer therefore comes from registering the two planes around the object (demons: Thirion,
 "Image matching as a diffusion process", Medical Image Analysis 1998; Vercauteren et al., NeuroImage 2009), which knows
-nothing of the network's answer there; and half of the object's last motion is added, or of the straight way to the next
-key plane where there is one. What the answer was unsure of is carried on less. Chosen on development cases
-(docs/evaluation.md).
+nothing of the network's answer there; and half of the object's last motion is added, or of the way to the next key
+plane where there is one. Beyond the outermost key plane it also shrinks half as much as key planes let expect. (How it
+changes its size between and beyond key planes: `taper`.) What the answer was unsure of is carried on less. Chosen on
+development cases (docs/evaluation.md).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ Box = tuple[float, float, float, float]
 
 _REGISTERED_SHARE = 0.5
 _STEP_SHARE = 0.5
+_SHRINK_SHARE = 0.5
 _LARGEST_STEP = 0.1  # of the box's longer side
 _UNSURE_SHARE = 0.05  # of the box's side, at most, is left out at each edge
 _MARGIN = 0.5  # of the box's longer side, around it, are registered
@@ -51,18 +53,20 @@ class Expected:
 class Course:
     """Where a walk comes from and where it goes to, as far as that is known.
 
-    before: (H, W) bool, the mask of the plane from which it came here. goal: that of the key plane ahead, which lies
-    `distance` planes from here.
+    before: (H, W) bool, the mask of the plane from which it came here. goal: that of the key plane ahead; `share` of
+    the way to it leads to the next plane. shrink: where no goal lies ahead, the factor by which key planes let the
+    object's sides become shorter to the next plane.
     """
 
     before: np.ndarray | None = None
     goal: np.ndarray | None = None
-    distance: int = 0
+    share: float = 1.0
+    shrink: float = 1.0
 
     def step_from(self, box: np.ndarray) -> np.ndarray:
-        """(4,) by how much the box moves to the next plane: on the straight way to the goal, else as it did last."""
+        """(4,) by how much the box moves to the next plane: on the way to the goal, else as it did last."""
         if self.goal is not None:
-            return (np.array(bounding_box_xyxy(self.goal)) - box) / self.distance
+            return self.share * (np.array(bounding_box_xyxy(self.goal)) - box)
         if self.before is not None:
             return box - np.array(bounding_box_xyxy(self.before))
         return np.zeros(4)
@@ -85,6 +89,7 @@ def expect(
     expected += _REGISTERED_SHARE * (np.array(bounding_box_xyxy(moved > 0)) - box)
     limit = _LARGEST_STEP * max(box[2] - box[0], box[3] - box[1])
     expected += np.clip(_STEP_SHARE * course.step_from(box), -limit, limit)
+    expected = _scaled(expected, course.shrink**_SHRINK_SHARE)
     moved = moved - doubt if (moved > doubt).any() else moved
     height, width = mask_here.shape
     low, high = np.maximum(expected[:2], 0), np.minimum(expected[2:], (width, height))
@@ -100,6 +105,12 @@ def _sure_box(logits: np.ndarray, box: np.ndarray, doubt: float) -> np.ndarray:
         return box.copy()
     limit = _UNSURE_SHARE * np.tile(box[2:] - box[:2], 2)
     return box + np.clip(np.array(bounding_box_xyxy(sure)) - box, -limit, limit)
+
+
+def _scaled(box: np.ndarray, factor: float) -> np.ndarray:
+    """(4,) the box made larger or smaller around its middle."""
+    middle = np.tile((box[:2] + box[2:]) / 2, 2)
+    return middle + factor * (box - middle)
 
 
 def moved_logits(here: np.ndarray, there: np.ndarray, logits_here: np.ndarray) -> np.ndarray:

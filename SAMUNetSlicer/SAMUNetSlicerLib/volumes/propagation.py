@@ -23,6 +23,7 @@ from ..inference.prompts import PlanePrompts, Sign, bounding_box_xyxy
 from ..inference.zoom import Crop
 from ..networks.base import PromptKind
 from .box_motion import Course, bounded, expect
+from .taper import Taper
 
 
 class Direction(Enum):
@@ -142,32 +143,40 @@ class Propagation:
         yield from self.from_planes({start: answer}, direction, within)
 
     def from_planes(
-        self, answers: Mapping[int, PlaneMask], direction: Direction = Direction.BOTH, within: PlaneRange | None = None
+        self,
+        answers: Mapping[int, PlaneMask],
+        direction: Direction = Direction.BOTH,
+        within: PlaneRange | None = None,
+        areas: Mapping[int, int] | None = None,
     ) -> Iterator[PropagationStep]:
         """Walk from several answered planes (the key planes), which themselves are never answered anew.
+
+        areas: pixels of the object on further planes that are known for sure, from which no walk begins.
 
         Beyond the outermost key planes it walks outwards, nearest planes first. A plane between two key planes is
         reached from both sides: first from below, and once more from above, reconciled with the first answer; the
         later step counts. With one direction only, each key plane's walk ends before the next key plane.
         """
-        within = within or PlaneRange(0, len(self.planes) - 1)
+        within = self._inside(within)
         starts = sorted(answers)
         if not starts or direction is Direction.NONE:
             return
-        outwards = []
-        if direction is not Direction.DOWN:
-            outwards.append(self._walk(starts[-1], answers[starts[-1]], Direction.UP, within))
-        if direction is not Direction.UP:
-            outwards.append(self._walk(starts[0], answers[starts[0]], Direction.DOWN, within))
+        areas = {**(areas or {}), **{index: int(np.count_nonzero(answers[index].mask)) for index in starts}}
+        outwards = [
+            self._walk(start, answers[start], way, within, taper=Taper.beyond(areas, start))
+            for start, way in ((starts[-1], Direction.UP), (starts[0], Direction.DOWN))
+            if direction in (way, Direction.BOTH)
+        ]
         yield from _in_turn(outwards)
         for low, high in pairwise(starts):
             between = PlaneRange(max(within.first, low + 1), min(within.last, high - 1))
+            taper = Taper.through(areas, low, high)
             if direction is Direction.BOTH:
-                yield from self._bridge(low, high, answers, between)
+                yield from self._bridge(low, high, answers, between, taper)
             elif direction is Direction.UP:
-                yield from self._walk(low, answers[low], direction, between, goal=KeyPlane.of(high, answers))
+                yield from self._walk(low, answers[low], direction, between, KeyPlane.of(high, answers), taper)
             else:
-                yield from self._walk(high, answers[high], direction, between, goal=KeyPlane.of(low, answers))
+                yield from self._walk(high, answers[high], direction, between, KeyPlane.of(low, answers), taper)
 
     def prepare(
         self, answers: Mapping[int, PlaneMask], direction: Direction = Direction.BOTH, within: PlaneRange | None = None
@@ -176,7 +185,7 @@ class Propagation:
 
         For hosts that must not stand still: they poll `predictor.poll_ahead` before every step, the first included.
         """
-        within = within or PlaneRange(0, len(self.planes) - 1)
+        within = self._inside(within)
         found = {start: answer for start, answer in answers.items() if answer.mask.any()}
         for start, answer in found.items():
             for way, step in ((Direction.UP, 1), (Direction.DOWN, -1)):
@@ -184,17 +193,22 @@ class Propagation:
                 if direction in (way, Direction.BOTH) and index in within and index not in answers:
                     self._encode_ahead(index, answer, answer.crop)
 
+    def _inside(self, within: PlaneRange | None) -> PlaneRange:
+        """What a range has of the stack."""
+        last = len(self.planes) - 1
+        return PlaneRange(0, last) if within is None else PlaneRange(max(0, within.first), min(last, within.last))
+
     def _bridge(
-        self, low: int, high: int, answers: Mapping[int, PlaneMask], between: PlaneRange
+        self, low: int, high: int, answers: Mapping[int, PlaneMask], between: PlaneRange, taper: Taper
     ) -> Iterator[PropagationStep]:
         """Both walks between two key planes; where they meet, the nearer key plane weighs more."""
         from_below: dict[int, PropagationStep] = {}
-        for step in self._walk(low, answers[low], Direction.UP, between, goal=KeyPlane.of(high, answers)):
+        for step in self._walk(low, answers[low], Direction.UP, between, KeyPlane.of(high, answers), taper):
             if step.answer is not None:
                 from_below[step.index] = step
             yield step
         crops = {index: step.answer.crop for index, step in from_below.items()}
-        for step in self._walk(high, answers[high], Direction.DOWN, between, crops, KeyPlane.of(low, answers)):
+        for step in self._walk(high, answers[high], Direction.DOWN, between, KeyPlane.of(low, answers), taper, crops):
             if step.answer is not None and step.index in from_below:
                 weight = (high - step.index) / (high - low)
                 yield reconcile(from_below[step.index], step, weight)
@@ -207,10 +221,14 @@ class Propagation:
         answer: PlaneMask,
         direction: Direction,
         within: PlaneRange,
-        crops: Mapping[int, Crop] | None = None,
         goal: KeyPlane | None = None,
+        taper: Taper | None = None,
+        crops: Mapping[int, Crop] | None = None,
     ) -> Iterator[PropagationStep]:
-        """crops: those that planes were already encoded from, kept where they serve. goal: behind the range's end."""
+        """goal: behind the range's end, with the taper on the way to it; a taper alone: how the object should end.
+
+        crops: those that planes were already encoded from, kept where they serve.
+        """
         step = 1 if direction is Direction.UP else -1
         if not answer.mask.any():
             yield PropagationStep(start, direction, None, 0.0, StopReason.VANISHED)
@@ -223,7 +241,11 @@ class Propagation:
         crop = crops.get(index, answer.crop)
         while index in within:
             there = self.planes.image(index)
-            course = Course(before) if goal is None else Course(before, goal.mask, abs(goal.index - index) + 1)
+            course = Course(before)
+            if goal is not None:
+                course = Course(before, goal.mask, share=taper.share_of_way(index - step, step, goal.index))
+            elif taper is not None:
+                course = Course(before, shrink=taper.shrink(index - step, step))
             found = self.predictor.predict(there, self.next_prompts(answer, here, there, course), crop)
             if np.count_nonzero(found.mask) < self.policy.smallest_area:
                 yield PropagationStep(index, direction, None, 0.0, StopReason.VANISHED)

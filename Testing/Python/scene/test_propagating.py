@@ -8,6 +8,7 @@ from scenery import Desk, ball
 from SAMUNetSlicerLib.errors import PromptError
 from SAMUNetSlicerLib.scene.propagating import Gap, find_gaps
 from SAMUNetSlicerLib.scene.stacks import StackKey
+from SAMUNetSlicerLib.volumes.propagation import Propagation
 
 
 def tube(length=12):
@@ -105,6 +106,29 @@ def test_accepted_planes_bound_the_gaps_and_stay(mrml_scene):
         "accepted",
     ]
     assert np.array_equal(desk.mask(), before)
+
+
+def test_walks_know_how_large_the_object_is_on_key_planes_that_they_do_not_begin_at(mrml_scene, monkeypatch):
+    """On the same side where only that side is walked from; all of them between two key planes."""
+    desk = Desk(mrml_scene, tube())
+    for plane in (2, 4, 8):
+        desk.propose(plane)
+        desk.accept()
+    told = {}
+    walk = Propagation.from_planes
+
+    def spy(self, answers, direction, within, areas):
+        told[within.first, within.last] = areas
+        return walk(self, answers, direction, within, areas)
+
+    monkeypatch.setattr(Propagation, "from_planes", spy)
+    desk.propagate()
+    area = int(desk.mask()[4].sum())
+    everywhere = dict.fromkeys((2, 4, 8), area)
+    assert told == {(0, 1): everywhere, (3, 3): everywhere, (5, 7): everywhere, (9, 11): everywhere}
+    told.clear()
+    desk.propagate(direction="up")
+    assert told[5, 7] == dict.fromkeys((2, 4), area)
 
 
 def test_a_corrected_plane_is_a_key_plane_for_the_next_propagation(mrml_scene):

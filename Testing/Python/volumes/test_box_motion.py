@@ -90,10 +90,16 @@ def test_where_the_answer_is_sure_of_nothing_it_is_carried_on():
     assert np.array_equal(expected.mask, mask)
 
 
-def test_towards_a_key_plane_half_of_the_straight_way_is_added_instead():
+def test_towards_a_key_plane_half_of_the_way_is_added_instead():
     here = disc(radius=20)
-    course = Course(before=disc(radius=22), goal=disc((58, 48), radius=20), distance=5)
+    course = Course(before=disc(radius=22), goal=disc((58, 48), radius=20), share=1 / 5)
     assert step_of(here, here, course) == pytest.approx([1, 0, 1, 0])
+
+
+def test_a_box_shrinks_around_its_middle_half_as_much_as_its_sides_should():
+    here = disc(radius=20)
+    expected = 0.05 * 41 * np.array([1, 1, -1, -1])
+    assert step_of(here, here, Course(shrink=0.81)) == pytest.approx(expected)
 
 
 def test_what_is_too_small_to_be_registered_stays():

@@ -45,6 +45,13 @@ class Ball:
         return PlaneImage(np.repeat(grey[..., None], 3, axis=2), index)
 
 
+class Blank(Ball):
+    """That ball on pictures that show nothing."""
+
+    def image(self, index: int) -> PlaneImage:
+        return PlaneImage(np.full((96, 96, 3), 90, np.uint8), index)
+
+
 class Doubting(BrightRegionNetwork):
     """Judges its answers lower after the first few."""
 
@@ -56,6 +63,18 @@ class Doubting(BrightRegionNetwork):
         decoded = super().decode(embedding, prompts)
         self.answers += 1
         return Decoded(decoded.logits, decoded.quality * (self.share if self.answers > self.after else 1.0))
+
+
+class Filling(BrightRegionNetwork):
+    """Draws an ellipse into any box."""
+
+    def decode(self, embedding, prompts):
+        decoded = super().decode(embedding, prompts)
+        side = decoded.logits.shape[-1]
+        x0, y0, x1, y1 = prompts.boxes_xyxy[0] * side / self.spec.preprocessing.input_size
+        x, y = torch.arange(side) + 0.5, torch.arange(side)[:, None] + 0.5
+        distance = ((2 * x - x0 - x1) / (x1 - x0)) ** 2 + ((2 * y - y0 - y1) / (y1 - y0)) ** 2
+        return Decoded((5 * (1 - distance)).expand_as(decoded.logits), decoded.quality)
 
 
 @pytest.fixture
@@ -222,16 +241,6 @@ def test_the_neighbours_box_is_widened_for_models_of_boxes_alone(predictor):
 
 def test_the_box_follows_an_object_that_grows_and_shrinks(predictor):
     """A network that draws an ellipse into any box keeps the size of a ball's middle, unless the box follows."""
-
-    class Filling(BrightRegionNetwork):
-        def decode(self, embedding, prompts):
-            decoded = super().decode(embedding, prompts)
-            side = decoded.logits.shape[-1]
-            x0, y0, x1, y1 = prompts.boxes_xyxy[0] * side / self.spec.preprocessing.input_size
-            x, y = torch.arange(side) + 0.5, torch.arange(side)[:, None] + 0.5
-            distance = ((2 * x - x0 - x1) / (x1 - x0)) ** 2 + ((2 * y - y0 - y1) / (y1 - y0)) ** 2
-            return Decoded((5 * (1 - distance)).expand_as(decoded.logits), decoded.quality)
-
     planes = Ball()
     filling = PlanePredictor(Filling())
     start = answer_at(planes, filling, 10)
@@ -239,6 +248,42 @@ def test_the_box_follows_an_object_that_grows_and_shrinks(predictor):
     steps = Propagation(planes, filling, policy).from_plane(10, start, Direction.UP)
     areas = [int(s.answer.mask.sum()) for s in steps if s.answer is not None]
     assert areas[4] < 0.8 * start.mask.sum()
+
+
+def test_beyond_the_outermost_key_plane_it_ends_as_key_planes_let_expect():
+    """On pictures that show nothing, with a network that fills boxes: alone a key plane's size goes on to the end."""
+
+    planes, filling = Blank(), PlanePredictor(Filling())
+    walk = Propagation(planes, filling, PropagationPolicy(lowest_iou=0, lowest_support=0))
+    keys = {index: answer_at(planes, filling, index) for index in (10, 14)}
+
+    def areas(*arguments, **options):
+        steps = walk.from_planes(*arguments, direction=Direction.UP, **options)
+        return {s.index: int(s.answer.mask.sum()) for s in steps if s.answer is not None and s.index > 14}
+
+    alone, after_middle = areas({14: keys[14]}), areas(keys)
+    assert max(alone) == PLANES - 1
+    assert max(after_middle) < PLANES - 1
+    assert after_middle[15] < alone[15]
+    told = areas({14: keys[14]}, areas={10: int(keys[10].mask.sum())})
+    assert told == after_middle
+
+
+def test_between_key_planes_the_size_follows_the_parabola_of_their_areas():
+    planes, filling = Blank(), PlanePredictor(Filling())
+    keys = {index: answer_at(planes, filling, index) for index in (10, 16)}
+    steps = Propagation(planes, filling).from_planes(keys)
+    masks = {s.index: s.answer.mask for s in steps if s.answer is not None}
+    low, high = (int(keys[i].mask.sum()) for i in (10, 16))
+    straight = (np.sqrt(low) + np.sqrt(high)) ** 2 / 4
+    assert masks[13].sum() > 1.1 * straight
+
+
+def test_a_range_beyond_the_stack_ends_with_the_stack():
+    planes, filling = Blank(), PlanePredictor(Filling())
+    steps = list(Propagation(planes, filling).from_plane(10, answer_at(planes, filling, 10), within=PlaneRange(-5, 99)))
+    assert {s.index for s in steps if s.stop is None} == set(range(PLANES)) - {10}
+    assert [s.stop for s in steps if s.stop] == [StopReason.END] * 2
 
 
 def test_a_carried_mask_is_moved_and_doubted_and_only_for_models_that_learnt_to_correct_one():
@@ -250,7 +295,7 @@ def test_a_carried_mask_is_moved_and_doubted_and_only_for_models_that_learnt_to_
     moved = moved_logits(planes.image(10).rgb, planes.image(11).rgb, answer.logits)
     np.testing.assert_allclose(prompts.mask, moved - walk.policy.doubt)
     assert prompts.points_xy == ()
-    towards = Course(goal=planes.mask(13), distance=3)
+    towards = Course(goal=planes.mask(13), share=1 / 3)
     prompts = walk.next_prompts(answer, planes.image(10), planes.image(11), towards)
     assert prompts.mask is None
     assert len(prompts.points_xy) == 1
