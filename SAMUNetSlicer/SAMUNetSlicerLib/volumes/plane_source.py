@@ -28,6 +28,12 @@ class VolumePlanes:
     def __len__(self) -> int:
         return len(self.stack)
 
+    @property
+    def step_px(self) -> float:
+        """From one plane to the next, in pixels."""
+        plane = self.stack[0]
+        return plane.thickness_mm / plane.pixel_size_mm
+
     def image(self, index: int) -> PlaneImage:
         """The 8-bit RGB picture of a plane. Raises IndexError outside the stack."""
         return self._recent.get(index, lambda: self._cut(index))

@@ -52,7 +52,10 @@ class NeighbourRule(Enum):
 
 
 class PlaneSource(Protocol):
-    """Numbered planes of one stack."""
+    """Numbered planes of one stack. step_px: from one to the next, in pixels; 0 where they do not follow in space."""
+
+    @property
+    def step_px(self) -> float: ...
 
     def __len__(self) -> int: ...
 
@@ -163,7 +166,7 @@ class Propagation:
             return
         areas = {**(areas or {}), **{index: int(np.count_nonzero(answers[index].mask)) for index in starts}}
         outwards = [
-            self._walk(start, answers[start], way, within, taper=Taper.beyond(areas, start))
+            self._walk(start, answers[start], way, within, taper=Taper.beyond(areas, start, self.planes.step_px))
             for start, way in ((starts[-1], Direction.UP), (starts[0], Direction.DOWN))
             if direction in (way, Direction.BOTH)
         ]

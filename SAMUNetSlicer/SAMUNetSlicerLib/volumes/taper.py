@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# An end is believed where it lies no further beyond the outermost key plane than that from the largest one.
-_LARGEST_RATIO = 0.75
+# An end is believed where the outermost key plane shows less than this of the largest one, and where the object would
+# be as long as it is wide: what falls faster next to its largest section often goes on as a tail (a hippocampus).
+_LARGEST_RATIO = 0.5
 _SMALLEST_SHRINK = 0.5
 _LEAST_DIFFERENCE = 0.01  # of the sides of two key planes; else they tell nothing of the way between them
 
@@ -35,12 +36,17 @@ class Taper:
         return cls(apex, areas[one] - slope * squares[0], slope)
 
     @classmethod
-    def beyond(cls, areas: Mapping[int, int], outermost: int) -> Taper | None:
-        """What to expect behind the outermost key plane; None where key planes do not tell of an end there."""
+    def beyond(cls, areas: Mapping[int, int], outermost: int, step_px: float) -> Taper | None:
+        """What to expect behind the outermost key plane; None where key planes do not tell of an end there.
+
+        step_px: from one plane to the next, in pixels.
+        """
         apex = max(areas, key=lambda index: areas[index])
         if apex == outermost or areas[outermost] > _LARGEST_RATIO * areas[apex]:
             return None
-        return cls.through(areas, apex, outermost)
+        taper = cls.through(areas, apex, outermost)
+        reach_px = step_px * np.sqrt(-taper.middle / taper.slope)
+        return taper if reach_px >= np.sqrt(areas[apex] / np.pi) else None
 
     def side(self, index: int) -> float:
         """The square root of a plane's area, in pixels; 0 beyond the object's end."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from ..inference.predictor import PlaneImage
 from .planes import Plane
@@ -29,6 +30,8 @@ class FramePlanes:
     plane: Plane
     window: Window | None
     _recent: RecentPictures = field(default_factory=RecentPictures, repr=False)
+
+    step_px: ClassVar[float] = 0.0  # frames do not follow in space
 
     def __len__(self) -> int:
         return self.length

@@ -31,6 +31,8 @@ class Ball:
     def __init__(self, jump_at: int | None = None) -> None:
         self.jump_at = jump_at
 
+    step_px = 4.0
+
     def __len__(self) -> int:
         return PLANES
 
@@ -255,17 +257,17 @@ def test_beyond_the_outermost_key_plane_it_ends_as_key_planes_let_expect():
 
     planes, filling = Blank(), PlanePredictor(Filling())
     walk = Propagation(planes, filling, PropagationPolicy(lowest_iou=0, lowest_support=0))
-    keys = {index: answer_at(planes, filling, index) for index in (10, 14)}
+    keys = {index: answer_at(planes, filling, index) for index in (10, 15)}
 
     def areas(*arguments, **options):
         steps = walk.from_planes(*arguments, direction=Direction.UP, **options)
-        return {s.index: int(s.answer.mask.sum()) for s in steps if s.answer is not None and s.index > 14}
+        return {s.index: int(s.answer.mask.sum()) for s in steps if s.answer is not None and s.index > 15}
 
-    alone, after_middle = areas({14: keys[14]}), areas(keys)
+    alone, after_middle = areas({15: keys[15]}), areas(keys)
     assert max(alone) == PLANES - 1
     assert max(after_middle) < PLANES - 1
-    assert after_middle[15] < alone[15]
-    told = areas({14: keys[14]}, areas={10: int(keys[10].mask.sum())})
+    assert after_middle[16] < alone[16]
+    told = areas({15: keys[15]}, areas={10: int(keys[10].mask.sum())})
     assert told == after_middle
 
 

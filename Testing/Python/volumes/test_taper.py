@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from SAMUNetSlicerLib.volumes.taper import Taper
 
+STEP = 40.0  # pixels from plane to plane, so that none of these is flat
+
 
 def ellipsoid(middle: int, half_length: float, area: float = 40_000.0) -> dict[int, int]:
     """Pixels of an ellipsoid's sections on the planes that show it."""
@@ -29,17 +31,17 @@ def test_two_planes_and_the_middle_tell_the_rest_of_an_ellipsoid(middle, half_le
 
 def test_the_end_behind_the_outermost_key_plane_is_foreseen():
     areas = ellipsoid(10, 8.0)
-    taper = Taper.beyond({10: areas[10], 15: areas[15]}, 15)
+    taper = Taper.beyond({10: areas[10], 16: areas[16]}, 16, STEP)
     assert taper.side(17) > 0
     assert taper.side(18) == pytest.approx(0, abs=6)
-    assert taper.shrink(15, 1) == pytest.approx(np.sqrt(areas[16] / areas[15]), abs=0.01)
-    mirrored = Taper.beyond({10: areas[10], 5: areas[5]}, 5)
-    assert mirrored.shrink(5, -1) == pytest.approx(taper.shrink(15, 1))
+    assert taper.shrink(16, 1) == pytest.approx(np.sqrt(areas[17] / areas[16]), abs=0.01)
+    mirrored = Taper.beyond({10: areas[10], 4: areas[4]}, 4, STEP)
+    assert mirrored.shrink(4, -1) == pytest.approx(taper.shrink(16, 1))
 
 
 def test_sides_never_shrink_at_once_and_go_on_shrinking_beyond_the_end():
     areas = ellipsoid(10, 8.0)
-    taper = Taper.beyond({10: areas[10], 17: areas[17]}, 17)
+    taper = Taper.beyond({10: areas[10], 17: areas[17]}, 17, STEP)
     assert [taper.shrink(index, 1) for index in (17, 18, 25)] == [0.5, 0.5, 0.5]
 
 
@@ -47,14 +49,22 @@ def test_sides_never_shrink_at_once_and_go_on_shrinking_beyond_the_end():
     "areas",
     [
         {12: 900},  # one key plane tells nothing
-        {10: 1000, 12: 900},  # an end would lie further than what was seen
+        {10: 1000, 12: 600},  # an end would lie about as far as what was seen
         {10: 500, 12: 900},  # it grows
         {2: 900, 10: 890, 12: 880},  # a tube
         {12: 0},
     ],
 )
 def test_no_end_is_foreseen_where_key_planes_do_not_tell_of_one(areas):
-    assert Taper.beyond(areas, 12) is None
+    assert Taper.beyond(areas, 12, STEP) is None
+
+
+def test_no_end_is_believed_that_would_make_the_object_flat():
+    """Half of the area, two planes away: an ellipsoid of three planes to each side, or a tail behind a bulge."""
+    areas = {10: 1000, 12: 400}  # 18 pixels to each side in plane, 2.6 planes along the stack
+    assert Taper.beyond(areas, 12, 5.0) is None
+    assert Taper.beyond(areas, 12, 8.0) is not None
+    assert Taper.beyond(areas, 12, 0.0) is None  # frames of a sequence
 
 
 @given(

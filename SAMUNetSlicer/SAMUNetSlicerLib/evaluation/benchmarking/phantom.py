@@ -15,6 +15,8 @@ _RADIUS = 42.0
 class PhantomPlanes:
     """`count` planes, the same every time; the disc moves a little and changes size from plane to plane."""
 
+    step_px = 1.0
+
     def __init__(self, count: int) -> None:
         self._count = count
         self._recent = RecentPictures()
