@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from itertools import pairwise, zip_longest
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -310,8 +310,14 @@ class Propagation:
 
 
 def _in_turn(walks: Iterable[Iterator[PropagationStep]]) -> Iterator[PropagationStep]:
-    for steps in zip_longest(*walks):
-        yield from (step for step in steps if step is not None)
+    going = list(walks)
+    while going:
+        for walk in list(going):
+            step = next(walk, None)
+            if step is None:
+                going.remove(walk)
+            else:
+                yield step  # before the next walk's is computed, which may fail
 
 
 def reconcile(one: PropagationStep, other: PropagationStep, weight_of_one: float) -> PropagationStep:

@@ -110,6 +110,20 @@ def test_planes_come_nearest_first_on_both_sides_in_turn(predictor):
     assert [next(steps).index for _ in range(4)] == [11, 9, 12, 8]
 
 
+def test_what_one_walk_has_finished_is_kept_where_the_other_fails(predictor):
+    class HalfLost(Ball):
+        def image(self, index):
+            if index < 10:
+                raise InputError("gone")
+            return super().image(index)
+
+    planes = HalfLost()
+    steps = Propagation(planes, predictor).from_plane(10, answer_at(planes, predictor, 10))
+    assert next(steps).index == 11
+    with pytest.raises(InputError):
+        next(steps)
+
+
 def test_one_direction_and_a_range_are_kept(predictor):
     planes = Ball()
     walk = Propagation(planes, predictor)
