@@ -1,8 +1,9 @@
-"""DICOM files to stacks of images that form one volume each.
+"""DICOM files to stacks of slices that form one volume each.
 
-The files' own headers decide: images of one series that share size, pixel spacing and direction are one stack,
-sorted along their normal; images at the same positions again and again are the frames of a time series; an image
-without a position (photographs, X-rays, ultrasound) or with many frames is a stack by itself.
+The files' own headers decide: slices of one series that share size, pixel spacing and direction are one stack,
+sorted along their normal; slices at the same positions again and again are the frames of a time series. A file of many
+frames (enhanced CT, MR, PET) is taken apart into slices alike, but not mixed with other files of its series, unless
+they are parts of one object. Images without positions (photographs, X-rays, ultrasound) are stacks by themselves.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk
 
 from ..errors import InputError
+from .dicom_pixels import read_pixels
+from .dicom_slices import DicomSlice, read_header, slices_of
 from .geometry import LPS_TO_RAS, GridGeometry
 from .volume import Modality
 
@@ -35,42 +37,13 @@ _SAME_POSITION_MM = 1e-3
 
 
 @dataclass(frozen=True)
-class _Header:
-    path: Path
-    series_uid: str
-    image_uid: str
-    series_number: int
-    instance: int
-    description: str
-    modality: str
-    rescale: tuple[str, str]
-    has_position: bool
-    size: tuple[int, int, int]
-    spacing: np.ndarray  # (3,) mm
-    origin_lps: np.ndarray  # (3,) mm
-    direction_lps: np.ndarray  # (3, 3), columns: along a row, down a column, normal
-
-    @property
-    def depth_mm(self) -> float:
-        """Position along the normal."""
-        return float(np.cross(self.direction_lps[:, 0], self.direction_lps[:, 1]) @ self.origin_lps)
-
-    @property
-    def place(self) -> tuple:
-        """Images with equal places can be stacked on each other."""
-        if not self.has_position or self.size[2] > 1:
-            return (str(self.path),)
-        return (self.size, *np.round(self.spacing[:2], 4), *np.round(self.direction_lps[:, :2], 3).ravel() + 0.0)
-
-
-@dataclass(frozen=True)
 class DicomStack:
     """The files of one volume, or of several frames of it. key: what the user can choose it by."""
 
     key: str
     modality: str
     description: str
-    frames: tuple[tuple[_Header, ...], ...]
+    frames: tuple[tuple[DicomSlice, ...], ...]
 
     @property
     def images(self) -> int:
@@ -82,10 +55,10 @@ def find_stacks(folder: Path) -> list[DicomStack]:
     Raises InputError where there is none.
     """
     files = sorted(p for p in folder.iterdir() if p.is_file())
-    headers = [header for header in map(_read_header, files) if header]
+    headers = [header for header in map(read_header, files) if header]
     if not headers:
         files = sorted(p for p in folder.rglob("*") if p.is_file() and p.parent != folder)
-        headers = [header for header in map(_read_header, files) if header]
+        headers = [header for header in map(read_header, files) if header]
     pictures = [header for header in headers if header.modality not in _NOT_PICTURES]
     if headers and not pictures:
         raise InputError(f"'{folder.name}' holds DICOM {headers[0].modality} objects but no images. Give the images.")
@@ -95,18 +68,29 @@ def find_stacks(folder: Path) -> list[DicomStack]:
 
 
 def stack_of_file(file: Path) -> DicomStack:
-    """The stack that a DICOM file in its folder belongs to. Raises InputError for a file without a picture."""
-    header = _read_header(file)
+    """The stack that a DICOM file in its folder belongs to. Raises InputError for a file without a picture and for one
+    whose frames form several stacks.
+    """
+    header = read_header(file)
     if header is None:
         raise InputError(f"'{file.name}' is a DICOM file, but not an image that can be read. Give an image.")
     if header.modality in _NOT_PICTURES:
         raise InputError(f"'{file.name}' is a DICOM {header.modality} object, not an image. Give an image.")
-    for stack in find_stacks(file.parent):
-        for member in (member for frame in stack.frames for member in frame):
-            # A copy of an image under another name is not itself a member.
-            if member.path == file or (header.image_uid and member.image_uid == header.image_uid):
-                return stack
-    raise InputError(f"'{file.name}' belongs to no DICOM series in its folder. Give the folder.")
+    stacks = find_stacks(file.parent)
+    # A copy of an image under another name is not itself a member.
+    holding = [
+        stack
+        for stack in stacks
+        if any(
+            member.path == file or (header.image_uid and member.image_uid == header.image_uid)
+            for frame in stack.frames
+            for member in frame
+        )
+    ]
+    if not holding:
+        raise InputError(f"'{file.name}' belongs to no DICOM series in its folder. Give the folder.")
+    # Frames of different directions, as in a localizer of three planes, leave the choice to the user.
+    return holding[0] if len(holding) == 1 else choose_stack(stacks, None)
 
 
 def choose_stack(stacks: list[DicomStack], series_id: str | None) -> DicomStack:
@@ -129,78 +113,26 @@ def read_stack(stack: DicomStack, frame: int) -> tuple[np.ndarray, GridGeometry,
     """Voxels (K, J, I) or (K, J, I, components) with rescale slope and intercept applied, geometry, modality.
 
     Images stored with inverted grey (MONOCHROME1) come out as viewers show them: ITK turns them. Uneven slice
-    distances are warned of. Raises InputError where the pixels cannot be decoded.
+    distances and frames of unknown position are warned of. Raises InputError where the pixels cannot be decoded or
+    scaled.
     """
     headers = stack.frames[frame]
+    _warn_of_unknown_positions(headers)
     _warn_of_uneven_slices(headers)
-    names = [str(header.path) for header in headers]
-    try:
-        if len(names) == 1:
-            image = sitk.ReadImage(names[0], imageIO="GDCMImageIO")
-        else:
-            reader = sitk.ImageSeriesReader()
-            reader.SetImageIO("GDCMImageIO")
-            reader.SetFileNames(names)
-            if len({header.rescale for header in headers}) > 1:
-                # The first slice decides the type; slices scaled one by one (PET) need fractions.
-                reader.SetOutputPixelType(sitk.sitkFloat32)
-            image = reader.Execute()
-    except RuntimeError as error:
-        raise InputError(
-            "The DICOM images cannot be decoded: they are damaged or compressed in a way that is not supported. "
-            "Export them uncompressed."
-        ) from error
-    voxels = sitk.GetArrayFromImage(image)
+    voxels = read_pixels(headers)
     return voxels, _geometry(headers, voxels.shape[:3]), _MODALITIES.get(stack.modality, Modality.OTHER)
 
 
-def _read_header(path: Path) -> _Header | None:
-    """None for files that are not DICOM images."""
-    reader = sitk.ImageFileReader()
-    reader.SetImageIO("GDCMImageIO")
-    reader.SetFileName(str(path))
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError:
-        return None
-
-    def text(tag: str) -> str:
-        return reader.GetMetaData(tag).strip(" \0") if reader.HasMetaDataKey(tag) else ""
-
-    def number(tag: str) -> int:
-        try:
-            return int(text(tag))
-        except ValueError:
-            return 0
-
-    size = (*reader.GetSize(), 1)[:3]
-    direction = np.array(reader.GetDirection()).reshape(reader.GetDimension(), -1)[:3, :3]
-    return _Header(
-        path=path,
-        series_uid=text("0020|000e"),
-        image_uid=text("0008|0018"),
-        series_number=number("0020|0011"),
-        instance=number("0020|0013"),
-        description=text("0008|103e"),
-        modality=text("0008|0060"),
-        rescale=(text("0028|1053"), text("0028|1052")),
-        has_position=bool(text("0020|0032")),
-        size=size,
-        spacing=np.array(reader.GetSpacing())[:3],
-        origin_lps=np.array(reader.GetOrigin())[:3],
-        direction_lps=direction,
-    )
-
-
-def _stacks(headers: list[_Header]) -> list[DicomStack]:
-    series: dict[str, dict[tuple, list[_Header]]] = defaultdict(lambda: defaultdict(list))
+def _stacks(headers: list[DicomSlice]) -> list[DicomStack]:
+    series: dict[str, dict[tuple, list[DicomSlice]]] = defaultdict(lambda: defaultdict(list))
     seen: set[str] = set()
     for header in sorted(headers, key=lambda h: (h.series_number, h.series_uid, h.instance, h.path)):
         # The same image under two file names counts once.
         if header.image_uid and header.image_uid in seen:
             continue
         seen.add(header.image_uid)
-        series[header.series_uid][header.place].append(header)
+        for slice_ in slices_of(header):
+            series[header.series_uid][slice_.place].append(slice_)
     stacks = []
     for uid, places in series.items():
         for number, members in enumerate(places.values(), 1):
@@ -209,9 +141,9 @@ def _stacks(headers: list[_Header]) -> list[DicomStack]:
     return stacks
 
 
-def _frames(headers: list[_Header]) -> tuple[tuple[_Header, ...], ...]:
+def _frames(headers: list[DicomSlice]) -> tuple[tuple[DicomSlice, ...], ...]:
     """Split images that repeat the same positions into frames, each sorted along the normal."""
-    by_position: list[list[_Header]] = []
+    by_position: list[list[DicomSlice]] = []
     for header in sorted(headers, key=lambda h: h.depth_mm):
         if by_position and header.depth_mm - by_position[-1][0].depth_mm < _SAME_POSITION_MM:
             by_position[-1].append(header)
@@ -223,11 +155,21 @@ def _frames(headers: list[_Header]) -> tuple[tuple[_Header, ...], ...]:
             f"The DICOM series '{headers[0].description}' shows some positions {max(counts)} times and others "
             f"{min(counts)} times. Export a series with every slice once, or complete frames."
         )
-    ordered = [sorted(images, key=lambda h: (h.instance, h.path)) for images in by_position]
+    ordered = [sorted(images, key=lambda h: h.turn) for images in by_position]
     return tuple(zip(*ordered, strict=True))
 
 
-def _warn_of_uneven_slices(headers: tuple[_Header, ...]) -> None:
+def _warn_of_unknown_positions(headers: tuple[DicomSlice, ...]) -> None:
+    for header in headers:
+        if header.unchecked:
+            warnings.warn(
+                f"The positions of the {header.size[2]} frames of '{header.path.name}' could not be checked: "
+                f"{header.unchecked}. Their order, distance and scale may be wrong.",
+                stacklevel=4,
+            )
+
+
+def _warn_of_uneven_slices(headers: tuple[DicomSlice, ...]) -> None:
     depths = np.array([header.depth_mm for header in headers])
     if len(depths) < 3:
         return
@@ -243,7 +185,7 @@ def _warn_of_uneven_slices(headers: tuple[_Header, ...]) -> None:
     )
 
 
-def _geometry(headers: tuple[_Header, ...], shape_kji: tuple[int, ...]) -> GridGeometry:
+def _geometry(headers: tuple[DicomSlice, ...], shape_kji: tuple[int, ...]) -> GridGeometry:
     """From the first and last positions, so that a tilted gantry's shear is kept."""
     first, last = headers[0], headers[-1]
     ijk_to_lps = np.eye(4)

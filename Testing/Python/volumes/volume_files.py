@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian
 
 from example_grids import affine, random_direction
@@ -70,7 +71,7 @@ def write_dicom(path: Path, pixels: np.ndarray, position_lps=None, direction=UPR
     dataset.PixelSpacing = [0.75, 0.5]
     if position_lps is not None:
         dataset.ImagePositionPatient = [float(v) for v in position_lps]
-        dataset.ImageOrientationPatient = [float(v) for v in np.asarray(direction)[:, :2].T.ravel()]
+        dataset.ImageOrientationPatient = _cosines(direction)
     dataset.SamplesPerPixel = 1 if pixels.ndim == 2 else 3
     dataset.PhotometricInterpretation = "MONOCHROME2" if pixels.ndim == 2 else "RGB"
     if pixels.ndim == 3:
@@ -93,6 +94,52 @@ def write_series(folder: Path, positions_lps, voxels=VOXELS, direction=UPRIGHT, 
         name = f"{(number * 7) % 11:02d}_{number}.dcm"
         write_dicom(folder / name, pixels, position, direction, **{"InstanceNumber": number + 1, **tags})
     return folder
+
+
+def write_enhanced(path: Path, positions_lps, voxels: np.ndarray, **others) -> Path:
+    """One enhanced MR file with a frame for each position, 0.5 mm across and 0.75 mm down.
+
+    others: directions, shared or one per frame; scales and times, (slope, intercept) and index, one per frame; the
+    rest are tags.
+    """
+    directions, scales = others.pop("directions", UPRIGHT), others.pop("scales", None)
+    times = others.pop("times", None)
+    measures = {"PixelSpacing": [0.75, 0.5], "SliceThickness": 2.5}
+    shared, frames = _macros(PixelMeasuresSequence=measures), []
+    if np.ndim(directions) == 2:
+        shared.update(_macros(PlaneOrientationSequence={"ImageOrientationPatient": _cosines(directions)}))
+    for n, position in enumerate(positions_lps):
+        groups = {"PlanePositionSequence": {"ImagePositionPatient": [float(v) for v in position]}}
+        if np.ndim(directions) == 3:
+            groups["PlaneOrientationSequence"] = {"ImageOrientationPatient": _cosines(directions[n])}
+        if scales is not None:
+            slope, intercept = scales[n]
+            groups["PixelValueTransformationSequence"] = {"RescaleSlope": slope, "RescaleIntercept": intercept}
+        if times is not None:
+            groups["FrameContentSequence"] = {"TemporalPositionIndex": times[n]}
+        frames.append(_macros(**groups))
+    tags = {
+        "SOPClassUID": "1.2.840.10008.5.1.4.1.1.4.1",
+        "Modality": "MR",
+        "NumberOfFrames": len(frames),
+        "SharedFunctionalGroupsSequence": Sequence([shared]),
+        "PerFrameFunctionalGroupsSequence": Sequence(frames),
+        "PixelData": voxels.tobytes(),
+    }
+    return write_dicom(path, voxels[0], **{**tags, **others})
+
+
+def _macros(**groups: dict) -> Dataset:
+    item = Dataset()
+    for keyword, values in groups.items():
+        macro = Dataset()
+        macro.update(values)
+        setattr(item, keyword, Sequence([macro]))
+    return item
+
+
+def _cosines(direction) -> list[float]:
+    return [float(v) for v in np.asarray(direction)[:, :2].T.ravel()]
 
 
 AXIAL_POSITIONS = [(10, 20, 30 + 5 * k) for k in range(3)]

@@ -1,0 +1,135 @@
+"""DICOM files to slices that know their place, whether a file holds one of them or many."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from .dicom_frames import FramesUnknownError, read_frames
+
+# Of these a file of many frames without positions is no film, but a volume whose positions are lost.
+_OF_VOLUMES = {"CT", "MR", "PT"}
+# Its frames are given by their distances, which ITK follows.
+_DOSE = "RTDOSE"
+
+
+@dataclass(frozen=True)
+class DicomSlice:
+    """One image, or all frames of a file together where they have no known positions (then size[2] > 1).
+
+    frame: which frame of the file; None where the slice is the whole file. part_of: what keeps the frames of one file
+    of many, or of several that form one object, from being stacked on others; "" for single images.
+    rescale: slope and intercept; decoded_rescale: those that decoding the file applies.
+    unchecked: why the positions of the frames are not known, "" where they are or nobody would expect them.
+    """
+
+    path: Path
+    series_uid: str
+    image_uid: str
+    series_number: int
+    instance: int
+    description: str
+    modality: str
+    rescale: tuple[float, float]
+    has_position: bool
+    size: tuple[int, int, int]
+    spacing: np.ndarray  # (3,) mm
+    origin_lps: np.ndarray  # (3,) mm
+    direction_lps: np.ndarray  # (3, 3), columns: along a row, down a column, normal
+    decoded_rescale: tuple[float, float] = (1.0, 0.0)
+    frame: int | None = None
+    time: int = 0
+    part_of: str = ""
+    unchecked: str = ""
+
+    @property
+    def depth_mm(self) -> float:
+        """Position along the normal."""
+        return float(np.cross(self.direction_lps[:, 0], self.direction_lps[:, 1]) @ self.origin_lps)
+
+    @property
+    def place(self) -> tuple:
+        """Slices with equal places can be stacked on each other."""
+        if not self.has_position or self.size[2] > 1:
+            return (str(self.path),)
+        directions = np.round(self.direction_lps[:, :2], 3).ravel() + 0.0
+        return (self.part_of, self.size, *np.round(self.spacing[:2], 4), *directions)
+
+    @property
+    def turn(self) -> tuple:
+        """Order among slices at the same position."""
+        return (self.time, self.instance, str(self.path), self.frame or 0)
+
+
+def read_header(path: Path) -> DicomSlice | None:
+    """The file as ITK sees it, with all its frames together; None for files that are not DICOM images."""
+    reader = sitk.ImageFileReader()
+    reader.SetImageIO("GDCMImageIO")
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError:
+        return None
+
+    def text(tag: str) -> str:
+        return reader.GetMetaData(tag).strip(" \0") if reader.HasMetaDataKey(tag) else ""
+
+    def number(tag: str, kind: type, default: float = 0) -> float:
+        try:
+            return kind(text(tag))
+        except ValueError:
+            return default
+
+    size = (*reader.GetSize(), 1)[:3]
+    direction = np.array(reader.GetDirection()).reshape(reader.GetDimension(), -1)[:3, :3]
+    rescale = (number("0028|1053", float, 1.0), number("0028|1052", float, 0.0))
+    return DicomSlice(
+        path=path,
+        series_uid=text("0020|000e"),
+        image_uid=text("0008|0018"),
+        series_number=number("0020|0011", int),
+        instance=number("0020|0013", int),
+        description=text("0008|103e"),
+        modality=text("0008|0060"),
+        rescale=rescale,
+        has_position=bool(text("0020|0032")),
+        size=size,
+        spacing=np.array(reader.GetSpacing())[:3],
+        origin_lps=np.array(reader.GetOrigin())[:3],
+        direction_lps=direction,
+        decoded_rescale=rescale,
+    )
+
+
+def slices_of(header: DicomSlice) -> list[DicomSlice]:
+    """What a file holds: one slice for each frame that has a known position, or else the file as it stands."""
+    many = header.size[2] > 1
+    if not many and header.has_position:
+        return [header]
+    try:
+        table = read_frames(header.path)
+    except FramesUnknownError as error:
+        return [replace(header, unchecked=str(error) if many else "")]
+    if table is None:
+        expected = header.modality in _OF_VOLUMES or (header.has_position and header.modality != _DOSE)
+        return [replace(header, unchecked="the file does not give them" if many and expected else "")]
+    return [
+        replace(
+            header,
+            instance=table.part or header.instance,
+            rescale=frame.rescale,
+            has_position=True,
+            size=(*header.size[:2], 1),
+            spacing=header.spacing if frame.spacing is None else frame.spacing,
+            origin_lps=frame.origin_lps,
+            direction_lps=frame.direction_lps,
+            decoded_rescale=table.decoded_rescale,
+            frame=number if many else None,
+            time=frame.time,
+            part_of=table.concatenation or (str(header.path) if many else ""),
+        )
+        for number, frame in enumerate(table.frames)
+    ]
