@@ -23,6 +23,7 @@ from .catalogue import ModelFile
 from .listing import PART_SUFFIX
 from .steps import Phase, Progress, hash_in_steps
 
+TAG_SUFFIX = ".tag"  # of the server's name for the version of a download that is not finished
 _RETRIED = {408, 425, 429, 500, 502, 503, 504}  # HTTP states that pass by themselves
 _SPARE_BYTES = 64 * 2**20  # left free on the disk
 _LONGEST_WAIT_S = 60.0
@@ -252,7 +253,7 @@ def _size_of(path: Path) -> int:
 
 def _tag_of(part: Path) -> Path:
     """Where the server's name for the version that was begun is kept."""
-    return part.with_suffix(".tag")
+    return part.with_suffix(TAG_SUFFIX)
 
 
 def _discard_if_empty(part: Path) -> None:

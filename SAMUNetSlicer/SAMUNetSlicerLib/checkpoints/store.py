@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ..atomic_file import written_whole
 from ..errors import ModelError, OutputError
 from .catalogue import CatalogueEntry, ModelFile, read_catalogue
-from .download import Patience, discard_part, download, need_room
-from .installed import find_installed, find_user_model, suggest_name
-from .listing import UNKNOWN_LICENCE, ListedModel, ModelState, list_entry, list_models, part_of
+from .download import TAG_SUFFIX, Patience, discard_part, download, need_room
+from .installed import SUFFIXES, find_installed, find_user_model, suggest_name
+from .listing import PART_SUFFIX, UNKNOWN_LICENCE, ListedModel, ModelState, list_entry, list_models, part_of
 from .loading import assemble, decide_family, find_base, locate, sha256_of
 from .metadata import read_metadata
 from .places import user_models_folder
@@ -110,13 +110,16 @@ def delete_model(name: str) -> Path:
     return path or part
 
 
-def delete_all_models() -> list[Path]:
-    """Delete everything in the user's folder of models, also what unfinished downloads left."""
+def all_model_files() -> list[Path]:
+    """The models in the user's folder, and what unfinished downloads left. Other files of that folder are not ours."""
     folder = user_models_folder()
-    paths = sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
+    return sorted(filter(_is_model_file, folder.iterdir())) if folder.is_dir() else []
+
+
+def delete_model_files(paths: Sequence[Path]) -> None:
+    """Delete what `all_model_files` has found, after the user has seen the list. Raises OutputError."""
     for path in paths:
         _delete(path)
-    return paths
 
 
 def convert_model(
@@ -176,8 +179,13 @@ def _prepared(folder: Path, wanted_bytes: int, what: str) -> Path:
     return folder
 
 
+def _is_model_file(path: Path) -> bool:
+    unfinished = path.suffix in (PART_SUFFIX, TAG_SUFFIX) and Path(path.stem).suffix in SUFFIXES
+    return path.is_file() and (path.suffix in SUFFIXES or unfinished)
+
+
 def _delete(path: Path) -> None:
     try:
-        path.unlink()
+        path.unlink(missing_ok=True)
     except OSError as error:  # Windows keeps a file that is in use
         raise OutputError(f"{path.name} cannot be deleted: {error.strerror}. Close what uses it.") from error

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..errors import ExitCode
 from ..volumes.provenance import read_provenance
-from ..volumes.reading import describe_volume, read_volume
+from ..volumes.reading import describe_volume, read_sequence_length, read_volume
 from ..volumes.segmentation_file import read_segmentation
 
 HELP = "Show what a volume or a .seg.nrrd segmentation holds."
@@ -17,6 +17,7 @@ HELP = "Show what a volume or a .seg.nrrd segmentation holds."
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, help="volume, image, DICOM folder or .seg.nrrd")
     parser.add_argument("--series", help="DICOM series to read where a folder holds several")
+    parser.add_argument("--frame", type=int, default=0, metavar="N", help="volume of a 4D file or time series (from 0)")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -24,7 +25,8 @@ def run(arguments: argparse.Namespace) -> ExitCode:
     if arguments.file.name.lower().endswith(".seg.nrrd"):
         facts = _describe_segmentation(arguments.file)
     else:
-        facts = describe_volume(read_volume(arguments.file, series_id=arguments.series))
+        facts = describe_volume(read_volume(arguments.file, series_id=arguments.series, frame=arguments.frame))
+        facts["frames"] = read_sequence_length(arguments.file, arguments.series)
     if arguments.json:
         print(json.dumps(facts, indent=2))
     else:

@@ -15,9 +15,10 @@ from ..checkpoints.listing import ListedModel, list_models
 from ..checkpoints.starting import adapt_model
 from ..checkpoints.steps import Progress
 from ..checkpoints.store import (
+    all_model_files,
     convert_model,
-    delete_all_models,
     delete_model,
+    delete_model_files,
     download_model,
     install_model,
 )
@@ -46,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     delete = works.add_parser("delete", help="delete an installed model")
     delete.add_argument("name", help="a model's name, or 'all'")
+    delete.add_argument("--yes", action="store_true", help="do not ask before deleting all")
     delete.set_defaults(work=_delete)
 
     convert = works.add_parser("convert", help="write a checkpoint as a safetensors file")
@@ -147,9 +149,29 @@ def _install(arguments: argparse.Namespace) -> ExitCode:
 
 
 def _delete(arguments: argparse.Namespace) -> ExitCode:
-    paths = delete_all_models() if arguments.name == "all" else [delete_model(arguments.name)]
-    print(f"Deleted {len(paths)} file{'' if len(paths) == 1 else 's'}")
+    if arguments.name != "all":
+        paths = [delete_model(arguments.name)]
+    else:
+        paths = all_model_files()
+        if paths and not arguments.yes and not _agreed_to_delete(paths):
+            print("Nothing was deleted.")
+            return ExitCode.CANCELLED
+        delete_model_files(paths)
+    print(f"Deleted {_files(len(paths))}")
     return ExitCode.OK
+
+
+def _agreed_to_delete(paths: list[Path]) -> bool:
+    if not sys.stdin.isatty():
+        raise UserError(f"Nothing is deleted without a yes. Add --yes to delete {_files(len(paths))}.")
+    print(f"In {paths[0].parent}:")
+    for path in paths:
+        print(f"  {path.name}")
+    return input(f"Delete {_files(len(paths))}? [y/N] ").strip().lower() in ("y", "yes")
+
+
+def _files(count: int) -> str:
+    return f"{count} file{'' if count == 1 else 's'}"
 
 
 def _convert(arguments: argparse.Namespace) -> ExitCode:

@@ -32,9 +32,10 @@ from ..volumes.plane_source import VolumePlanes
 from ..volumes.planes import ObliqueStack, Orientation, PlaneStack, acquisition_orientation
 from ..volumes.prompts import BoxExtent
 from ..volumes.propagation import Direction, PlaneRange
-from ..volumes.reading import read_volume
+from ..volumes.reading import read_sequence_length, read_volume
 from ..volumes.results import orientation_name, result_provenance, result_segments
 from ..volumes.segmentation_file import write_segmentation
+from ..volumes.volume import Volume
 from ..volumes.windows import default_window, parse_window
 from .models import add_family_arguments
 from .progress import shown
@@ -45,6 +46,7 @@ HELP = "Segment a volume from points and boxes placed in Slicer (.mrk.json)."
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("volume", type=Path, help="NRRD, NIfTI, MHA, DICOM folder, or a 2D image")
     parser.add_argument("--series", help="DICOM series to read where a folder holds several")
+    parser.add_argument("--frame", type=int, metavar="N", help="volume of a 4D file or time series (from 0; default 0)")
     parser.add_argument("--points", type=Path, nargs="+", action="extend", default=[], help="point lists")
     parser.add_argument("--box", type=Path, nargs="+", action="extend", default=[], help="ROIs (boxes)")
     parser.add_argument("--segment", nargs="+", action="extend", metavar="NAME", help="names of the segments")
@@ -95,7 +97,7 @@ def run(arguments: argparse.Namespace) -> ExitCode:
     prompts = []
     if arguments.points or arguments.box:
         prompts = collect_prompts(arguments.points, arguments.box, arguments.segment, extent)
-    volume = read_volume(arguments.volume, series_id=arguments.series)
+    volume = _read(arguments)
     window = parse_window(arguments.window) or default_window(volume)
     planes = VolumePlanes(volume, _stack(arguments, volume.geometry), window)
     device = choose_device(arguments.device)
@@ -109,7 +111,12 @@ def run(arguments: argparse.Namespace) -> ExitCode:
         predictor = _predictor(arguments, model, device)
         job = SegmentationJob(planes, predictor, Direction(arguments.propagate), arguments.range)
         steps = job.run(prompts)
-    finished = _run_until_done_or_stopped(steps)
+    stopped_by = _run_to_the_end(steps)
+    planes_done = sum(len(result.planes) for result in job.results.values())
+    if stopped_by is not None:
+        if not planes_done:
+            raise stopped_by
+        print(f"The work ended early; what is finished ({_planes(planes_done)}) will be saved.", file=sys.stderr)
     write_segmentation(
         arguments.output,
         volume.geometry,
@@ -121,8 +128,19 @@ def run(arguments: argparse.Namespace) -> ExitCode:
         from ..evaluation.picture import contact_sheet
 
         contact_sheet(arguments.picture, planes, job.results)
-    _report(arguments, job, model, finished)
-    return ExitCode.OK if finished else ExitCode.CANCELLED
+    _report(arguments, job, model, finished=stopped_by is None)
+    if stopped_by is not None:
+        raise stopped_by
+    return ExitCode.OK
+
+
+def _read(arguments: argparse.Namespace) -> Volume:
+    volume = read_volume(arguments.volume, series_id=arguments.series, frame=arguments.frame or 0)
+    if arguments.frame is None:
+        frames = read_sequence_length(arguments.volume, arguments.series)
+        if frames > 1:
+            print(f"There are {frames} frames; frame 0 is segmented. --frame N chooses another.", file=sys.stderr)
+    return volume
 
 
 def _stack(arguments: argparse.Namespace, geometry: GridGeometry) -> PlaneStack | ObliqueStack:
@@ -148,15 +166,14 @@ def _predictor(arguments: argparse.Namespace, model: LoadedModel, device: torch.
     )
 
 
-def _run_until_done_or_stopped(steps: Iterator[PlaneDone]) -> bool:
-    """Ctrl-C ends the work, not the result: what is finished is kept in the job. True if all was finished."""
+def _run_to_the_end(steps: Iterator[PlaneDone]) -> BaseException | None:
+    """What ended the work early, if anything did: an error or Ctrl-C. What is finished is kept in the job."""
     try:
         for _ in shown(steps):
             pass
-    except KeyboardInterrupt:
-        print("Stopped; what is finished will be saved.", file=sys.stderr)
-        return False
-    return True
+    except (Exception, KeyboardInterrupt) as error:
+        return error
+    return None
 
 
 def _report(arguments: argparse.Namespace, job: SegmentationJob | ClassJob, model: LoadedModel, finished: bool) -> None:
@@ -178,8 +195,12 @@ def _report(arguments: argparse.Namespace, job: SegmentationJob | ClassJob, mode
         print(json.dumps(summary))
         return
     for name, facts in summary["segments"].items():
-        print(f"{name}: {facts['volume_ml']} ml on {len(facts['planes'])} planes")
+        print(f"{name}: {facts['volume_ml']} ml on {_planes(len(facts['planes']))}")
     print(f"Saved {arguments.output}")
+
+
+def _planes(count: int) -> str:
+    return f"{count} plane{'' if count == 1 else 's'}"
 
 
 def _plane_range(text: str) -> PlaneRange:

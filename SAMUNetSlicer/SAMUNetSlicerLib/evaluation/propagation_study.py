@@ -16,7 +16,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.stats import mannwhitneyu
 
-from ..atomic_file import written_whole
+from ..atomic_file import check_destination, written_whole
 from ..checkpoints.catalogue import DEFAULT_MODEL
 from ..checkpoints.loading import load_network
 from ..errors import InputError
@@ -181,7 +181,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_study(arguments: argparse.Namespace) -> str:
-    """Run the study, write its Markdown table and return it. Raises InputError for a set without volumes."""
+    """Run the study, write its Markdown table and return it.
+
+    Raises InputError for a set without volumes, OutputError (before the work) where the table cannot be written.
+    """
+    check_destination(arguments.output)
     device = choose_device(arguments.device)
     model = load_network(arguments.model, device=device)
     engine = EngineChoice(arguments.engine)

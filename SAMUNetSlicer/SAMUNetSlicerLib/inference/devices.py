@@ -12,15 +12,27 @@ CHOICES = ("auto", "cpu", "cuda", "mps")
 def choose_device(wish: str = "auto") -> torch.device:
     """The device for "auto", "cpu", "cuda", "cuda:1" or "mps". Raises UserError where it is not there."""
     kind = wish.split(":")[0]
-    if kind not in CHOICES:
-        raise UserError(f"The device '{wish}' is not known. Choose one of {', '.join(CHOICES)}.")
+    if kind not in CHOICES or (kind == "auto" and wish != kind):
+        raise _unknown(wish)
     if kind == "auto":
         kind = wish = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     if kind == "cuda" and not torch.cuda.is_available():
         raise UserError("No usable NVIDIA GPU was found. Choose the device 'cpu', or install a CUDA build of PyTorch.")
     if kind == "mps" and not torch.backends.mps.is_available():
         raise UserError("Apple's GPU support is not available here. Choose the device 'cpu'.")
-    return torch.device(wish)
+    try:
+        device = torch.device(wish)
+    except RuntimeError as error:  # what stands behind the colon is no number
+        raise _unknown(wish) from error
+    if kind == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        count = torch.cuda.device_count()
+        raise UserError(f"There is no graphics card '{wish}': they are numbered from 0, and {count} can be used here.")
+    return device
+
+
+def _unknown(wish: str) -> UserError:
+    choices = ", ".join(CHOICES)
+    return UserError(f"The device '{wish}' is not known. Choose one of {choices}, or one of several cards as cuda:1.")
 
 
 def describe_device(device: torch.device) -> str:

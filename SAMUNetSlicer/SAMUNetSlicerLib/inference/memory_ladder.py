@@ -14,8 +14,12 @@ from .notes import HALF_PRECISION, ON_THE_PROCESSOR, ONE_AT_A_TIME
 if TYPE_CHECKING:
     from .predictor import PlanePredictor
 
-# What torch's and OpenVINO's allocators say, in lower case; they have no error class in common.
-_SHORTAGE_WORDS = ("out of memory", "not enough memory", "cannot allocate", "can't allocate", "bad alloc", "bad_alloc")
+# What torch's and OpenVINO's allocators say, in lower case; they have no error class in common. The last two are
+# cuBLAS's and cuDNN's, which take memory of the card past torch's allocator.
+_SHORTAGE_WORDS = (
+    *("out of memory", "not enough memory", "cannot allocate", "can't allocate", "bad alloc", "bad_alloc"),
+    *("status_alloc_failed", "allocation_failed"),
+)
 
 
 def is_shortage(error: BaseException) -> bool:
@@ -55,8 +59,7 @@ class MemoryLadder:
             self._message = ON_THE_PROCESSOR
         else:
             raise MemoryShortageError(
-                "There is not enough memory for this model. Nothing was lost. Close other programs, or choose a "
-                "smaller model."
+                "There is not enough memory for this model. Close other programs, or choose a smaller model."
             ) from error
 
     def succeeded(self) -> None:

@@ -51,14 +51,17 @@ def open_in_steps(
 ) -> Generator[Job | None, Any, PlanePredictor]:
     """As `open_predictor`, and ready to encode at once: steps for a `SteppedJob`, between which a window lives.
 
-    source: what the model was loaded from. A network that must be converted first is converted in a process of its
-    own; where that fails, torch does the work, and it is told.
+    source: what the model was loaded from. A network that must be converted first (also because what is kept cannot
+    be read) is converted in a process of its own; where that fails, torch does the work, and it is told.
     """
     predictor = open_predictor(model, device, told=told)
     encoder = predictor.encode_planes
-    if isinstance(encoder, OpenVinoEncoder) and not encoder.is_converted and not (yield ConversionJob(source)):
-        told(NO_OPENVINO)
-        return open_predictor(model, device, engine=EngineChoice.TORCH, told=told)
     yield
-    predictor.encode_planes.prepare()
+    if not isinstance(encoder, OpenVinoEncoder):
+        encoder.prepare()
+    elif not encoder.prepare_from_kept():
+        went_well = yield ConversionJob(source)
+        if not (went_well and encoder.prepare_from_kept()):
+            told(NO_OPENVINO)
+            return open_predictor(model, device, engine=EngineChoice.TORCH, told=told)
     return predictor

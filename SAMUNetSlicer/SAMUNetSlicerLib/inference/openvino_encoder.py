@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import tempfile
 import warnings
 from functools import cached_property
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from ..networks.base import Embedding, PromptedNetwork
 from .encoders import Encoder, Precision
 from .jobs import CancelledError, Job
+from .memory_ladder import is_shortage
 
 
 class _FeatureTuple(nn.Module):
@@ -33,6 +35,9 @@ class OpenVinoEncoder(Encoder):
     """Encodes on the processor in bfloat16 where it has instructions for it, in float32 elsewhere.
 
     Converting takes seconds, so it waits for `prepare` or the first plane.
+
+    kept_as: folder in which the converted network is kept for the next start. That it cannot be kept, or that what is
+    kept cannot be read, costs time only.
     """
 
     def __init__(
@@ -57,27 +62,40 @@ class OpenVinoEncoder(Encoder):
 
     @property
     def is_converted(self) -> bool:
-        """Whether `prepare` only reads what is kept, which takes well under a second, rather than up to a minute."""
+        """Whether there is something that `prepare_from_kept` can try."""
         return self._compiled is not None or (self._kept_as is not None and (self._kept_as / _MODEL_FILE).is_file())
 
     def prepare(self) -> None:
-        if self._compiled is None:
-            self._compiled = self._compile()
+        if not self.prepare_from_kept():
+            model = self._convert()
+            # Better read again: what is compiled is kept under a name that differs for models in memory.
+            if not self.prepare_from_kept():
+                self._compiled = self._compile(_core(), model)
+
+    def prepare_from_kept(self) -> bool:
+        """Prepare without converting, which takes well under a second rather than up to a minute, where that is
+        possible. What is kept and cannot be read is removed.
+        """
+        if self._compiled is None and self.is_converted:
+            core = _core()
+            try:
+                model = core.read_model(self._kept_as / _MODEL_FILE)
+            except RuntimeError as error:
+                if is_shortage(error):
+                    raise
+                shutil.rmtree(self._kept_as, ignore_errors=True)
+                return False
+            # Where this folder may not be written, OpenVINO goes without what it keeps in it.
+            core.set_property({"CACHE_DIR": str(self._kept_as)})
+            self._compiled = self._compile(core, model)
+        return self._compiled is not None
 
     def begin(self, images: Tensor) -> Job[Embedding]:
         self.prepare()
         kept_type = torch.bfloat16 if self._hint == "bf16" else torch.float32
         return _OpenVinoJob(self._compiled, images, kept_type)
 
-    def _compile(self):
-        import openvino
-
-        core = openvino.Core()
-        model = None if self.is_converted else self._convert()
-        if self.is_converted:
-            core.set_property({"CACHE_DIR": str(self._kept_as)})
-            # Also right after converting: what is compiled is kept under a name that differs for models in memory.
-            model = core.read_model(self._kept_as / _MODEL_FILE)
+    def _compile(self, core, model):
         options = {"INFERENCE_PRECISION_HINT": self._hint, "INFERENCE_NUM_THREADS": torch.get_num_threads()}
         return core.compile_model(model, "CPU", options)
 
@@ -146,13 +164,23 @@ def _is_over(request) -> bool:
 _MODEL_FILE = "encoder.xml"
 
 
-def _keep(model, folder: Path) -> None:
-    """Write the converted model whole or not at all; another process may do the same at the same time."""
+def _core():
     import openvino
 
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".new-") as temporary:
-        new = Path(temporary) / "model"
-        openvino.save_model(model, new / _MODEL_FILE, compress_to_fp16=False)
-        with contextlib.suppress(OSError):  # the other process was faster
+    return openvino.Core()
+
+
+def _keep(model, folder: Path) -> None:
+    """Write the converted model whole or not at all; another process may do the same at the same time.
+
+    Where nothing can be written, or the other process was faster, nothing is kept.
+    """
+    import openvino
+
+    # RuntimeError is what OpenVINO says of a full disk.
+    with contextlib.suppress(OSError, RuntimeError):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".new-", ignore_cleanup_errors=True) as temporary:
+            new = Path(temporary) / "model"
+            openvino.save_model(model, new / _MODEL_FILE, compress_to_fp16=False)
             new.rename(folder)

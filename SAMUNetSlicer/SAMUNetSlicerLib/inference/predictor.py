@@ -19,7 +19,7 @@ from .jobs import CancelledError, Job, SteppedJob
 from .looks import Look, PlaneImage, check_inside, groups_of_like_shape, points_only, to_network_prompts
 from .memory_ladder import MemoryLadder
 from .preprocessing import input_frame, prepare
-from .prompt_rules import admit
+from .prompt_rules import AdmittedPrompts, admit
 from .prompts import PlanePrompts, bounding_box_xyxy
 from .zoom import Crop, ZoomPolicy
 
@@ -98,14 +98,24 @@ class PlanePredictor:
         self.network.to(self.device).eval()
 
     def move_to(self, device: torch.device) -> None:
-        """Compute on another device from now on; encodings on the former one are forgotten."""
+        """Compute on another device from now on; encodings on the former one are forgotten.
+
+        Work under way, such as what was begun ahead, is not given up, since this may be called from within it: it is
+        begun anew on the new device when it is resumed (see `_despite_shortage`).
+        """
         self.device = device
         self.cache.clear()
+        # A new one, since what is under way puts what it still finishes on the former device into the old one.
+        self.cache = EmbeddingCache(self.cache.limit_bytes)
         self.network.to(device)
 
     @property
     def trained_prompts(self) -> PromptKind:
         return self.network.spec.trained_prompts
+
+    def admitted(self, prompts: PlanePrompts) -> AdmittedPrompts:
+        """What of the prompts the network is given, and what is to be said of the rest. Raises PromptError."""
+        return admit(prompts, self.trained_prompts, self.network.spec.family)
 
     def predict(self, image: PlaneImage, prompts: PlanePrompts, crop: Crop | None = None) -> PlaneMask:
         """The mask for one segment's prompts.
@@ -178,7 +188,7 @@ class PlanePredictor:
         return answer
 
     def _predict(self, requests: Sequence[PlaneRequest]) -> Generator[Job | None, Any, list[PlaneMask]]:
-        admitted = [admit(r.prompts, self.trained_prompts, self.network.spec.family) for r in requests]
+        admitted = [self.admitted(r.prompts) for r in requests]
         looks = [self._first_look(r.image, a.prompts, r.crop) for r, a in zip(requests, admitted, strict=True)]
         answers = yield from self._answered(looks)
         others = {i: self._other_looks(looks[i], answer) for i, answer in enumerate(answers) if looks[i].is_coarse}
@@ -210,15 +220,19 @@ class PlanePredictor:
         return others
 
     def _despite_shortage(self, work: Callable[[], Generator[Job | None, Any, T]]) -> Generator[Job | None, Any, T]:
-        """Work that is begun anew, a rung lower, after each shortage of memory."""
+        """Work that is begun anew, a rung lower, after each shortage of memory, its own or that of other work."""
         while True:
+            device = self.device
             try:
                 result = yield from work()
             except (RuntimeError, MemoryError) as error:
-                self._ladder.step_down(self, error)
+                # Where other work has moved the network meanwhile, half of this lay on each device.
+                if self.device == device:
+                    self._ladder.step_down(self, error)
             else:
-                self._ladder.succeeded()
-                return result
+                if self.device == device:
+                    self._ladder.succeeded()
+                    return result
 
     def _answered(self, looks: Sequence[Look]) -> Generator[Job | None, Any, list[PlaneMask]]:
         return self._despite_shortage(lambda: self._answer(looks))
@@ -258,16 +272,17 @@ class PlanePredictor:
 
     def _encode(self, wanted: Sequence[tuple[PlaneImage, Crop]]) -> Generator[Job | None, Any, list[Embedding]]:
         keys = [(image.key, crop) for image, crop in wanted]
+        device, cache = self.device, self.cache  # both are others after `move_to`
         # Held here as well: the cache may give the first up before the last are done.
-        found = {key: self.cache.get(key) for key in keys if key in self.cache}
+        found = {key: cache.get(key) for key in keys if key in cache}
         missing = {key: image.rgb[crop.slices_yx] for key, (image, crop) in zip(keys, wanted, strict=True)}
         for key in found:
             del missing[key]
         for key, rgb in [*missing.items()]:
-            embedding = self._read(rgb)
+            embedding = self._read(rgb, device)
             if embedding is not None:
                 found[key] = embedding
-                self.cache.put(key, embedding)
+                cache.put(key, embedding)
                 del missing[key]
                 yield
         while missing:
@@ -276,21 +291,21 @@ class PlanePredictor:
             for rgb in batch.values():
                 inputs.append(prepare(rgb, self.network.spec.preprocessing)[0])
                 yield
-            encoded = yield begin_encoding(self.encode_planes, to_device(torch.stack(inputs), self.device))
+            encoded = yield begin_encoding(self.encode_planes, to_device(torch.stack(inputs), device))
             self.counts.encoded += len(batch)
             for (key, rgb), embedding in zip(batch.items(), encoded.separate(), strict=True):
                 found[key] = embedding
-                self.cache.put(key, embedding)
+                cache.put(key, embedding)
                 self._write(rgb, embedding)
                 yield
         return [found[key] for key in keys]
 
-    def _read(self, rgb: np.ndarray) -> Embedding | None:
+    def _read(self, rgb: np.ndarray, device: torch.device) -> Embedding | None:
         """A crop's encoding from the disk."""
         if self.on_disk is None:
             return None
         kept = self.on_disk.cache.get(self.on_disk.key(rgb, self.encode_planes.signature))
-        return None if kept is None else kept.to(self.device)
+        return None if kept is None else kept.to(device)
 
     def _write(self, rgb: np.ndarray, embedding: Embedding) -> None:
         if self.on_disk is not None:

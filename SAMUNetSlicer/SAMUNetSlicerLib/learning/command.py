@@ -84,7 +84,8 @@ def _examples(network: PromptedNetwork, files: Files, settings: TrainingSettings
         raise InputError("The development bank is for sam_unet_tiny. Leave it out.")
     if files.shards is not None:
         checkpoint = files.folder / CHECKPOINT
-        already = read_step(checkpoint) * settings.images if checkpoint.exists() else 0
+        drawn = settings.images * settings.accumulation  # in each step
+        already = read_step(checkpoint) * drawn if checkpoint.exists() else 0
         stream = ShardStream(files.shards, settings.seed, fabric.global_rank, fabric.world_size)
         return StreamExamples(stream, network, already)
     if files.data is None or files.sources is None:

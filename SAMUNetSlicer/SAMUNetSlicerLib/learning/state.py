@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from ..atomic_file import written_whole
 from ..errors import ModelError
 
-_MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+_BESIDE = {"exp_avg", "exp_avg_sq"}  # as large as the parameter, and wherever it lies; the count of steps is not
+_MOMENTS = (*sorted(_BESIDE), "step")
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,9 @@ def load_state(path: Path, named: Named, average: Average, optimizer: torch.opti
                 parameter.data.copy_(file.get_tensor(f"model.{name}"))
                 average.values[name].copy_(file.get_tensor(f"average.{name}"))
                 moments = {m: file.get_tensor(f"{m}.{name}") for m in _MOMENTS if f"{m}.{name}" in names}
+                for moment in _BESIDE & moments.keys():
+                    # As the optimizer makes them: on the parameter's device and in its layout.
+                    moments[moment] = torch.empty_like(parameter).copy_(moments[moment])
                 if moments:
                     optimizer.state[parameter] = moments
             for name in named.buffers.keys() & {n.removeprefix("buffer.") for n in names}:

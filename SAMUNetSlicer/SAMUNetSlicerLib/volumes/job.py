@@ -59,14 +59,14 @@ class SegmentationJob:
         """Work plane by plane. Raises PromptError, before any work, for prompts that cannot be used."""
         if not segments:
             raise PromptError("There are no prompts. Give at least one file with points or boxes.")
-        stack, geometry = self.planes.stack, self.planes.volume.geometry
-        prompted = {}
+        prompted = {segment.segment: prompted_planes(segment, self.planes.stack) for segment in segments}
+        for name, on_planes in prompted.items():
+            self._check(name, on_planes)
         for segment in segments:
-            prompted[segment.segment] = on_planes = prompted_planes(segment, stack)
-            if not on_planes:
-                raise PromptError(f"The segment '{segment.segment}' has no prompt inside the volume.")
             self.results[segment.segment] = SegmentResult(
-                segment, np.zeros(geometry.shape_kji, dtype=bool), plane_prompts=on_planes
+                segment,
+                np.zeros(self.planes.volume.geometry.shape_kji, dtype=bool),
+                plane_prompts=prompted[segment.segment],
             )
         total = sum(self._planes_to_visit(on_planes) for on_planes in prompted.values())
         for name, on_planes in prompted.items():
@@ -84,6 +84,37 @@ class SegmentationJob:
                     trust = self._keep(name, step.index, step.answer, trust, PlaneOrigin.PROPAGATED)
                 yield PlaneDone(name, step.index, trust, self._done(), total, step.stop)
 
+    def _check(self, name: str, on_planes: Mapping[int, PlanePrompts]) -> None:
+        """Raises PromptError for prompts that the model or the range of planes leaves without use."""
+        if not on_planes:
+            raise PromptError(f"The segment '{name}' has no prompt inside the volume.")
+        for prompts in on_planes.values():
+            try:
+                self.predictor.admitted(prompts)
+            except PromptError as error:
+                raise PromptError(f"Segment '{name}': {error}") from error
+        if self.within is not None and self.direction is not Direction.NONE and not any(map(self._leads, on_planes)):
+            first, last = min(on_planes), max(on_planes)
+            where = f"plane {first}" if first == last else f"planes {first} to {last}"
+            raise PromptError(
+                f"From the prompts of segment '{name}' ({where}) no plane of the range {self.within.first}:"
+                f"{self.within.last} can be reached. Choose a range that holds a prompted plane, or place a prompt in "
+                f"it. The planes are numbered 0 to {len(self.planes) - 1}."
+            )
+
+    def _leads(self, index: int) -> bool:
+        """Whether this plane lies in the range, or beside it so that the walk enters it."""
+        reach = self._reach
+        from_below = index == reach.first - 1 and self.direction is not Direction.DOWN
+        from_above = index == reach.last + 1 and self.direction is not Direction.UP
+        return index in reach or (reach.first <= reach.last and (from_below or from_above))
+
+    @property
+    def _reach(self) -> PlaneRange:
+        """The planes to stay within, as far as there are any."""
+        every = PlaneRange(0, len(self.planes) - 1)
+        return every if self.within is None else PlaneRange(self.within.first, min(self.within.last, every.last))
+
     def _done(self) -> int:
         return sum(len(result.planes) for result in self.results.values())
 
@@ -100,7 +131,6 @@ class SegmentationJob:
     def _planes_to_visit(self, on_planes: Mapping[int, PlanePrompts]) -> int:
         if self.direction is Direction.NONE:
             return len(on_planes)
-        reach = self.within or PlaneRange(0, len(self.planes) - 1)
-        first = min(on_planes) if self.direction is Direction.UP else reach.first
-        last = max(on_planes) if self.direction is Direction.DOWN else reach.last
+        first = min(on_planes) if self.direction is Direction.UP else self._reach.first
+        last = max(on_planes) if self.direction is Direction.DOWN else self._reach.last
         return len(set(range(first, last + 1)) | set(on_planes))

@@ -110,7 +110,7 @@ def collect_prompts(
     in case only are one segment. box_extent: for ROIs whose description does not say which planes they prompt.
 
     Raises PromptError as `read_markups` does, for a file without prompts, for a prompt whose segment is not among
-    `segments` or cannot be told, and for a segment without prompts.
+    `segments` or cannot be told, for what cannot be a segment's name, and for a segment without prompts.
     """
     collected: dict[str, SegmentPrompts] = {
         name.casefold(): SegmentPrompts(_checked_name(name)) for name in segments or ()
@@ -121,6 +121,10 @@ def collect_prompts(
             raise PromptError(f"{path.name} holds no placed point and no ROI. Place one and save it again.")
         for item in found:
             name = _segment_name(item, path, segments)
+            try:
+                _checked_name(name)
+            except PromptError as error:
+                raise PromptError(f"{path.name}: {error} It stands in the description or the name.") from error
             of_segment = collected.setdefault(name.casefold(), SegmentPrompts(name))
             if isinstance(item.prompt, PointPrompt):
                 of_segment = replace(of_segment, points=(*of_segment.points, item.prompt))
@@ -155,8 +159,8 @@ def _segment_name(item: MarkupsPrompt, path: Path, segments: Sequence[str] | Non
 
 
 def _checked_name(name: str) -> str:
-    if not name.strip() or name != name.strip() or ";" in name or "\n" in name:
-        raise PromptError(f"'{name}' cannot be a segment's name. Use a name without ';' and outer blanks.")
+    if not name.strip() or name != name.strip() or ";" in name or name.splitlines() != [name]:
+        raise PromptError(f"{name!r} cannot be a segment's name. Use one line without ';' and outer blanks.")
     return name
 
 

@@ -17,9 +17,10 @@ from SAMUNetSlicerLib.checkpoints.places import MODELS_FOLDER_VARIABLE, weights_
 from SAMUNetSlicerLib.checkpoints.starting import adapt_model, resnet_start
 from SAMUNetSlicerLib.checkpoints.steps import Phase
 from SAMUNetSlicerLib.checkpoints.store import (
+    all_model_files,
     convert_model,
-    delete_all_models,
     delete_model,
+    delete_model_files,
     download_model,
     install_in_steps,
     install_model,
@@ -229,10 +230,23 @@ def test_what_is_not_installed_cannot_be_deleted(name):
 
 def test_everything_may_be_deleted_at_once(own_file, folder):
     install_model(own_file)
-    (folder / "half.pth.part").write_bytes(b"half")
-    assert {path.name for path in delete_all_models()} == {"half.pth.part", "my_run.safetensors"}
+    for name in ("half.pth.part", "half.pth.tag"):
+        (folder / name).write_bytes(b"half")
+    paths = all_model_files()
+    assert [path.name for path in paths] == ["half.pth.part", "half.pth.tag", "my_run.safetensors"]
+    delete_model_files(paths)
     assert list(folder.iterdir()) == []
-    assert delete_all_models() == []
+    assert all_model_files() == []
+
+
+def test_files_of_the_site_that_are_no_models_stay(folder):
+    folder.mkdir()
+    others = ["README.txt", "scan.nii.gz", "thesis.part", "price.tag", "results.csv", ".pth"]
+    for name in [*others, "model.pth"]:
+        (folder / name).write_text("")
+    (folder / "folder.pth").mkdir()
+    delete_model_files(all_model_files())
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*others, "folder.pth"])
 
 
 def test_too_little_room_is_said_before_copying(own_file, folder, monkeypatch):

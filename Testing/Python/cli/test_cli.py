@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -99,12 +100,90 @@ def test_ctrl_c_writes_what_is_finished(case, monkeypatch):
     assert read_segmentation("out.seg.nrrd")[1][0].mask_kji.any()
 
 
+@pytest.fixture
+def fails_at(monkeypatch):
+    """fails_at(count, error): the network decodes so often and then always raises the error."""
+
+    def put(count, error):
+        decode, decoded = BrightRegionNetwork.decode, []
+
+        def limited(network, *arguments):
+            decoded.append(network)
+            if len(decoded) > count:
+                raise error
+            return decode(network, *arguments)
+
+        monkeypatch.setattr(BrightRegionNetwork, "decode", limited)
+
+    return put
+
+
+def test_a_shortage_of_memory_midway_writes_what_is_finished(case, capsys, fails_at):
+    fails_at(3, MemoryError())
+    assert main([*BASIC, "--box", "box.mrk.json"]) == ExitCode.MEMORY
+    done = read_provenance("out.seg.nrrd")["boxed"].planes
+    assert len(done) == 3
+    assert read_segmentation("out.seg.nrrd")[1][0].mask_kji.any()
+    said = capsys.readouterr()
+    assert "what is finished (3 planes) will be saved" in said.err
+    assert "samunet: There is not enough memory" in said.err
+    assert "boxed: " in said.out
+
+
+def test_an_unforeseen_error_midway_writes_what_is_finished_too(case, fails_at):
+    fails_at(3, RuntimeError("shapes cannot be multiplied"))
+    with pytest.raises(RuntimeError, match="shapes"):
+        main([*BASIC, "--box", "box.mrk.json"])
+    assert len(read_provenance("out.seg.nrrd")["boxed"].planes) == 3
+
+
+def test_an_error_before_anything_is_finished_writes_nothing(case, capsys, fails_at):
+    fails_at(0, MemoryError())
+    assert main([*BASIC, "--box", "box.mrk.json"]) == ExitCode.MEMORY
+    assert not Path("out.seg.nrrd").exists()
+    assert "saved" not in capsys.readouterr().err
+
+
+@pytest.fixture
+def moving(case):
+    """The ball's volume as the second frame of two, the first of which is empty: `moving.nrrd`."""
+    image = sitk.ReadImage("volume.nrrd")
+    sitk.WriteImage(sitk.JoinSeries([image * 0 - 1, image]), "moving.nrrd")
+
+
+def test_a_frame_is_chosen_or_the_choice_is_told(case, moving, capsys):
+    _, truth = case
+    options = ["--window=-1:1", "--engine=torch", "--box", "box.mrk.json", "-o", "out.seg.nrrd"]
+    assert main(["segment", "moving.nrrd", *options, "--frame", "1"]) == ExitCode.OK
+    assert dice(read_segmentation("out.seg.nrrd")[1][0].mask_kji, truth) > 0.9
+    assert "frame" not in capsys.readouterr().err
+    assert main(["segment", "moving.nrrd", *options]) == ExitCode.OK
+    assert "There are 2 frames; frame 0 is segmented" in capsys.readouterr().err
+    assert not read_segmentation("out.seg.nrrd")[1][0].mask_kji.any()
+    assert main(["segment", "volume.nrrd", *options]) == ExitCode.OK
+    assert "frame" not in capsys.readouterr().err
+    assert main(["segment", "moving.nrrd", *options, "--frame", "2"]) == ExitCode.INPUT
+
+
+def test_info_counts_frames_and_describes_the_one_asked_for(moving, capsys):
+    found = []
+    for options in ([], ["--frame", "1"]):
+        assert main(["info", "moving.nrrd", "--json", *options]) == ExitCode.OK
+        found.append(json.loads(capsys.readouterr().out))
+    assert [facts["frames"] for facts in found] == [2, 2]
+    assert found[0]["maximum"] < found[1]["maximum"]
+    assert main(["info", "volume.nrrd"]) == ExitCode.OK
+    assert "frames: 1" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("change", "code", "words"),
     [
         (["--points", "missing.mrk.json"], ExitCode.PROMPT, "no file"),
         (["--points", "points.mrk.json", "--window", "nonsense"], ExitCode.USAGE, "not a window"),
         (["--points", "points.mrk.json", "--device", "abacus"], ExitCode.USAGE, "not known"),
+        (["--points", "points.mrk.json", "--device", "cpu:abc"], ExitCode.USAGE, "not known"),
+        (["--points", "points.mrk.json", "--range", "700:800"], ExitCode.PROMPT, "range 700:800"),
         (["--points", "points.mrk.json", "-o", "out.nii"], ExitCode.USAGE, ".seg.nrrd"),
         (["--points", "points.mrk.json", "-o", "no/such/folder/out.seg.nrrd"], ExitCode.OUTPUT, "folder"),
         (["--points", "points.mrk.json", "--slice-to-ras", *["0"] * 16], ExitCode.USAGE, "invertible"),

@@ -48,6 +48,33 @@ def test_nothing_is_downloaded_without_a_yes(monkeypatch, capsys):
     assert "Licence: Apache-2.0" in capsys.readouterr().out
 
 
+def test_nothing_is_deleted_at_once_without_a_yes_to_the_list(own_models, monkeypatch, capsys):
+    folder = own_models / "models"
+    folder.mkdir()
+    for name in ("mine.pth", "half.pth.part", "notes.txt"):
+        (folder / name).write_text("")
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
+    assert main(["models", "delete", "all"]) == ExitCode.USAGE
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", lambda _question: "n")
+    assert main(["models", "delete", "all"]) == ExitCode.CANCELLED
+    assert len(list(folder.iterdir())) == 3
+    capsys.readouterr()
+    monkeypatch.setattr("builtins.input", lambda _question: "y")
+    assert main(["models", "delete", "all"]) == ExitCode.OK
+    said = capsys.readouterr().out
+    assert str(folder) in said
+    assert "mine.pth" in said
+    assert "half.pth.part" in said
+    assert "Deleted 2 files" in said
+    assert [path.name for path in folder.iterdir()] == ["notes.txt"]
+    (folder / "other.pth").write_text("")
+    monkeypatch.setattr("builtins.input", lambda _question: pytest.fail("it asks in spite of --yes"))
+    assert main(["models", "delete", "all", "--yes"]) == ExitCode.OK
+    assert main(["models", "delete", "all"]) == ExitCode.OK
+    assert [path.name for path in folder.iterdir()] == ["notes.txt"]
+
+
 def test_a_yes_downloads(monkeypatch, capsys):
     asked = []
 

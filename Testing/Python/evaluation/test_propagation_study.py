@@ -1,8 +1,12 @@
+import argparse
+
 import numpy as np
 import pytest
 
 from example_grids import random_geometry, sphere
 from fakes import BrightRegionNetwork
+from SAMUNetSlicerLib.errors import OutputError
+from SAMUNetSlicerLib.evaluation import propagation_study
 from SAMUNetSlicerLib.evaluation.cases import VolumeCase
 from SAMUNetSlicerLib.evaluation.propagation_study import (
     PlaneTrust,
@@ -74,6 +78,15 @@ def test_a_ball_is_walked_and_scored_in_3d():
     assert walked.dice > 0.9
     assert len(walked.planes) >= len(case.labelled_planes()) - 3
     assert np.mean([p.dice for p in walked.planes]) > 0.85
+
+
+def test_a_table_that_could_not_be_written_is_refused_before_the_work(tmp_path, monkeypatch):
+    monkeypatch.setattr(propagation_study, "load_network", lambda *_args, **_kwargs: pytest.fail("the work began"))
+    parser = argparse.ArgumentParser()
+    propagation_study.add_arguments(parser)
+    arguments = parser.parse_args(["--data", str(tmp_path), "--output", str(tmp_path / "no folder" / "table.md")])
+    with pytest.raises(OutputError, match="does not exist"):
+        propagation_study.run_study(arguments)
 
 
 def test_the_table_weighs_sources_alike():

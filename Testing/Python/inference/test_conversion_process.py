@@ -6,13 +6,15 @@ import time
 import pytest
 import torch
 
+from fakes import BrightRegionNetwork
 from requirements_guard import need
-from SAMUNetSlicerLib.checkpoints.loading import load_network
+from SAMUNetSlicerLib.checkpoints.loading import LoadedModel, load_network
 from SAMUNetSlicerLib.inference import conversion_process, opening
 from SAMUNetSlicerLib.inference.conversion_process import ConversionJob
 from SAMUNetSlicerLib.inference.encoders import TorchEncoder
 from SAMUNetSlicerLib.inference.engines import EngineChoice, build_encode, kept_conversions_folder
 from SAMUNetSlicerLib.inference.jobs import CancelledError, Done, SteppedJob
+from SAMUNetSlicerLib.inference.openvino_encoder import OpenVinoEncoder
 
 
 @pytest.fixture
@@ -99,8 +101,32 @@ def test_a_converted_network_is_not_converted_again(monkeypatch, tmp_path):
     need("openvino")
     monkeypatch.setattr(opening, "kept_conversions_folder", lambda: tmp_path)
     monkeypatch.setattr(opening, "ConversionJob", lambda source: pytest.fail("it is there already"))
-    monkeypatch.setattr(opening.OpenVinoEncoder, "is_converted", True)
     prepared = []
-    monkeypatch.setattr(opening.OpenVinoEncoder, "prepare", lambda encoder: prepared.append(encoder))
+    monkeypatch.setattr(opening.OpenVinoEncoder, "prepare_from_kept", lambda encoder: prepared.append(encoder) or True)
     steps = opening.open_in_steps(load_network("lite_medsam"), "lite_medsam", torch.device("cpu"))
     assert SteppedJob(steps).result().encode_planes in prepared
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_damaged_conversion_is_removed_and_made_by_the_process(monkeypatch, tmp_path, kept):
+    """Where the process could not keep what it made, torch computes."""
+    need("openvino")
+    model = LoadedModel(BrightRegionNetwork(), "bright_region", "ab" * 32, "fake", "none")
+    folder = tmp_path / model.identity
+    OpenVinoEncoder(model.network, folder).prepare()
+    (folder / "encoder.xml").write_text("<net")
+    asked = []
+
+    def convert(source):
+        asked.append((source, folder.exists()))
+        if kept:
+            OpenVinoEncoder(model.network, folder).prepare()
+        return Done(True)
+
+    monkeypatch.setattr(opening, "kept_conversions_folder", lambda: tmp_path)
+    monkeypatch.setattr(opening, "ConversionJob", convert)
+    told = []
+    predictor = SteppedJob(opening.open_in_steps(model, "any", torch.device("cpu"), told.append)).result()
+    assert asked == [("any", False)]
+    assert isinstance(predictor.encode_planes, OpenVinoEncoder if kept else TorchEncoder)
+    assert len(told) == (0 if kept else 1)

@@ -7,6 +7,8 @@ import torch
 from fakes import INPUT_SIZE, BrightRegionNetwork
 from requirements_guard import need
 from SAMUNetSlicerLib.errors import UserError
+from SAMUNetSlicerLib.inference import openvino_encoder
+from SAMUNetSlicerLib.inference.devices import choose_device
 from SAMUNetSlicerLib.inference.encoders import Precision, TorchEncoder
 from SAMUNetSlicerLib.inference.engines import EngineChoice, build_encode
 from SAMUNetSlicerLib.inference.openvino_encoder import OpenVinoEncoder
@@ -68,6 +70,52 @@ def test_a_conversion_that_cannot_be_kept_is_used_from_memory(tmp_path):
     assert [path.name for path in tmp_path.rglob("*")] == ["taken", "something else"]
 
 
+@pytest.mark.parametrize("trouble", ["folder", "full disk"])
+def test_a_conversion_that_cannot_be_written_is_used_from_memory(tmp_path, monkeypatch, trouble):
+    need("openvino")
+    (tmp_path / "file").write_text("")
+    kept = tmp_path / "hash"
+    if trouble == "folder":
+        kept = tmp_path / "file" / "folder" / "hash"
+    else:
+
+        def full(*_args, **_kwargs):
+            raise RuntimeError("basic_ios::clear: iostream error")
+
+        monkeypatch.setattr("openvino.save_model", full)
+    got = OpenVinoEncoder(BrightRegionNetwork(), kept)(pictures(1)).features["grey"]
+    torch.testing.assert_close(got, OpenVinoEncoder(BrightRegionNetwork())(pictures(1)).features["grey"])
+    assert [path.name for path in tmp_path.rglob("*")] == ["file"]
+
+
+@pytest.mark.parametrize(("name", "share"), [("encoder.xml", 0.5), ("encoder.xml", 0), ("encoder.bin", 0)])
+def test_a_kept_conversion_that_cannot_be_read_is_made_anew(tmp_path, name, share):
+    need("openvino")
+    kept = tmp_path / "hash"
+    first = OpenVinoEncoder(BrightRegionNetwork(), kept)(pictures(1)).features["grey"]
+    for blob in kept.glob("*.blob"):
+        blob.unlink()
+    content = (kept / name).read_bytes()
+    (kept / name).write_bytes(content[: int(len(content) * share)])
+    again = OpenVinoEncoder(BrightRegionNetwork(), kept)(pictures(1)).features["grey"]
+    torch.testing.assert_close(again, first)
+    torch.testing.assert_close(OpenVinoEncoder(None, kept)(pictures(1)).features["grey"], first)
+
+
+def test_a_shortage_of_memory_does_not_cost_the_kept_conversion(tmp_path, monkeypatch):
+    need("openvino")
+    OpenVinoEncoder(BrightRegionNetwork(), tmp_path / "hash").prepare()
+
+    class Core:
+        def read_model(self, _path):
+            raise RuntimeError("Check 'ptr' failed: cannot allocate memory for tensor")
+
+    monkeypatch.setattr(openvino_encoder, "_core", Core)
+    with pytest.raises(RuntimeError, match="cannot allocate"):
+        OpenVinoEncoder(BrightRegionNetwork(), tmp_path / "hash").prepare()
+    assert (tmp_path / "hash" / "encoder.xml").is_file()
+
+
 def test_masks_are_the_same_with_either_engine():
     need("openvino")
     rgb = np.zeros((90, 100, 3), dtype=np.uint8)
@@ -98,6 +146,20 @@ def test_a_graphics_card_is_never_bypassed_and_gets_batches_that_fit(monkeypatch
     assert isinstance(encoder, TorchEncoder)
     assert encoder.precision is Precision.HALF
     assert encoder.planes_at_once == planes
+
+
+@pytest.mark.parametrize("wish", ["cpu:abc", "cpu:", "mpsx", "auto:1"])
+def test_a_device_that_is_misspelt_is_a_plain_error(wish):
+    with pytest.raises(UserError, match=f"'{wish}' is not known"):
+        choose_device(wish)
+
+
+def test_a_graphics_card_that_is_not_there_is_a_plain_error(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert choose_device("cuda:1").index == 1
+    with pytest.raises(UserError, match="no graphics card 'cuda:2'"):
+        choose_device("cuda:2")
 
 
 def test_answers_of_different_precision_have_different_signatures():

@@ -7,8 +7,9 @@ import torch
 from fakes import BrightRegionNetwork
 from SAMUNetSlicerLib.errors import MemoryShortageError
 from SAMUNetSlicerLib.inference.encoders import Encoder, Precision, TorchEncoder
+from SAMUNetSlicerLib.inference.jobs import SteppedJob
 from SAMUNetSlicerLib.inference.memory_ladder import MemoryLadder, is_shortage
-from SAMUNetSlicerLib.inference.predictor import PlaneImage, PlanePredictor
+from SAMUNetSlicerLib.inference.predictor import PlaneImage, PlanePredictor, PlaneRequest
 from SAMUNetSlicerLib.inference.prompts import PlanePrompts
 from SAMUNetSlicerLib.inference.zoom import Crop
 
@@ -59,6 +60,10 @@ def predictor(told, **how):
         (RuntimeError("MPS backend out of memory"), True),
         (RuntimeError(OPENVINO_SAYS), True),
         (RuntimeError("Exception from src/inference: std::bad_alloc"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"), False),
         (RuntimeError("shapes cannot be multiplied"), False),
         (ValueError("out of memory"), False),
     ],
@@ -109,10 +114,84 @@ def test_a_shortage_while_decoding_gives_the_same_answers_in_smaller_batches(tol
 
 def test_where_nothing_helps_the_user_is_told_and_the_next_prompt_is_answered(told):
     worker = predictor(told, failures=100)
-    with pytest.raises(MemoryShortageError, match="Nothing was lost"):
+    with pytest.raises(MemoryShortageError, match="not enough memory"):
         worker.predict(plane(0), PlanePrompts(box_xyxy=(15, 15, 55, 45)))
     worker.encode_planes.failures = 0
     assert worker.predict(plane(0), PlanePrompts(box_xyxy=(15, 15, 55, 45))).mask.any()
+
+
+CARD = torch.device("meta")  # stands in for a graphics card
+BOX = PlanePrompts(box_xyxy=(15, 15, 55, 45))
+
+
+class Card(Encoder):
+    """Takes some polls for each plane; the card has memory for `room` of them in all, the processor for any number."""
+
+    def __init__(self, network, room):
+        self.network, self.room, self.begun = network, room, 0
+
+    def begin(self, images):
+        self.begun += 1
+        if images.device == CARD and self.begun > self.room:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return SteppedJob(self._steps(images))
+
+    def _steps(self, images):
+        for _ in range(3):
+            yield
+        return self.network.encode(images)
+
+
+def on_card(told, monkeypatch, room=100):
+    monkeypatch.setattr("SAMUNetSlicerLib.inference.jobs.TURN_S", 1e-9)
+    network = BrightRegionNetwork()
+    return PlanePredictor(network, CARD, encode_planes=Card(network, room), told=told.append)
+
+
+def devices_of_encodings(worker):
+    return {e.features["grey"].device.type for e in worker.cache._entries.values()}
+
+
+@pytest.mark.parametrize("polls", [1, 4, 8, 30])
+def test_after_a_move_nothing_is_used_that_was_begun_ahead_on_the_former_device(told, monkeypatch, polls):
+    worker = on_card(told, monkeypatch)
+    worker.encode_ahead(PlaneRequest(plane(0), BOX))
+    for _ in range(polls):
+        worker.poll_ahead()
+    worker.move_to(torch.device("cpu"))
+    answer = worker.predict(plane(0), BOX)
+    np.testing.assert_array_equal(answer.logits, PlanePredictor(BrightRegionNetwork()).predict(plane(0), BOX).logits)
+    assert devices_of_encodings(worker) == {"cpu"}
+    assert worker.poll_ahead()
+
+
+@pytest.mark.parametrize("polls", range(2, 9))
+def test_a_job_that_is_interrupted_by_a_move_begins_anew(told, monkeypatch, polls):
+    worker = on_card(told, monkeypatch)
+    job = worker.begin_encode([(plane(0), WHOLE), (plane(1), WHOLE)])
+    for _ in range(polls):
+        assert not job.poll()
+    worker.move_to(torch.device("cpu"))
+    assert {e.features["grey"].device.type for e in job.result()} == {"cpu"}
+    assert devices_of_encodings(worker) == {"cpu"}
+
+
+def test_a_shortage_of_work_ahead_moves_all_that_is_under_way(told, monkeypatch):
+    worker = on_card(told, monkeypatch, room=1)
+    worker.encode_ahead(PlaneRequest(plane(0), BOX))
+    while not worker.encode_planes.begun:
+        worker.poll_ahead()
+    worker.encode_ahead(PlaneRequest(plane(1), BOX))
+    _, second = worker._ahead.values()
+    while worker.device == CARD:
+        second.poll()
+    while not worker.poll_ahead():
+        pass
+    assert devices_of_encodings(worker) == {"cpu"}
+    assert len(worker.cache) == 2
+    for number in (0, 1):
+        assert worker.predict(plane(number), BOX).mask.any()
+    assert told == ["The graphics card has not enough memory; the work goes on on the processor, more slowly."]
 
 
 def test_other_errors_are_not_taken_for_shortages(told):

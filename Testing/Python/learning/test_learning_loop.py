@@ -18,7 +18,7 @@ from SAMUNetSlicerLib.learning.bank import Bank
 from SAMUNetSlicerLib.learning.examples import BankExamples
 from SAMUNetSlicerLib.learning.settings import TrainingSettings, rate_factor, read_settings
 from SAMUNetSlicerLib.learning.start import start_from_lite_medsam, start_network
-from SAMUNetSlicerLib.learning.state import averaged
+from SAMUNetSlicerLib.learning.state import Average, Named, averaged, load_state, save_state
 from SAMUNetSlicerLib.learning.training import Trainer, train
 from SAMUNetSlicerLib.networks.lite_medsam import LiteMedSam
 from SAMUNetSlicerLib.networks.sam_unet_tiny import SamUnetTiny
@@ -103,6 +103,27 @@ def test_a_resumed_training_ends_like_an_uninterrupted_one(bank, tmp_path):
     for name, value in whole.named.parameters.items():
         torch.testing.assert_close(second.named.parameters[name], value, rtol=1e-4, atol=1e-6)
         torch.testing.assert_close(second.average.values[name], whole.average.values[name], rtol=1e-4, atol=1e-6)
+
+
+def test_what_a_resumed_optimizer_remembers_lies_where_its_parameters_do(tmp_path):
+    """The device "meta" stands in for a graphics card."""
+    path = tmp_path / "checkpoint.safetensors"
+    for device in ("cpu", "meta"):
+        network = torch.nn.Conv2d(2, 3, 3, device=device).to(memory_format=torch.channels_last)
+        named = Named.of(network)
+        optimizer = torch.optim.AdamW(network.parameters(), betas=(0.9, 0.98))
+        average = Average(named, 0.9)
+        if device == "cpu":
+            network(torch.ones(1, 2, 4, 4)).sum().backward()
+            optimizer.step()
+            save_state(path, named, average, optimizer, 1, "any")
+    assert load_state(path, named, average, optimizer) == 1
+    for parameter in network.parameters():
+        state = optimizer.state[parameter]
+        assert state["exp_avg"].device == state["exp_avg_sq"].device == parameter.device
+        assert state["exp_avg"].stride() == state["exp_avg_sq"].stride() == parameter.stride()
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
 
 
 def test_a_checkpoint_of_something_else_is_refused(bank, tmp_path):

@@ -1,15 +1,22 @@
 import itertools
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from learning_examples import two_discs
 from PIL import Image
 
+from fakes import BrightRegionNetwork
 from SAMUNetSlicerLib.errors import InputError
-from SAMUNetSlicerLib.learning.examples import StreamExamples
+from SAMUNetSlicerLib.learning.command import Files, _examples
+from SAMUNetSlicerLib.learning.examples import StreamExamples, prepare_whole
+from SAMUNetSlicerLib.learning.settings import TrainingSettings
 from SAMUNetSlicerLib.learning.shards import ShardStream, write_shards
 from SAMUNetSlicerLib.learning.sources import SourceSpec, Split, find_pairs, split_pairs
+from SAMUNetSlicerLib.learning.state import write_tensors
+from SAMUNetSlicerLib.learning.training import CHECKPOINT
 from SAMUNetSlicerLib.networks.registry import build
 
 SPEC = SourceSpec("discs", "set", case_pattern=r"^c\d+", development_fraction=0.25)
@@ -55,6 +62,20 @@ def test_a_stream_goes_on_at_the_border_of_a_shard(shards):
     for already in range(20):
         first = next(ShardStream(shards).pictures(already))
         assert names([first])[0] in whole[max(0, already - 3) : already + 1]
+
+
+def test_a_resumed_training_goes_on_behind_all_parts_of_its_steps(shards, tmp_path):
+    settings = TrainingSettings(steps=4, images=2, accumulation=4)
+    (tmp_path / "run").mkdir()
+    write_tensors(tmp_path / "run" / CHECKPOINT, {"any": torch.zeros(1)}, {"step": "1"})
+    files = Files(tmp_path / "start", tmp_path / "run", shards=shards)
+    network = BrightRegionNetwork()
+    examples = _examples(network, files, settings, SimpleNamespace(global_rank=0, world_size=1))
+    drawn = [example.image for example in examples.draw(3, np.random.default_rng(0))]
+    all_of_them = itertools.islice(ShardStream(shards, settings.seed).pictures(), 11)
+    images = [prepare_whole(picture, network.spec.preprocessing).image for picture in all_of_them]
+    begins = [n for n in range(9) if all(map(torch.equal, drawn, images[n : n + 3]))]
+    assert begins == [7], "the shard that holds picture 8 begins there"
 
 
 def test_processes_read_different_shards(shards):

@@ -71,6 +71,41 @@ def test_the_range_is_kept(case):
     assert set(job.results["ball"].planes) == {middle - 1, middle, middle + 1}
 
 
+@pytest.mark.parametrize("direction", [Direction.BOTH, Direction.UP])
+def test_a_range_past_the_last_plane_ends_there(case, direction):
+    volume, centre, _ = case
+    job = job_for(volume, direction=direction)
+    middle = round(job.planes.stack.index_of(centre))
+    job.within = PlaneRange(middle, len(job.planes) + 30)
+    steps = list(job.run([SegmentPrompts("ball", points=(PointPrompt(tuple(centre)),))]))
+    assert steps[-1].total == len(job.planes) - middle
+    assert len(job.results["ball"].planes) > 2
+    assert min(job.results["ball"].planes) == middle
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "direction"),
+    [(3, 4, Direction.BOTH), (-4, -2, Direction.BOTH), (100, 110, Direction.BOTH), (1, 2, Direction.DOWN)],
+)
+def test_a_range_that_no_prompt_leads_into_is_refused_before_any_work(case, first, last, direction):
+    volume, centre, _ = case
+    job = job_for(volume, direction=direction)
+    middle = round(job.planes.stack.index_of(centre))
+    job.within = PlaneRange(middle + first, middle + last)
+    with pytest.raises(PromptError, match=f"'ball' .plane {middle}. no plane of the range {middle + first}:"):
+        list(job.run([SegmentPrompts("ball", points=(PointPrompt(tuple(centre)),))]))
+    assert job.predictor.network.encoded == 0
+
+
+def test_a_range_beside_the_prompted_plane_is_entered(case):
+    volume, centre, _ = case
+    job = job_for(volume)
+    middle = round(job.planes.stack.index_of(centre))
+    job.within = PlaneRange(middle + 1, middle + 2)
+    list(job.run([SegmentPrompts("ball", points=(PointPrompt(tuple(centre)),))]))
+    assert set(job.results["ball"].planes) == {middle, middle + 1, middle + 2}
+
+
 def test_leaving_early_keeps_what_is_finished(case):
     volume, centre, truth = case
     job = job_for(volume)
@@ -109,6 +144,18 @@ def test_prompts_outside_the_volume_are_refused_before_any_work(case):
     far = PointPrompt(tuple(centre + 1000))
     with pytest.raises(PromptError, match="outside the volume"):
         list(job.run([SegmentPrompts("x", points=(far,))]))
+    assert job.predictor.network.encoded == 0
+
+
+def test_prompts_that_the_model_cannot_use_are_refused_before_any_work(case):
+    volume, centre, _ = case
+    job = job_for(volume, network=BrightRegionNetwork(PromptKind.BOX))
+    prompts = [
+        SegmentPrompts("a", boxes=(BoxPrompt(tuple(centre), (2.2 * RADIUS_MM,) * 3),)),
+        SegmentPrompts("b", points=(PointPrompt(tuple(centre)),)),
+    ]
+    with pytest.raises(PromptError, match="Segment 'b': .* knows boxes only"):
+        list(job.run(prompts))
     assert job.predictor.network.encoded == 0
 
 

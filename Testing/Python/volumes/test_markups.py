@@ -71,6 +71,17 @@ def test_an_roi_becomes_an_oriented_box(tmp_path, system, centre, axes, kind):
     assert np.allclose(box.axes_ras, axes)
 
 
+@pytest.mark.parametrize(
+    "markup",
+    [roi("segment=A\nsecond line"), roi("segment=A\rB"), roi(name="A\nB"), point_list(point(), name="left;right")],
+)
+def test_what_cannot_be_a_segments_name_is_refused_when_it_is_read(tmp_path, markup):
+    path = saved(tmp_path, markup)
+    with pytest.raises(PromptError, match="F.mrk.json: .* cannot be a segment's name") as caught:
+        collect_prompts([path], [])
+    assert len(str(caught.value).splitlines()) == 1
+
+
 def test_a_file_may_hold_several_markups(tmp_path):
     path = saved(tmp_path, point_list(point(), point(label="F-2")), roi(), point_list(point(label="F-3")))
     assert [item.prompt.label for item in read_markups(path)] == ["F-1", "F-2", "R", "F-3"]
