@@ -204,6 +204,44 @@ def test_a_file_is_installed_chosen_and_deleted(shelf, checkpoint, dialogs, fold
     assert user.panel.parameters.modelName == user.ui.modelSelector.itemData(0)
 
 
+def test_a_model_installed_again_under_its_name_answers_from_then_on(shelf, checkpoint, dialogs, folder, monkeypatch):
+    import qt
+    import torch
+
+    from SAMUNetSlicerLib.checkpoints.loading import sha256_of
+    from SAMUNetSlicerLib.checkpoints.tensors import read_tensors
+    from SAMUNetSlicerLib.inference import opening
+    from SAMUNetSlicerLib.inference.jobs import Done
+
+    user, work = shelf, shelf.panel.work
+    work._predictor, work._loaded = None, None  # no model is loaded yet
+    monkeypatch.setattr(opening, "ConversionJob", lambda _source: Done(False))  # torch is quicker to set up
+    monkeypatch.setattr(qt.QFileDialog, "getOpenFileName", lambda *_arguments: str(checkpoint))
+
+    def install_and_take_the_tool() -> str:
+        user.press("installModelButton")
+        wait_for_the_end(user)
+        user.press("positiveButton")
+        assert user.ui.positiveButton.checked, user.message
+        user.key("Esc")
+        assert work.logic._engine.model.sha256 == sha256_of(folder / "my_run.safetensors")
+        return work.logic._engine.model.sha256
+
+    first = install_and_take_the_tool()
+    loaded = work._predictor
+    user.press("positiveButton")
+    assert work._predictor is loaded, "the same file is loaded once"
+    user.key("Esc")
+    tensors = {name: tensor.clone() for name, tensor in read_tensors(checkpoint).items()}
+    tensors["mask_decoder.iou_token.weight"] = torch.ones(1, 256)
+    torch.save({"model": tensors}, checkpoint)
+    dialogs.answers.append(yes())
+    assert install_and_take_the_tool() != first
+    (folder / "my_run.safetensors").unlink()
+    user.press("positiveButton")
+    assert user.ui.positiveButton.checked, "what is loaded answers although its file is gone"
+
+
 def test_no_file_chosen_installs_nothing(shelf, dialogs, folder, monkeypatch):
     import qt
 

@@ -185,6 +185,30 @@ def test_keys_live_only_while_the_module_is_open(user):
     assert user.ui.positiveButton.checked
 
 
+@pytest.mark.parametrize("widget", ["QSpinBox", "QDoubleSpinBox", "QLineEdit", "QComboBox", "QPlainTextEdit"])
+@pytest.mark.parametrize("key", ["Return", "Esc"])
+def test_a_key_that_ends_typing_neither_accepts_nor_discards(user, widget, key):
+    from PySide6 import QtCore, QtUiTools
+    from PySide6.QtTest import QTest
+
+    user.key("A")
+    user.click("Red", at(user, (8, 32, 20)))
+    user.key("Esc")
+    field = QtUiTools.QUiLoader().createWidget(widget, user.ui.firstPlaneSpinBox.parent())
+    if widget == "QComboBox":
+        field.setEditable(True)
+    field.show()
+    field.setFocus()
+    QTest.keyClick(user.app.focusWidget(), QtCore.Qt.Key_3)
+    QTest.keyClick(user.app.focusWidget(), {"Return": QtCore.Qt.Key_Return, "Esc": QtCore.Qt.Key_Escape}[key])
+    user.settle()
+    assert user.statuses()[8] == "proposed"
+    assert not user.voxels().any()
+    field.deleteLater()
+    user.key(key)
+    assert user.statuses()[8] == {"Return": "accepted", "Esc": "empty"}[key], "nothing is typed any more"
+
+
 def test_a_point_outside_the_volume_is_refused_in_words(user):
     view = user.view("Red")
     logic = view.logic

@@ -208,3 +208,139 @@ def test_a_segment_deleted_in_the_middle_ends_it_in_words(prompted):
     user.wait_while_busy()
     user.picture("segment_gone")
     assert user.session.segment_id == ""
+
+
+def propose_until(user, monkeypatch, done: int, then) -> None:
+    """Propagate, and do something within the plane after `done` ones, while the window lives."""
+    work = user.panel.work
+    breathe, called = work.breather._breathe, []
+
+    def breathe_and_do() -> None:
+        breathe()
+        if work.run is not None and work.run.progress().done == done and not called:
+            called.append(True)
+            then()
+
+    monkeypatch.setattr(work.breather, "_breathe", breathe_and_do)
+    slow(user.network, monkeypatch)
+    user.press("propagateButton")
+    user.wait_while_busy()
+    assert called
+
+
+CHANGES = {
+    "write mode": lambda ui: ui.writeModeSelector.setCurrentIndex(1),
+    "direction": lambda ui: ui.directionSelector.setCurrentIndex(1),
+    "range": lambda ui: ui.rangeCheckBox.click(),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_choice_made_in_the_panel_stops_nothing(prompted, monkeypatch, change):
+    user = prompted
+    place = user.session.place
+    propose_until(user, monkeypatch, 2, lambda: change(user.ui))
+    assert "planes are proposed" in user.message
+    assert "stopped" in user.statuses(), "the walks came to the ends of the ball"
+    assert user.session.place == place
+
+
+def test_a_choice_made_while_a_prompt_is_answered_stops_nothing(user, at, monkeypatch):
+    work = user.panel.work
+    breathe = work.breather._breathe
+
+    def breathe_and_choose() -> None:
+        breathe()
+        if work.answering:
+            user.ui.writeModeSelector.setCurrentIndex(1)
+
+    monkeypatch.setattr(work.breather, "_breathe", breathe_and_choose)
+    slow(user.network, monkeypatch)
+    user.key("A")
+    user.click("Red", at((8, 32, 20)))
+    assert user.proposed()[8].any()
+    assert user.panel.parameters.writeMode == "add"
+    assert user.panel.segment.placing.tool is not None
+
+
+def test_another_segmentation_stops_what_is_computed_and_says_so(prompted, monkeypatch):
+    import slicer
+
+    user = prompted
+    other = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Other")
+    other.CreateDefaultDisplayNodes()
+
+    def choose() -> None:
+        user.panel.parameters.segmentation = other
+
+    propose_until(user, monkeypatch, 2, choose)
+    assert user.session.node is other
+    assert "another volume or segmentation was chosen" in user.message
+
+
+def test_a_loaded_scene_is_looked_at_without_touching_a_view(prompted, at, tmp_path):
+    import slicer
+
+    user = prompted
+    scene = tmp_path / "work.mrb"
+    user.panel.logic.saveScene(scene)
+    user.opened.widget.exit()
+    user.app.new_scene()
+    assert slicer.mrmlScene.ReadFromMRB(str(scene))
+    user.settle()
+    user.opened.widget.enter()
+    user.settle()
+    assert user.panel.segment.view is user.view("Red").node
+    assert user.session.place is not None
+    assert user.session.stack_name() == "axial"
+
+
+@pytest.fixture
+def two_keys(prompted, at):
+    """The first ball, propagated and accepted at its middle plane and at plane 11."""
+    user = prompted
+    for plane in (8, 11):
+        user.view("Red").node.JumpSliceByOffsetting(*at((plane, 32, 20)))
+        user.settle()
+        user.key("A")
+        user.click("Red", at((plane, 33, 21)))
+        user.key("Return")
+        user.key("Esc")
+    return user
+
+
+def asked(user) -> list[int]:
+    """The planes that a propagation from here answers."""
+    before = user.statuses()
+    user.press("againButton")
+    user.wait_while_busy()
+    return [n for n, (old, new) in enumerate(zip(before, user.statuses(), strict=True)) if old != new]
+
+
+def test_from_here_goes_as_far_as_the_next_key_planes(two_keys, at):
+    user = two_keys
+    user.view("Red").node.JumpSliceByOffsetting(*at((11, 32, 20)))
+    user.settle()
+    planes = asked(user)
+    assert planes[:3] == [9, 10, 12], "neither the key plane 8 nor what lies below it"
+    assert set(planes[3:]) <= {13, 14, 15}
+
+
+def test_from_here_on_a_plane_between_key_planes_answers_those_between(two_keys, at):
+    user = two_keys
+    user.view("Red").node.JumpSliceByOffsetting(*at((9, 32, 20)))
+    user.settle()
+    assert asked(user) == [9, 10]
+
+
+def test_from_here_stays_within_the_range(two_keys, at):
+    user = two_keys
+    user.ui.rangeCheckBox.checked = True
+    user.ui.firstPlaneSpinBox.value, user.ui.lastPlaneSpinBox.value = 5, 9
+    user.view("Red").node.JumpSliceByOffsetting(*at((8, 32, 20)))
+    user.settle()
+    assert asked(user) == [5, 6, 7, 9]
+    user.ui.firstPlaneSpinBox.value, user.ui.lastPlaneSpinBox.value = 13, 14
+    user.settle()
+    assert asked(user) == []
+    assert "range" in user.message

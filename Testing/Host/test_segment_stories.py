@@ -150,6 +150,45 @@ def test_a_segment_deleted_elsewhere_is_let_go(user, at):
     assert user.voxels().any(), "the next prompt begins a new segment"
 
 
+def drawn_proposals(user) -> list[str]:
+    """The segments for which a preview is drawn."""
+    from SAMUNetSlicerLib.scene.names import SEGMENT
+    from SAMUNetSlicerLib.scene.segmentation_nodes import get_tag, is_visible, segment_ids
+
+    node = user.session.workspace.proposals.node
+    return [get_tag(node, proposal, SEGMENT) for proposal in segment_ids(node) if is_visible(node, proposal)]
+
+
+@pytest.mark.parametrize("deleted", ["Segment 1", "Segment 2"])
+@pytest.mark.parametrize("where", ["beside the module", "in another module"])
+def test_the_preview_of_a_segment_deleted_elsewhere_goes_and_comes_with_it(user, at, deleted, where):
+    import slicer
+
+    user.key("A")
+    user.click("Red", at((8, 32, 20)))
+    user.press("addSegmentButton")
+    user.click("Red", at((8, 32, 46)))
+    user.key("Esc")
+    session = user.session
+    ids = {session.workspace.name_of(s): s for s in session.segments}
+    assert sorted(drawn_proposals(user)) == sorted(ids.values())
+    segmentation, segment = session.node.GetSegmentation(), slicer.vtkSegment()
+    segment.DeepCopy(segmentation.GetSegment(ids[deleted]))
+    if where == "in another module":
+        user.opened.widget.exit()
+    segmentation.RemoveSegment(ids[deleted])
+    user.settle()
+    if where == "in another module":
+        user.opened.widget.enter()
+        user.settle()
+    user.picture("preview_of_a_deleted_segment")
+    assert drawn_proposals(user) == [i for name, i in ids.items() if name != deleted]
+    assert session.segment_id in drawn_proposals(user)
+    segmentation.AddSegment(segment, ids[deleted])  # as undo of the Segment Editor does
+    user.settle()
+    assert sorted(drawn_proposals(user)) == sorted(ids.values())
+
+
 def test_an_edit_made_elsewhere_survives_undo(user, at):
     import slicer
 
@@ -264,6 +303,40 @@ def test_the_editable_area_keeps_a_segment_inside_another(user, at, balls):
     pick(user, "areaSelector", "everywhere")
     accept_ball(user, at((8, 32, 46)))
     assert (user.voxels("Segment 2") & balls[1]).any()
+
+
+@pytest.mark.parametrize("what", ["active", "deleted"])
+def test_the_editable_area_shows_the_segment_that_the_rule_holds(user, at, what):
+    accept_ball(user, at((8, 32, 20)))
+    user.key("Esc")
+    for _ in range(2):
+        user.press("addSegmentButton")
+    session = user.session
+    ids = {session.workspace.name_of(s): s for s in session.segments}
+    open_rules(user)
+    pick(user, "areaSelector", "inside a segment")
+    pick(user, "areaSegmentSelector", "Segment 1")
+    user.ui.segmentsTable.setSelectedSegmentIDs([ids["Segment 1"]])
+    user.settle()
+    if what == "deleted":
+        user.press("deleteSegmentButton")
+    user.picture(f"area_is_the_{what}_segment")
+    expected = {"active": "Segment 1 (the active segment)", "deleted": "(a deleted segment)"}[what]
+    assert user.ui.areaSegmentSelector.currentText == expected
+    user.choose("overwriteSelector", "all")
+    assert session.workspace.document.rules.area_segment_id == ids["Segment 1"], "other choices leave it as it is"
+    user.view("Red").node.JumpSliceByOffsetting(*at((9, 32, 20)))
+    user.settle()
+    accept_ball(user, at((9, 32, 20)))
+    assert "nothing be written" in user.message
+    assert user.statuses()[9] == "proposed"
+    assert not user.voxels()[9].any()
+    pick(user, "areaSegmentSelector", "Segment 3")
+    assert user.ui.areaSegmentSelector.findText(expected) < 0, "what makes no sense is not offered again"
+    pick(user, "areaSelector", "everywhere")
+    user.key("Return")
+    assert user.statuses()[9] == "accepted"
+    assert user.voxels()[9].any()
 
 
 def test_the_intensity_range_lets_only_some_voxels_change(user, at):

@@ -28,6 +28,20 @@ def find_user_model(name: str) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
+def file_stamp(name: str, catalogue: Catalogue) -> tuple[Path, int, int] | None:
+    """Changes whenever another file comes in the place of a model's: path, time and size. None where there is none.
+
+    name: of the catalogue's or of the user's model, or a checkpoint file.
+    """
+    entry = catalogue.get(name)
+    path = find_installed(entry) if entry is not None else find_user_model(name) or Path(name)
+    try:
+        found = path.stat() if path is not None else None
+    except OSError:
+        return None
+    return None if found is None else (path, found.st_mtime_ns, found.st_size)
+
+
 def suggest_name(path: Path) -> str:
     """A model's name made from a file's: letters, digits, dots, dashes and underscores."""
     return re.sub(r"[^A-Za-z0-9_.-]", "_", path.stem).lstrip("_.-") or "model"

@@ -55,7 +55,8 @@ def accept(
     """Write the proposals on some planes (None: on all) into the segment, by the editing rules; one step to undo.
 
     A prompted plane replaces what was accepted there before; a propagated one leaves accepted planes, of any stack,
-    as they are. Raises EditError for a segment that is gone or finished, and where nothing is proposed.
+    as they are. A plane on which the rules let nothing be written stays proposed, which the notes say. Raises EditError
+    for a segment that is gone or finished, and where nothing is proposed.
     """
     name = require_segment(workspace, segment_id)
     check_writable(workspace.segmentation_node, segment_id)
@@ -65,12 +66,16 @@ def accept(
     held_back: dict[HeldBack, int] = {}
     planes = f"plane {keys[0].index}" if len(keys) == 1 else f"{len(keys)} planes"
     with workspace.recording(f"Accept {planes} of {name}") as recorder:
-        changed = _write(recorder, keys, mode, held_back)
-        if status_of(workspace.segmentation_node, segment_id) is SegmentStatus.NOT_STARTED:
+        changed, shut = _write(recorder, keys, mode, held_back)
+        accepted = tuple(key.index for key in keys if key.index not in shut)
+        if accepted and status_of(workspace.segmentation_node, segment_id) is SegmentStatus.NOT_STARTED:
             set_status(workspace.segmentation_node, segment_id, SegmentStatus.IN_PROGRESS)
         write_provenance(workspace, segment_id)
-    notes = tuple(f"{count} voxels of '{name}' were left out: they {why.value}." for why, count in held_back.items())
-    return AcceptOutcome(tuple(k.index for k in keys), changed, notes)
+    notes = [f"{count} voxels of '{name}' were left out: they {why.value}." for why, count in held_back.items()]
+    if shut:
+        where = f"plane {min(shut)}, which stays" if len(shut) == 1 else f"{len(shut)} planes, which stay"
+        notes.insert(0, f"The editing rules let nothing be written on {where} proposed.")
+    return AcceptOutcome(accepted, changed, tuple(notes))
 
 
 def discard(workspace: Workspace, segment_id: str, stack: StackKey, indices: Collection[int] | None = None) -> int:
@@ -178,32 +183,52 @@ def _nothing_on(voxels: Voxels) -> VoxelMask:
     return VoxelMask(voxels, np.zeros(shape_of(voxels), dtype=bool))
 
 
-def _write(recorder: Recorder, keys: list[PlaneKey], mode: WriteMode, held_back: dict[HeldBack, int]) -> int:
-    """Write planes of one stack, which share no voxel, and mark them. Returns the number of changed voxels."""
+def _write(
+    recorder: Recorder, keys: list[PlaneKey], mode: WriteMode, held_back: dict[HeldBack, int]
+) -> tuple[int, set[int]]:
+    """Write planes of one stack, which share no voxel, and mark them.
+
+    Returns the number of changed voxels, and the planes on which the rules let nothing be written: those stay proposed.
+    """
     workspace, segment_id = recorder.workspace, keys[0].segment_id
     states = {key: workspace.document.plane(key) for key in keys}
     # What the user said himself stands, also where it crosses accepted planes.
     prompted = [key for key in keys if states[key].proposed.origin.is_users_own]
     propagated = [key for key in keys if not states[key].proposed.origin.is_users_own]
-    own, others = [], []
+    own, others, kept = [], [], []
+    shut: set[int] = set()
     for group, protected in ((prompted, []), (propagated, protected_planes(workspace, segment_id, keys))):
         for area in _areas(workspace, group):
-            voxels, plan = _plan(workspace, keys[0], area, mode, protected)
+            voxels, mask, plan = _plan(workspace, keys[0], area, mode, protected)
+            planes, on_them = _shut_planes(workspace, keys[0], voxels, plan)
+            shut |= planes
+            kept.append(VoxelMask(voxels, mask & on_them))
             own.append(SegmentChange(segment_id, voxels, plan.added, plan.removed))
             others += [SegmentChange(other, voxels, np.zeros_like(lost), lost) for other, lost in plan.taken.items()]
             for why, count in plan.held_back.items():
                 held_back[why] = held_back.get(why, 0) + count
     recorder.write_result([*others, *own])
-    recorder.write_proposal(keys[0], [_nothing_on(change.voxels) for change in own])
+    recorder.write_proposal(keys[0], kept)
     for key, state in states.items():
-        recorder.set_plane(key, replace(state, accepted=state.proposed, proposed=None, stopped=""))
-    return sum(int(np.count_nonzero(change.added) + np.count_nonzero(change.removed)) for change in own)
+        if key.index not in shut:
+            recorder.set_plane(key, replace(state, accepted=state.proposed, proposed=None, stopped=""))
+    return sum(int(np.count_nonzero(change.added) + np.count_nonzero(change.removed)) for change in own), shut
+
+
+def _shut_planes(workspace: Workspace, key: PlaneKey, voxels: Voxels, plan: EditPlan) -> tuple[set[int], np.ndarray]:
+    """The planes of the key's stack on which the rules let nothing be written, and which of the voxels lie on them."""
+    if not plan.refused.any():
+        return set(), np.zeros_like(plan.refused)
+    numbers = np.broadcast_to(plane_numbers(workspace.stack(StackKey(key.stack)), voxels), shape_of(voxels))
+    written = np.logical_or.reduce([plan.added, plan.removed, *plan.taken.values()])
+    shut = np.setdiff1d(numbers[plan.refused], numbers[written])
+    return set(shut.tolist()), np.isin(numbers, shut)
 
 
 def _plan(
     workspace: Workspace, key: PlaneKey, area: Voxels, mode: WriteMode, protected: list[PlaneKey]
-) -> tuple[Voxels, EditPlan]:
-    """The edit by the user's rules, and the voxels of the area where something can change.
+) -> tuple[Voxels, np.ndarray, EditPlan]:
+    """The voxels of the area where something can change, what is proposed there, and the edit by the user's rules.
 
     area: on planes of the key's stack.
     """
@@ -229,4 +254,4 @@ def _plan(
         intensities,
         protected_voxels(workspace, protected, voxels) if protected else None,
     )
-    return voxels, plan
+    return voxels, mask[where], plan

@@ -65,16 +65,17 @@ def accept_in_time(
         items = proposed_items(workspace, segment_id, stack, indices)
         if not items:
             raise EditError(f"There is nothing to accept for '{name}' in any item. Propagate through time first.")
-        done, changed, notes = 0, 0, []
+        accepted, done, changed, notes = [], 0, 0, []
         for item in items:
             with workspace.at_item(str(item)):
                 outcome = accept(workspace, segment_id, stack, indices, mode)
             changed += outcome.changed_voxels
             notes += [f"Item {item + 1}: {note}" for note in outcome.notes]
+            accepted += [item] if outcome.planes else []
             done += 1
             if not go_on():
                 break
         # All items get the status that the shown one has.
-        if status_of(workspace.segmentation_node, segment_id) is SegmentStatus.NOT_STARTED:
+        if accepted and status_of(workspace.segmentation_node, segment_id) is SegmentStatus.NOT_STARTED:
             set_status(workspace.segmentation_node, segment_id, SegmentStatus.IN_PROGRESS)
-    return AcceptedItems(tuple(items[:done]), changed, len(items) - done, tuple(notes))
+    return AcceptedItems(tuple(accepted), changed, len(items) - done, tuple(notes))

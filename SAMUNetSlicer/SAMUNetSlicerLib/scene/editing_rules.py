@@ -96,12 +96,14 @@ class EditPlan:
 
     added, removed: voxels that the edited segment gains and loses. taken: what other segments lose, by segment ID.
     held_back: number of voxels that the mask would have changed but the rules did not let it, by reason.
+    refused: those voxels, without the ones in accepted planes, which hold what the user wants already.
     """
 
     added: np.ndarray
     removed: np.ndarray
     taken: Mapping[str, np.ndarray]
     held_back: Mapping[HeldBack, int]
+    refused: np.ndarray
 
 
 def plan_edit(
@@ -132,11 +134,15 @@ def plan_edit(
     touched = changing | claimed
 
     held_back: dict[HeldBack, int] = {}
+    refused = np.zeros_like(mask)
 
     def hold(reason: HeldBack, where: np.ndarray) -> None:
-        nonlocal touched
-        count = int(np.count_nonzero(changing & touched & where))
+        nonlocal touched, refused
+        held = changing & touched & where
+        count = int(np.count_nonzero(held))
         touched = touched & ~where
+        if reason is not HeldBack.ACCEPTED:
+            refused = refused | held
         if count:
             held_back[reason] = count
 
@@ -158,7 +164,7 @@ def plan_edit(
         for other in overwriting
         if not other.finished and (lost := other.present & claimed & touched).any()
     }
-    return EditPlan(changing & touched & wanted, changing & touched & ~wanted, taken, held_back)
+    return EditPlan(changing & touched & wanted, changing & touched & ~wanted, taken, held_back, refused)
 
 
 def _overwriting(others: Sequence[OtherSegment], rules: EditingRules) -> list[OtherSegment]:

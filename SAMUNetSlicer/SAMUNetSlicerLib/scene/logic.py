@@ -51,8 +51,8 @@ class SegmentOutcome:
 class SegmentationLogic:
     """All work in one scene. scene: None for Slicer's own.
 
-    Planes are named by an `Orientation` (or its name: "axial") or by `sliceToRAS`, the 4 x 4 matrix of a slice view,
-    oblique or not; by default those that the scanner took.
+    Planes are named by an `Orientation` (or its name: "axial"), by the key of their stack in its place, or by
+    `sliceToRAS`, the 4 x 4 matrix of a slice view, oblique or not; by default those that the scanner took.
     """
 
     def __init__(self, scene=None) -> None:
@@ -119,8 +119,10 @@ class SegmentationLogic:
 
     # Planes
 
-    def stackKey(self, segmentationNode, orientation: Orientation | str | None = None, sliceToRAS=None) -> StackKey:
+    def stackKey(self, segmentationNode, orientation=None, sliceToRAS=None) -> StackKey:
         """The stack of planes of an orientation or of a slice view."""
+        if isinstance(orientation, StackKey):
+            return orientation
         space = self.workspace(segmentationNode)
         reading = space.check()
         if sliceToRAS is not None:
@@ -161,8 +163,10 @@ class SegmentationLogic:
         stack = None if planes is None else self.stackKey(segmentationNode, orientation, sliceToRAS)
         prompting.clear_prompts(space, segmentID, stack, planes)
 
-    def notePrompts(self, segmentationNode, segmentID: str, orientation=None, sliceToRAS=None) -> set[int]:
-        """Take note of prompts placed, moved or deleted in the scene; returns the planes on which they changed."""
+    def notePrompts(
+        self, segmentationNode, segmentID: str, orientation=None, sliceToRAS=None
+    ) -> dict[StackKey, set[int]]:
+        """Take note of prompts placed (on these planes), moved or deleted in the scene; returns where, by stack."""
         self._finish_running(segmentationNode)
         space = self.workspace(segmentationNode)
         return prompting.note_prompts(space, segmentID, self.stackKey(segmentationNode, orientation, sliceToRAS))

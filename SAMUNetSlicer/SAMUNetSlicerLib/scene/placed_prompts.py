@@ -48,9 +48,14 @@ class PromptSet:
 
     def with_new(self, other: PromptSet) -> PromptSet:
         """These and those of `other` that are not among them yet."""
-        points = [p for p in other.points if not any(_same_point(p, q) for q in self.points)]
-        boxes = [b for b in other.boxes if not any(_same_box(b, c) for c in self.boxes)]
-        return PromptSet((*self.points, *points), (*self.boxes, *boxes))
+        new = other.without(self)
+        return PromptSet((*self.points, *new.points), (*self.boxes, *new.boxes))
+
+    def without(self, other: PromptSet) -> PromptSet:
+        """Those of these that are not among `other`."""
+        points = [p for p in self.points if not any(_same_point(p, q) for q in other.points)]
+        boxes = [b for b in self.boxes if not any(_same_box(b, c) for c in other.boxes)]
+        return PromptSet(tuple(points), tuple(boxes))
 
     def on_stack(self, stack: StackKey) -> PromptSet:
         """Those that were placed on planes of this stack, or on none in particular."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 
+from ..errors import PromptError
 from ..volumes.prompts import BoxPrompt, PointPrompt, SegmentPrompts
 from .markups_nodes import read_prompt_nodes
-from .placed_prompts import PromptSet, from_world
+from .placed_prompts import PlacedBox, PromptSet, from_world
 from .segmenting import prompted_indices
 from .stacks import StackKey
 from .workspace import Workspace, require_segment
@@ -72,10 +74,10 @@ def clear_prompts(
         recorder.write_prompts(segment_id, reading.frame, kept)
 
 
-def note_prompts(workspace: Workspace, segment_id: str, stack: StackKey) -> set[int]:
+def note_prompts(workspace: Workspace, segment_id: str, stack: StackKey) -> dict[StackKey, set[int]]:
     """Make a step of what was done to the segment's prompts in the scene since they were last seen.
 
-    Points and boxes without planes of their own were placed on this stack. Returns the planes of the stack on which
+    Points and boxes without planes of their own were placed on this stack. Returns the planes of each stack on which
     something has changed: where prompts came, went or moved.
     """
     name = require_segment(workspace, segment_id)
@@ -85,8 +87,17 @@ def note_prompts(workspace: Workspace, segment_id: str, stack: StackKey) -> set[
     workspace.prompts.state_planes(segment_id, name, stack, reading.frame)
     now = workspace.prompts.read(*place)
     if before.is_close_to(now):
-        return set()
+        return {}
     with workspace.recording(f"Change prompts of {name}") as recorder:
         recorder.keep_prompts(segment_id, reading.frame, before, now)
-    different = PromptSet(tuple(set(before.points) ^ set(now.points)), tuple(set(before.boxes) ^ set(now.boxes)))
-    return prompted_indices(different.on_stack(stack).in_world(name, reading.to_world), workspace.stack(stack))
+    known = [*workspace.stack_keys(), stack]
+    changed: dict[StackKey, set[int]] = {}
+    for different in (before.without(now), now.without(before)):
+        for placed in (*different.points, *different.boxes):
+            own = placed.stack or stack
+            key = next((k for k in known if k.is_like(own)), own)
+            alone = PromptSet(boxes=(placed,)) if isinstance(placed, PlacedBox) else PromptSet(points=(placed,))
+            with suppress(PromptError):  # one that was moved off the volume lies on no plane
+                indices = prompted_indices(alone.in_world(name, reading.to_world), workspace.stack(key))
+                changed.setdefault(key, set()).update(indices)
+    return changed

@@ -18,7 +18,15 @@ from .document import PlaneKey
 from .labelmaps import SegmentChange, extent_block, holds_voxels, read_voxels, write_changes
 from .names import FRAME, REFERENCE_PROPOSALS, ROLE_PROPOSALS, SEGMENT, STACK
 from .placement import follow
-from .segmentation_nodes import add_segment, create_segmentation, find_segment, get_tag, segment_ids, set_tag
+from .segmentation_nodes import (
+    add_segment,
+    create_segmentation,
+    find_segment,
+    get_tag,
+    is_visible,
+    segment_ids,
+    set_tag,
+)
 from .state_node import belong_to
 
 _FILL_OPACITY = 0.25
@@ -97,12 +105,18 @@ class ProposalStore:
                 self._look_like(proposal_id, target)
 
     def show_frame(self, frame: str) -> None:
-        """Display the proposals for one frame of a sequence and hide the others."""
+        """Display the proposals for one frame of a sequence and hide the others.
+
+        So are those for segments that were deleted elsewhere: undoing that, there, brings both back.
+        """
         if self.node is None:
             return
+        there = segment_ids(self.segmentation_node)
         for proposal_id in segment_ids(self.node):
-            visible = (get_tag(self.node, proposal_id, FRAME) or "") == frame
-            self.node.GetDisplayNode().SetSegmentVisibility(proposal_id, visible)
+            right_frame = (get_tag(self.node, proposal_id, FRAME) or "") == frame
+            visible = right_frame and get_tag(self.node, proposal_id, SEGMENT) in there
+            if is_visible(self.node, proposal_id) != visible:
+                self.node.GetDisplayNode().SetSegmentVisibility(proposal_id, visible)
 
     def made_segment(self, key: PlaneKey) -> str:
         """ID of the proposal segment of the key's stack, made if need be. Raises EditError for an unknown segment."""

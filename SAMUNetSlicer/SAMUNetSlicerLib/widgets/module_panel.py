@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import qt
@@ -10,14 +11,14 @@ import vtk
 from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
-from ..errors import InputError
+from ..errors import InputError, UserError
 from ..scene.logic import SegmentationLogic
 from ..scene.names import REFERENCE_SEGMENTATION, REFERENCE_VOLUME
 from ..scene.segmentation_nodes import segment_ids
 from ..scene.state_node import state_nodes
 from .combo_boxes import choose, value_of
 from .controllers.texts import clinical_notice
-from .controllers.work import Tone, Work
+from .controllers.work import Message, Tone, Work
 from .key_help import keys_text
 from .placing import Tool
 from .prompt_looks import dress
@@ -44,6 +45,7 @@ class ModulePanel(VTKObservationMixin):
         self.parameters = None
         self._gui_tag: int | None = None
         self._shown_volume = None
+        self._stopped = False  # by choosing other nodes, which is still to be told
         self.work = Work(logic, self._breathe)
         self.set_up = SetUpPanel(ui, self.work, requirements_file, self._keep_choices)
         self.segment = SegmentPanel(ui, self.work, self.prepare)
@@ -83,18 +85,24 @@ class ModulePanel(VTKObservationMixin):
         self._watched.clear()
         self._observe_scene()
         self.connect_parameters()
+        # Views and prompts may have been moved in other modules, and segments deleted.
+        self._follow_segments()
+        self._looked.start()
+        self._moved.start()
 
     def exit(self) -> None:
         """The user goes to another module: keys and observations end, the work stays."""
-        self.propagate.stop()
-        self.work.cancel()
-        self.segment.placing.put_down()
         self.shortcuts.remove()
-        self._disconnect_parameters()
-        self.removeObservers()
-        self._watched.clear()
-        for timer in (self._moved, self._looked, self._idle):
-            timer.stop()
+        try:
+            self.propagate.stop()
+            self.work.cancel()
+            self.segment.placing.put_down()
+        finally:
+            self._disconnect_parameters()
+            self.removeObservers()
+            self._watched.clear()
+            for timer in (self._moved, self._looked, self._idle):
+                timer.stop()
 
     def close(self) -> None:
         """The module is unloaded."""
@@ -136,6 +144,8 @@ class ModulePanel(VTKObservationMixin):
             self._forget_session()
             self.work.say(_("'{name}' was removed from the scene. Choose another one.").format(name=node.GetName()))
             self.work.notify()
+        elif self._watched.get(node.GetID()) is node:
+            self._moved.start()  # prompts that are gone once the timer rings
 
     def _forget_session(self) -> None:
         self.propagate.stop()
@@ -184,31 +194,48 @@ class ModulePanel(VTKObservationMixin):
     def _range_toggled(self, checked: bool) -> None:
         session = self.work.session
         if checked and session is not None and self.ui.lastPlaneSpinBox.value == 0:
-            self.ui.lastPlaneSpinBox.value = max(0, len(session.states()) - 1)
-        self.propagate.refresh()
+            with suppress(UserError):  # told by refreshing
+                self.ui.lastPlaneSpinBox.value = max(0, len(session.states()) - 1)
+        self.work.notify()
 
     def _parameters_changed(self, *_event) -> None:
+        """Work on what is chosen. Most changes are of other parameters, and change nothing here."""
         if self.parameters is None:
             return
         if self.work.breather.is_breathing:
-            self.work.close()
-            self.work.when_free(self._parameters_changed)
+            if self._other_nodes_are_chosen():
+                self._stopped = self._stopped or self.work.session is not None
+                self.work.close()
+                self.work.when_free(self._parameters_changed)
             return
         volume = self.parameters.volume
         if volume is not self._shown_volume:
             self._shown_volume = volume
             self._volume_chosen(volume)
-        segmentation = self.parameters.segmentation
-        session = self.work.session
-        if session is None or (session.volume_node, session.node) != (volume, segmentation):
+        if self._other_nodes_are_chosen():
+            self._stopped = self._stopped or self.work.busy
             self.segment.placing.put_down()
             self.propagate.stop()
             self.segment.view = None
+            segmentation = self.parameters.segmentation
             if volume is None or segmentation is None:
                 self.work.close()
                 self.work.notify()
             else:
-                self.work.attempt(self.work.open, volume, segmentation)
+                self.work.attempt(self._open, volume, segmentation)
+        if self._stopped:
+            self._stopped = False
+            self.work.say_first(_("What was being computed was stopped: another volume or segmentation was chosen."))
+            self.work.notify()
+
+    def _other_nodes_are_chosen(self) -> bool:
+        """Whether volume and segmentation are not those that are worked on."""
+        session, chosen = self.work.session, (self.parameters.volume, self.parameters.segmentation)
+        return session is None or (session.volume_node, session.node) != chosen
+
+    def _open(self, volume, segmentation) -> None:
+        self.work.open(volume, segmentation)
+        self._looked.start()
 
     def _volume_chosen(self, volume) -> None:
         """The segmentation that was worked on with a volume comes with it."""
@@ -237,7 +264,7 @@ class ModulePanel(VTKObservationMixin):
                     volume, _("{volume} segmentation").format(volume=volume.GetName())
                 )
                 self.parameters.segmentation = segmentation
-            self.work.open(volume, segmentation)
+            self._open(volume, segmentation)
         if nodes_only:
             return
         if not self.work.session.segment_id:
@@ -247,10 +274,13 @@ class ModulePanel(VTKObservationMixin):
     # -- keeping up
 
     def refresh(self) -> None:
-        """Bring every section up to date."""
-        for section in (self.set_up, self.segment, self.propagate, self.rules):
-            section.refresh()
+        """Bring every section up to date. Where the work cannot go on as the nodes are, that is the message."""
         message = self.work.message
+        for section in (self.set_up, self.segment, self.propagate, self.rules):
+            try:
+                section.refresh()
+            except UserError as error:
+                message = Message(str(error), Tone.ERROR)
         self.ui.messageLabel.text = message.text
         colour = f"color: {_ERROR_COLOUR}" if message.tone is Tone.ERROR else ""
         self.ui.messageLabel.styleSheet = colour
@@ -326,6 +356,7 @@ class ModulePanel(VTKObservationMixin):
             self.work.attempt(session.choose_segment, next(iter(session.segments), ""))
         else:
             self.work.notify()
+            self.work.when_free(lambda: self.work.attempt_quietly(session.show_what_belongs))
 
     def _breathe(self) -> None:
         """Handle what the user has done, within a wait. Clicks must not go to prompts' nodes that are new by then."""

@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum
 
+import numpy as np
 import qt
 import slicer
 
 from ..scene.markups_nodes import read_prompt_nodes
+from ..scene.placement import numpy_matrix, vtk_matrix
 from ..volumes.prompts import SegmentPrompts, Sign
 from .prompt_looks import dress
-from .slice_views import view_of_point
+from .slice_views import matrix_of, view_of_point
 
 
 class Tool(Enum):
@@ -25,6 +27,8 @@ class Tool(Enum):
     NEGATIVE = "negative"
     BOX = "box"
 
+
+_SAME_DIRECTION = 1e-4
 
 _COLOURS = {Tool.POSITIVE: (0.2, 0.9, 0.3), Tool.NEGATIVE: (0.95, 0.25, 0.2), Tool.BOX: (1.0, 0.85, 0.2)}
 
@@ -101,6 +105,8 @@ class Placing:
             qt.QTimer.singleShot(0, self.put_down)
 
     def _on_point(self, *_) -> None:
+        if self.tool is Tool.BOX and self._node.GetNumberOfDefinedControlPoints() == 1 and not _has_size(self._node):
+            _turn_to_view(self._node)
         # After Slicer has finished with the event: the node is changed there.
         qt.QTimer.singleShot(0, self._hand_over)
 
@@ -109,7 +115,7 @@ class Placing:
         if tool is None or not slicer.mrmlScene.IsNodePresent(node) or not node.GetNumberOfDefinedControlPoints():
             return
         if tool is Tool.BOX:
-            if sum(side > 0 for side in node.GetSize()) < 2:
+            if not _has_size(node):
                 return  # one corner so far
             slice_node = view_of_point(node.GetCenterWorld())
             prompts = read_prompt_nodes([node], "")
@@ -134,3 +140,29 @@ def _remove_defined_points(node) -> None:
     for index in reversed(range(node.GetNumberOfControlPoints())):
         if node.GetNthControlPointPositionStatus(index) == slicer.vtkMRMLMarkupsNode.PositionDefined:
             node.RemoveNthControlPoint(index)
+
+
+def _has_size(roi) -> bool:
+    """Whether both corners of a box are placed."""
+    return sum(side > 0 for side in roi.GetSize()) >= 2
+
+
+def _turn_to_view(roi) -> None:
+    """Lay the axes of a box that has its first corner along those of the view it was placed in.
+
+    Slicer's ROIs lie along the patient's axes; two corners in a turned view then mean another rectangle than is drawn.
+    """
+    corner = roi.GetNthControlPointPositionWorld(0)  # the tool's node lies under no transform
+    axes = _axes(matrix_of(view_of_point(corner)))
+    if not np.allclose(numpy_matrix(roi.GetObjectToNodeMatrix())[:3, :3], axes):
+        turned = np.eye(4)
+        turned[:3, :3], turned[:3, 3] = axes, corner
+        roi.SetAndObserveObjectToNodeMatrix(vtk_matrix(turned))
+
+
+def _axes(slice_to_ras: np.ndarray) -> np.ndarray:
+    """3 x 3, right-handed; the patient's own axes for a view that lies along them."""
+    normal = np.cross(slice_to_ras[:3, 0], slice_to_ras[:3, 1])
+    axes = np.column_stack([slice_to_ras[:3, 0], np.cross(normal, slice_to_ras[:3, 0]), normal])
+    axes /= np.linalg.norm(axes, axis=0)
+    return np.eye(3) if np.allclose(axes, np.round(axes), rtol=0, atol=_SAME_DIRECTION) else axes

@@ -16,7 +16,7 @@ from .controllers.strip import cells
 from .controllers.work import Work
 from .segment_panel import SegmentPanel, first_slice_node
 from .shortcuts import KEYS
-from .slice_views import matrix_of, show_point, slice_nodes
+from .slice_views import show_point
 
 _POLL_MS = 2  # between two looks at what computes
 
@@ -61,28 +61,31 @@ class PropagatePanel:
 
     def propagate(self) -> None:
         """Propagate as the controls say."""
-        self._start(value_of(self._ui.directionSelector), self._range())
+        self._start(value_of(self._ui.directionSelector), self._range)
 
     def propagate_from_here(self) -> None:
         """Propagate both ways from the plane that is shown, as far as the next key planes."""
         if self._work.session is None:
             return
         if self._work.attempt(self._segment_panel.look_where_the_user_looks):
-            self._start("both", None)
+            self._start("both", self._range_from_here)
 
     def propagate_in_time(self) -> None:
         """Propagate the plane that is shown to the other items of the sequence."""
         if self._work.session is not None and self._work.attempt(self._segment_panel.look_where_the_user_looks):
-            self._start(value_of(self._ui.directionSelector), None, Along.TIME)
+            self._start(value_of(self._ui.directionSelector), along=Along.TIME)
 
-    def _start(self, direction: str, planes: tuple[int, int] | None, along: Along = Along.PLANES) -> None:
+    def _start(
+        self, direction: str, planes: Callable[[], tuple[int, int] | None] = lambda: None, along: Along = Along.PLANES
+    ) -> None:
         if self._work.busy:
             return
 
         def start() -> None:
             self._segment_panel.placing.put_down()
             self._prepare()
-            self._work.start_propagation(direction, planes, along)
+            self._segment_panel.answer_moved()
+            self._work.start_propagation(direction, planes(), along)
             self._timer.start()
 
         self._work.attempt(start)
@@ -108,6 +111,14 @@ class PropagatePanel:
         ui = self._ui
         return (ui.firstPlaneSpinBox.value, ui.lastPlaneSpinBox.value) if ui.rangeCheckBox.checked else None
 
+    def _range_from_here(self) -> tuple[int, int]:
+        """From the plane that is shown as far as the next key planes, within the range."""
+        first, last = self._work.session.planes_beside()
+        least, most = self._range() or (first, last)
+        if max(first, least) > min(last, most):
+            raise EditError(_("The range holds none of the planes between this one and the next key planes."))
+        return max(first, least), min(last, most)
+
     # -- looking
 
     def go_to(self, index: int) -> None:
@@ -119,8 +130,7 @@ class PropagatePanel:
 
     def _go_to(self, index: int) -> None:
         session = self._work.session
-        stack, centre = session.stack, session.centre_ras(index)
-        parallel = [n for n in slice_nodes() if session.logic.stackKey(session.node, sliceToRAS=matrix_of(n)) == stack]
+        centre, parallel = session.centre_ras(index), self._segment_panel.parallel_views()
         for node in parallel:
             show_point(centre, node)
         if parallel and self._segment_panel.view not in parallel:
@@ -142,12 +152,12 @@ class PropagatePanel:
     # -- deciding
 
     def accept_all(self) -> None:
-        self._decide(lambda session: session.accept(None, self._mode()))
+        self._accept(lambda session: session.accept(None, self._mode()))
 
     def accept_range(self) -> None:
         ui = self._ui
         planes = range(ui.firstPlaneSpinBox.value, ui.lastPlaneSpinBox.value + 1)
-        self._decide(lambda session: session.accept(planes, self._mode()))
+        self._accept(lambda session: session.accept(planes, self._mode()))
 
     def discard_all(self) -> None:
         self._decide(lambda session: session.discard(None))
@@ -163,7 +173,7 @@ class PropagatePanel:
                 text += " " + _("Stopped: {count} items stay proposed.").format(count=done.left)
             self._work.say(text)
 
-        self._decide(accept)
+        self._accept(accept)
 
     def keep_one_per_item(self) -> None:
         """Give each item of the sequence a result of its own."""
@@ -171,6 +181,9 @@ class PropagatePanel:
 
     def _mode(self) -> WriteMode:
         return WriteMode(value_of(self._ui.writeModeSelector))
+
+    def _accept(self, action: Callable) -> None:
+        self._decide(self._segment_panel.unless_moved(action))
 
     def _decide(self, action: Callable) -> None:
         if self._work.session is not None and not self._work.busy:
@@ -181,6 +194,8 @@ class PropagatePanel:
     def refresh(self) -> None:
         ui, work = self._ui, self._work
         session, busy = work.session, work.busy
+        ui.cancelButton.enabled = busy or work.answering
+        self._show_progress()
         states = session.states() if session is not None else []
         proposed = any(state.proposed is not None for state in states)
         key_planes = any(state.proposed is not None or state.accepted is not None for state in states)
@@ -192,13 +207,11 @@ class PropagatePanel:
         ui.propagateButton.enabled = editable and key_planes
         ui.againButton.enabled = editable and key_planes
         ui.timeButton.enabled = editable and key_planes
-        ui.cancelButton.enabled = busy or work.answering
         ui.worstButton.enabled = proposed
         for button in (ui.acceptAllButton, ui.discardAllButton):
             button.enabled = editable and proposed
         ui.acceptRangeButton.enabled = editable and proposed and ui.rangeCheckBox.checked
         self._show_items(editable)
-        self._show_progress()
 
     def _show_items(self, editable: bool) -> None:
         """What there is of a sequence; hidden for other volumes."""

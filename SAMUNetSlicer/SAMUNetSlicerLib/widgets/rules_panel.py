@@ -6,6 +6,7 @@ from slicer.i18n import tr as _
 
 from ..scene.editing_rules import Area, EditingRules, Overwrite
 from .combo_boxes import choose, fill, value_of
+from .controllers.session import Session
 from .controllers.work import Work
 
 
@@ -27,6 +28,22 @@ def _area_choices() -> list[tuple[str, str]]:
         Area.INSIDE_SEGMENT: _("inside a segment"),
     }
     return [(texts[area], area.value) for area in Area]
+
+
+def _area_segments(session: Session, rules: EditingRules) -> list[tuple[str, str]]:
+    """The segments to choose from, and always the one that the rule holds, however little sense it makes."""
+    names = {s: session.workspace.name_of(s) for s in session.segments}
+    choices = [(name, s) for s, name in names.items() if s != session.segment_id]
+    held = rules.area_segment_id
+    if rules.area is not Area.INSIDE_SEGMENT or held in (s for _name, s in choices):
+        return choices
+    if held in names:
+        text = _("{name} (the active segment)").format(name=names[held])
+    elif held:
+        text = _("(a deleted segment)")
+    else:
+        text = _("(choose a segment)")
+    return [(text, held), *choices]
 
 
 class RulesPanel:
@@ -69,8 +86,7 @@ class RulesPanel:
             return
         rules = session.workspace.document.rules
         self._showing = True
-        names = [(session.workspace.name_of(s), s) for s in session.segments if s != session.segment_id]
-        fill(ui.areaSegmentSelector, names)
+        fill(ui.areaSegmentSelector, _area_segments(session, rules))
         choose(ui.overwriteSelector, rules.overwrite.value)
         choose(ui.areaSelector, rules.area.value)
         choose(ui.areaSegmentSelector, rules.area_segment_id)

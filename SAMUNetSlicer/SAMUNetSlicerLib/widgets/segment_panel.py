@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import qt
 import slicer
 from slicer.i18n import tr as _
 
-from ..errors import InputError
+from ..errors import InputError, UserError
 from ..scene.editing_rules import WriteMode
 from ..scene.segmentation_nodes import SegmentStatus
 from .combo_boxes import fill, value_of
+from .controllers.moved_prompts import have_moved, preview_moved
 from .controllers.work import Work
 from .placing import Placing, Tool
 from .shortcuts import KEYS
@@ -32,7 +34,7 @@ class SegmentPanel:
     def __init__(self, ui, work: Work, prepare: Callable[[], None]) -> None:
         self._ui, self._work, self._prepare = ui, work, prepare
         self.view = None  # slice node of the view that is worked in
-        self.placing = Placing(self._placed, self.refresh)
+        self.placing = Placing(self._placed, work.notify)
         self._tools = {Tool.POSITIVE: ui.positiveButton, Tool.NEGATIVE: ui.negativeButton, Tool.BOX: ui.boxButton}
         fill(ui.writeModeSelector, _write_mode_choices())
         ui.segmentsTable.setSelectionMode(qt.QAbstractItemView.SingleSelection)
@@ -89,13 +91,48 @@ class SegmentPanel:
             self._work.attempt(place)
 
     def prompts_moved(self) -> None:
-        """The user has moved or deleted prompts in a view."""
+        """Prompts of the segment may have been moved or deleted, in a view or elsewhere."""
         session = self._work.session
-        if session is not None and not self._work.busy and session.prompts_have_moved():
-            self._work.attempt(session.note_moved_prompts)
+        if session is None or self._work.busy:
+            return
+        with suppress(UserError):  # what cannot be worked on is told where the user tries to
+            if have_moved(session):
+                self._work.attempt(self.answer_moved)
+
+    def answer_moved(self) -> bool:
+        """Preview anew where prompts have moved, and work there; False where none has. Raises UserError."""
+        session = self._work.session
+        if session is None or not have_moved(session):
+            return False
+        self._prepare()
+        before = session.stack
+        try:
+            return preview_moved(session)
+        finally:
+            parallel = self.parallel_views() if session.stack != before else []
+            if parallel and self.view not in parallel:
+                self.view = parallel[0]
+
+    def parallel_views(self) -> list:
+        """The slice nodes of the views that show planes of the stack that is worked on."""
+        session = self._work.session
+        keys = {node: session.logic.stackKey(session.node, sliceToRAS=matrix_of(node)) for node in slice_nodes()}
+        return [node for node, key in keys.items() if key == session.stack]
+
+    def unless_moved(self, action: Callable) -> Callable:
+        """An action on previews that is put off where prompts have moved since: the user is to see the new ones."""
+
+        def act(session) -> None:
+            if self.answer_moved():
+                self._work.say(_("Prompts had moved since the preview. This is the new one: accept it if it is right."))
+            else:
+                action(session)
+
+        return act
 
     def accept(self) -> None:
-        self._on_shown_plane(lambda session: session.accept_plane(WriteMode(value_of(self._ui.writeModeSelector))))
+        mode = WriteMode(value_of(self._ui.writeModeSelector))
+        self._on_shown_plane(self.unless_moved(lambda session: session.accept_plane(mode)))
 
     def discard(self) -> None:
         """Stop what is being computed; else put the tool down; without one, drop the preview."""
@@ -160,7 +197,8 @@ class SegmentPanel:
         session, chosen = self._work.session, self._ui.segmentsTable.selectedSegmentIDs()
         if session is None or self._work.busy or not chosen or chosen[0] == session.segment_id:
             return
-        self._work.attempt(session.choose_segment, chosen[0])
+        if self._work.attempt(session.choose_segment, chosen[0]):
+            self.prompts_moved()
 
     def _open_segment_editor(self) -> None:
         session = self._work.session
@@ -193,13 +231,13 @@ class SegmentPanel:
         for tool, button in self._tools.items():
             button.enabled = not busy and (session is None or not there or editable)
             button.checked = self.placing.tool is tool
-        previewed = editable and session.has_preview()
-        ui.acceptButton.enabled = previewed
-        ui.discardButton.enabled = previewed
         undo_text, redo_text = session.history_texts() if session is not None and not busy else ("", "")
         ui.undoButton.enabled, ui.redoButton.enabled = bool(undo_text), bool(redo_text)
         ui.undoButton.toolTip = _("Undo: {step} ({key})").format(step=undo_text or _("nothing"), key=KEYS["undo"])
         ui.redoButton.toolTip = _("Redo: {step} ({key})").format(step=redo_text or _("nothing"), key=KEYS["redo"])
+        previewed = editable and session.has_preview()
+        ui.acceptButton.enabled = previewed
+        ui.discardButton.enabled = previewed
 
 
 def first_slice_node():

@@ -20,6 +20,8 @@ KEYS = {
     "worst": "W",
 }
 
+_TYPED_INTO = ("QLineEdit", "QAbstractSpinBox", "QTextEdit", "QPlainTextEdit")
+
 
 class Shortcuts:
     """actions: by the names of KEYS."""
@@ -50,9 +52,16 @@ class Shortcuts:
     def _receiver(action: Callable[[], None]) -> Callable[[], None]:
         def pressed() -> None:
             focus = slicer.app.focusWidget()
-            if focus is not None and focus.className().endswith("LineEdit"):
-                focus.clearFocus()  # Enter and Escape end the typing of a name, nothing more
+            if focus is not None and _is_typed_into(focus):
+                focus.clearFocus()  # Enter and Escape end the typing of a name or number, nothing more
                 return
             action()
 
         return pressed
+
+
+def _is_typed_into(widget) -> bool:
+    # A spin box and an editable combo box have the focus themselves; the line edit inside never has.
+    if widget.inherits("QComboBox"):
+        return bool(widget.property("editable"))
+    return any(map(widget.inherits, _TYPED_INTO)) and not widget.property("readOnly")

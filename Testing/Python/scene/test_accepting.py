@@ -180,6 +180,52 @@ def test_the_editable_area_bounds_what_is_accepted(mrml_scene):
     assert "outside the editable area" in outcome.notes[0]
 
 
+@pytest.mark.parametrize("orientation", ["axial", "sagittal"])
+def test_a_plane_on_which_the_rules_let_nothing_be_written_stays_proposed(mrml_scene, orientation):
+    """The others are accepted at once with it, and are written."""
+    desk = Desk(mrml_scene, segments=("Liver", "Box"))
+    planes = {"axial": (6, 7), "sagittal": (13, 14)}[orientation]
+    shut, open_ = planes
+    on_shut = {"axial": np.s_[shut], "sagittal": np.s_[:, :, shut]}[orientation]
+    on_open = {"axial": np.s_[open_], "sagittal": np.s_[:, :, open_]}[orientation]
+    area = np.ones(scenery.SHAPE, bool)
+    area[on_shut] = False
+    paint(desk, 1, area)
+    desk.logic.setEditingRules(desk.segmentation, EditingRules(area=Area.INSIDE_SEGMENT, area_segment_id=desk.ids[1]))
+    at = {"axial": (12, 14), "sagittal": (6, 12)}[orientation]
+    for plane in planes:
+        desk.propose(plane, at=at, orientation=orientation)
+    outcome = desk.accept(orientation=orientation)
+    assert outcome.planes == (open_,)
+    assert np.array_equal(desk.mask()[on_open], ball()[on_open])
+    assert not desk.mask()[on_shut].any()
+    assert outcome.notes[0] == f"The editing rules let nothing be written on plane {shut}, which stays proposed."
+    assert "outside the editable area" in outcome.notes[1]
+    states = desk.logic.planeStates(desk.segmentation, desk.ids[0], orientation)
+    assert (states[shut].status, states[open_].status) == (PlaneStatus.PROPOSED, PlaneStatus.ACCEPTED)
+    (waiting,) = proposals(desk).values()
+    assert np.array_equal(waiting[on_shut], ball()[on_shut])
+    assert not waiting[on_open].any()
+    # Once the rule is gone, it is accepted as any other.
+    desk.logic.setEditingRules(desk.segmentation, EditingRules())
+    assert desk.accept(orientation=orientation).planes == (shut,)
+    assert np.array_equal(desk.mask()[on_shut], ball()[on_shut])
+
+
+@pytest.mark.parametrize("area_segment", ["itself", "deleted"])
+def test_an_area_that_is_no_other_segment_lets_nothing_be_written(mrml_scene, area_segment):
+    desk = Desk(mrml_scene)
+    desk.propose(6)
+    held = desk.ids[0] if area_segment == "itself" else "deleted"
+    desk.logic.setEditingRules(desk.segmentation, EditingRules(area=Area.INSIDE_SEGMENT, area_segment_id=held))
+    steps = len(desk.space.history)
+    outcome = desk.accept()
+    assert (outcome.planes, outcome.changed_voxels) == ((), 0)
+    assert "nothing be written" in outcome.notes[0]
+    assert desk.statuses()[6] == "proposed"
+    assert len(desk.space.history) == steps, "nothing was done that could be undone"
+
+
 def test_the_intensity_range_bounds_what_is_accepted(mrml_scene):
     voxels = scenery.picture()
     voxels[6, 12, 14] = 150

@@ -11,6 +11,7 @@ from SAMUNetSlicerLib.scene.history import History
 from SAMUNetSlicerLib.scene.labelmaps import read_mask
 from SAMUNetSlicerLib.scene.placement import local_geometry
 from SAMUNetSlicerLib.scene.segmentation_nodes import segment_ids, segment_name
+from SAMUNetSlicerLib.scene.stacks import StackKey
 
 
 class Weight:
@@ -171,16 +172,30 @@ def test_prompts_placed_and_dragged_by_mouse_are_steps(mrml_scene):
     desk = Desk(mrml_scene)
     prompts = desk.space.prompts.points_node(desk.ids[0], "Liver", Sign.POSITIVE)
     prompts.AddControlPointWorld(vtk.vtkVector3d(*desk.world((6, 12, 14))))
-    assert desk.logic.notePrompts(desk.segmentation, desk.ids[0], "axial") == {6}
+    assert desk.logic.notePrompts(desk.segmentation, desk.ids[0], "axial") == {StackKey("K"): {6}}
     prompts.SetNthControlPointPositionWorld(0, *desk.world((8, 12, 14)))
-    assert desk.logic.notePrompts(desk.segmentation, desk.ids[0], "axial") == {6, 8}
-    assert desk.logic.notePrompts(desk.segmentation, desk.ids[0], "axial") == set()
+    assert desk.logic.notePrompts(desk.segmentation, desk.ids[0], "axial") == {StackKey("K"): {6, 8}}
+    assert desk.logic.notePrompts(desk.segmentation, desk.ids[0], "axial") == {}
     desk.logic.undo(desk.segmentation)
     assert np.allclose(prompts.GetNthControlPointPositionWorld(0), desk.world((6, 12, 14)))
     desk.logic.undo(desk.segmentation)
     assert prompts.GetNumberOfControlPoints() == 0
     desk.logic.redo(desk.segmentation)
-    assert desk.logic.notePrompts(desk.segmentation, desk.ids[0], "axial") == set(), "what undo does is known"
+    assert desk.logic.notePrompts(desk.segmentation, desk.ids[0], "axial") == {}, "what undo does is known"
+
+
+def test_moved_prompts_are_told_for_each_stack_that_they_lie_on(mrml_scene):
+    desk = Desk(mrml_scene)
+    desk.propose(6)
+    desk.propose(12, at=(6, 14), orientation="coronal")
+    (node,) = desk.space.prompts.nodes(desk.ids[0])
+    for number in range(2):
+        node.SetNthControlPointPositionWorld(number, *desk.world((8, 10, 14)))
+    changed = desk.logic.notePrompts(desk.segmentation, desk.ids[0], "sagittal")
+    assert changed == {StackKey("K"): {6, 8}, StackKey("J"): {12, 10}}
+    node.SetNthControlPointPositionWorld(0, *desk.world((8, 10, 300)))
+    changed = desk.logic.notePrompts(desk.segmentation, desk.ids[0], "sagittal")
+    assert changed == {StackKey("K"): {8}}, "off the volume there is no plane, and the one it came from has changed"
 
 
 def test_several_things_done_as_one_are_undone_as_one(mrml_scene):

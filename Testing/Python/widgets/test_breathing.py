@@ -124,6 +124,14 @@ def test_the_window_says_that_it_is_computing_and_then_no_more(desk, monkeypatch
     assert told[-1] == ("", False)
 
 
+def test_what_is_announced_can_be_stopped_from_the_first_moment(desk):
+    told = []
+    desk.listeners.append(lambda: told.append((desk.message.text, desk.answering)))
+    desk.attempt(desk.announce, "Loading...")
+    assert told[0] == ("Loading...", True), "before the window lives for the first time"
+    assert told[-1] == ("", False)
+
+
 def test_an_error_meanwhile_is_told(desk):
     def fail() -> None:
         desk.breather.wait_for(SteppedJob(steps(2)))

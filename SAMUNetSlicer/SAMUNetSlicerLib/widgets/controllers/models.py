@@ -40,6 +40,7 @@ class ModelLoader:
         self.device_text = ""
         self._encodings_folder: Path | None = None
         self._loaded: tuple[PlanePredictor, LoadedModel] | None = None
+        self._file: tuple[str, tuple | None] | None = None  # name of what is loaded, and the stamp that its file had
 
     def keep_encodings(self, folder: Path | None) -> None:
         """Keep encodings in a folder from now on, of any model; None keeps no more of them. Files stay as they are."""
@@ -54,6 +55,13 @@ class ModelLoader:
         predictor, model = self._loaded
         folder = self._encodings_folder
         predictor.on_disk = None if folder is None else ModelEncodings(DiskCache(folder), model.identity)
+
+    def is_outdated(self) -> bool:
+        """Whether another file has come in the place of the one that was loaded. One that is gone is none."""
+        if self._file is None:
+            return False
+        name, loaded = self._file
+        return _stamp(name) not in (None, loaded)
 
     def load(self, name: str, wish: str = "auto") -> tuple[PatientPredictor, ModelIdentity]:
         """Load a model and make it ready to answer; the window lives meanwhile, but for the import of PyTorch.
@@ -78,10 +86,11 @@ class ModelLoader:
         from ...inference.opening import open_in_steps
 
         yield
+        file = name, _stamp(name)  # before it is read: what comes in its place meanwhile counts as another one
         device = self._usable(choose_device(wish))
         loaded = yield from load_in_steps(name, device="cpu")
         predictor = yield from open_in_steps(loaded, name, device, lambda note: self._told(translated_note(note)))
-        self._loaded = predictor, loaded
+        self._loaded, self._file = (predictor, loaded), file
         self._connect_disk()
         self.device_text = _("Computing on {device}.").format(device=describe_device(device))
         return PatientPredictor(predictor, self._breather), ModelIdentity(loaded.family, loaded.sha256, loaded.name)
@@ -101,3 +110,10 @@ class ModelLoader:
             )
             return torch.device("cpu")
         return device
+
+
+def _stamp(name: str) -> tuple | None:
+    from ...checkpoints.catalogue import read_catalogue
+    from ...checkpoints.installed import file_stamp
+
+    return file_stamp(name, read_catalogue())

@@ -16,7 +16,7 @@ from ...scene.document import PlaneKey, PlaneState
 from ...scene.editing_rules import EditingRules, WriteMode
 from ...scene.logic import SegmentationLogic
 from ...scene.placed_prompts import PromptSet
-from ...scene.propagating import plane_states, worst_plane
+from ...scene.propagating import find_gaps, plane_states, worst_plane
 from ...scene.segmentation_nodes import SegmentStatus, segment_ids, set_status, status_of
 from ...scene.segmenting import prompted_indices
 from ...scene.stacks import StackKey, stack_name
@@ -35,7 +35,7 @@ _AHEAD = (1, -1, 2, -2)
 
 
 class Session:
-    """`segment_id`: the active segment, "" for none. `place`: the plane worked on last; `view`: as which slice view.
+    """`segment_id`: the active segment, "" for none. `place`: the plane worked on last.
 
     Every method raises UserError with a sentence for the user where something cannot be done; nothing is lost then.
     """
@@ -46,7 +46,7 @@ class Session:
         self.node = segmentation_node
         self.segment_id = ""
         self.place: PlaneKey | None = None
-        self._view: np.ndarray | None = None
+        self._stack: StackKey | None = None
         self._messages: list[str] = []
         self._frame: str | None = None  # item of a sequence whose prompts and proposals are shown
         logic.workspace(segmentation_node, volume_node)
@@ -86,7 +86,13 @@ class Session:
     def choose_segment(self, segment_id: str) -> None:
         """Make a segment the active one; prompts of others are hidden. "" for none."""
         self.segment_id = segment_id if segment_id in self.segments else ""
-        self.workspace.prompts.show_only(self.segment_id, self.workspace.frame)
+        self.show_what_belongs()
+
+    def show_what_belongs(self) -> None:
+        """Show the active segment's prompts, and what is proposed for the segments that there are; hide the rest."""
+        space = self.workspace
+        space.prompts.show_only(self.segment_id, space.frame)
+        space.proposals.show_frame(space.frame)
 
     def add_segment(self, name: str = "") -> str:
         """Add a segment, make it the active one, and return its ID."""
@@ -121,10 +127,8 @@ class Session:
 
     def look_at(self, slice_to_ras: np.ndarray) -> PlaneKey:
         """Work on the plane that a slice view shows. Raises PromptError off the volume."""
-        stack = self.logic.stackKey(self.node, sliceToRAS=slice_to_ras)
         index = self.logic.planeIndex(self.node, slice_to_ras)
-        self._view = np.array(slice_to_ras)
-        self.place = PlaneKey(self.workspace.frame, self.segment_id, stack.text, index)
+        self.go_to(index, self.logic.stackKey(self.node, sliceToRAS=slice_to_ras))
         self._follow_sequence()
         return self.place
 
@@ -133,16 +137,12 @@ class Session:
         frame = self.workspace.frame
         if frame != self._frame:
             self._frame = frame
-            self.workspace.prompts.show_only(self.segment_id, frame)
-            self.workspace.proposals.show_frame(frame)
+            self.show_what_belongs()
 
     @property
     def stack(self) -> StackKey:
         """The planes that are worked on: those of the view looked at last, at first those that the scanner took."""
-        if self._view is not None:
-            return self.logic.stackKey(self.node, sliceToRAS=self._view)
-        used = self.workspace.stack_keys()
-        return used[0] if used else self.logic.stackKey(self.node)
+        return self._stack or self.logic.stackKey(self.node)
 
     def stack_name(self) -> str:
         """For example "axial"."""
@@ -154,14 +154,19 @@ class Session:
             return []
         return plane_states(self.workspace, self.segment_id, self.stack)
 
+    def key(self, stack: StackKey, index: int) -> PlaneKey:
+        """A plane of the active segment, in the item of a sequence that is shown."""
+        return PlaneKey(self.workspace.frame, self.segment_id, stack.text, index)
+
     def centre_ras(self, index: int) -> np.ndarray:
         """(3,) the middle of a plane of the stack."""
         plane = self.workspace.stack(self.stack)[index]
         return plane.to_ras((np.array(plane.size_xy) - 1) / 2)
 
-    def go_to(self, index: int) -> None:
-        """Work on a plane of the stack from now on."""
-        self.place = PlaneKey(self.workspace.frame, self.segment_id, self.stack.text, index)
+    def go_to(self, index: int, stack: StackKey | None = None) -> None:
+        """Work on a plane from now on, of this stack or another."""
+        self._stack = stack or self.stack
+        self.place = self.key(self._stack, index)
 
     def worst(self) -> int | None:
         """The proposed plane of lowest confidence."""
@@ -180,8 +185,7 @@ class Session:
         planes = self.workspace.stack(stack)
         indices = prompted_indices(prompts, planes)
         prompts = replace(prompts, boxes=tuple(_on_one_plane(box, planes[max(indices)]) for box in prompts.boxes))
-        self._view = np.array(slice_to_ras)
-        self.place = PlaneKey(self.workspace.frame, segment_id, stack.text, max(indices))
+        self.go_to(max(indices), stack)
         with self.logic.step(self.node, _("Prompt {name}").format(name=self.workspace.name_of(segment_id))):
             if prompts.boxes:
                 self._drop_boxes(stack, indices)
@@ -191,7 +195,7 @@ class Session:
                 segment_id,
                 prompts.points,
                 prompts.boxes,
-                sliceToRAS=slice_to_ras,
+                stack,
             )
         self._messages += outcome.notes
 
@@ -209,35 +213,9 @@ class Session:
                 rest = replace(kept, boxes=tuple(filter(stays, kept.boxes)))
                 recorder.write_prompts(segment_id, reading.frame, rest)
 
-    def prompts_have_moved(self) -> bool:
-        """Whether the active segment's prompts in the scene are not those that were seen last."""
-        space = self.workspace
-        if self.segment_id not in self.segments:
-            return False
-        seen = space.seen_prompts.get((self.segment_id, space.frame), PromptSet())
-        return not seen.is_close_to(space.prompts.read(self.segment_id, space.frame))
-
-    def note_moved_prompts(self) -> bool:
-        """Preview anew where the user has moved or deleted prompts in a slice view; False where he has not."""
-        if not self.prompts_have_moved():
-            return False
-        with self.logic.step(
-            self.node, _("Move prompts of {name}").format(name=self.workspace.name_of(self.segment_id))
-        ):
-            changed = self.logic.notePrompts(self.node, self.segment_id, sliceToRAS=self._view)
-            if changed:
-                self.go_to(max(changed))
-                self._preview(changed)
-        return bool(changed)
-
-    def preview_again(self) -> None:
-        """Answer the prompts on the plane that is worked on once more, for example with another model."""
-        self._preview({self._place().index})
-
-    def _preview(self, indices: Collection[int]) -> None:
-        outcome = self.logic.segment(
-            self.volume_node, self.node, self.segment_id, sliceToRAS=self._view, planes=sorted(indices)
-        )
+    def preview(self, stack: StackKey, index: int) -> None:
+        """Answer the active segment's prompts on a plane anew; without prompts it loses its preview."""
+        outcome = self.logic.segment(self.volume_node, self.node, self._active(), orientation=stack, planes=[index])
         self._messages += outcome.notes
 
     def begin_beside(self, predictor) -> Job | None:
@@ -265,7 +243,7 @@ class Session:
 
     def accept(self, indices: Collection[int] | None, mode: WriteMode = WriteMode.REPLACE) -> AcceptOutcome:
         """Write proposals of the stack into the active segment; None: all of them."""
-        outcome = self.logic.accept(self.node, self._active(), indices, sliceToRAS=self._view, mode=mode)
+        outcome = self.logic.accept(self.node, self._active(), indices, self.stack, mode=mode)
         self._messages += outcome.notes
         return outcome
 
@@ -281,23 +259,35 @@ class Session:
         was_accepted = self.workspace.document.plane(place).accepted is not None
         with self.logic.step(self.node, _("Discard preview of {name}").format(name=self.workspace.name_of(segment_id))):
             if not was_accepted:
-                self.logic.clearPrompts(self.node, segment_id, {place.index}, sliceToRAS=self._view)
-            self.logic.discard(self.node, segment_id, {place.index}, sliceToRAS=self._view)
+                self.logic.clearPrompts(self.node, segment_id, {place.index}, self.stack)
+            self.logic.discard(self.node, segment_id, {place.index}, self.stack)
 
     def discard(self, indices: Collection[int] | None) -> int:
         """Drop proposals of the stack (None: all); prompts stay. Returns the number of planes."""
-        return self.logic.discard(self.node, self._active(), indices, sliceToRAS=self._view)
+        return self.logic.discard(self.node, self._active(), indices, self.stack)
 
     # -- propagation
 
     def propagate(self, direction: str, planes: tuple[int, int] | None):
         """A generator of finished planes; see `SegmentationLogic.propagate`."""
-        return self.logic.propagate(self.node, self._active(), None, self._view, direction, planes)
+        return self.logic.propagate(self.node, self._active(), self.stack, None, direction, planes)
+
+    def planes_beside(self) -> tuple[int, int]:
+        """First and last plane of those between the plane that is worked on and the next key planes.
+
+        Raises EditError where there are none.
+        """
+        index = self._place().index
+        gaps = find_gaps(self.workspace, self._active(), self.stack)
+        beside = [gap for gap in gaps if gap.first - 1 <= index <= gap.last + 1]
+        if not beside:
+            raise EditError(_("The planes beside this one are accepted or prompted themselves."))
+        return beside[0].first, beside[-1].last
 
     def propagate_in_time(self, direction: str):
         """A generator of the items of the sequence in which the plane that is worked on was answered."""
         return self.logic.propagateInTime(
-            self.node, self._active(), self._place().index, sliceToRAS=self._view, direction=direction
+            self.node, self._active(), self._place().index, self.stack, direction=direction
         )
 
     @property
@@ -329,7 +319,7 @@ class Session:
 
         go_on: asked after each item; on False it ends there.
         """
-        outcome = self.logic.acceptInTime(self.node, self._active(), sliceToRAS=self._view, mode=mode, goOn=go_on)
+        outcome = self.logic.acceptInTime(self.node, self._active(), orientation=self.stack, mode=mode, goOn=go_on)
         self._messages += outcome.notes
         return outcome
 
@@ -380,9 +370,13 @@ def _on_one_plane(box: BoxPrompt, plane: Plane) -> BoxPrompt:
 
 
 def choose_nearest_view(point_ras: Sequence[float], slice_matrices: Sequence[np.ndarray]) -> int:
-    """In which slice view a point was placed: the one whose plane holds it. slice_matrices: SliceToRAS, in RAS mm."""
+    """In which slice view a point was placed: the one whose plane holds it, the first of those that all do.
+
+    slice_matrices: SliceToRAS, in RAS mm.
+    """
     distances = []
     for matrix in slice_matrices:
         normal = np.cross(matrix[:3, 0], matrix[:3, 1])
         distances.append(abs((np.asarray(point_ras) - matrix[:3, 3]) @ normal / np.linalg.norm(normal)))
-    return int(np.argmin(distances))
+    # Planes that meet at the point differ by rounding, which must not choose among them.
+    return int(np.argmin(np.round(distances, 3)))

@@ -61,6 +61,10 @@ class Work:
     def say(self, text: str, tone: Tone = Tone.PLAIN) -> None:
         self.message = Message(text, tone)
 
+    def say_first(self, text: str) -> None:
+        """Say something before what is said already."""
+        self.message = Message(f"{text} {self.message.text}".strip(), self.message.tone)
+
     def announce(self, text: str) -> None:
         """Show, before something that takes long, what that is; it is gone afterwards."""
         self.message = self._computing = Message(text)
@@ -120,8 +124,8 @@ class Work:
 
     @property
     def answering(self) -> bool:
-        """Whether a prompt's answer is being computed while the window lives."""
-        return self.breather.is_breathing and not self.busy
+        """Whether a prompt's answer is being computed while the window lives, or is about to be, as announced."""
+        return (self.breather.is_breathing or self.message is self._computing) and not self.busy
 
     def _catch_up(self) -> None:
         while self._later and not self._depth and not self.breather.is_breathing:
@@ -180,8 +184,10 @@ class Work:
         self.logic.setPredictor(predictor, identity)
 
     def need_model(self, name: str, device: str) -> None:
-        """Load the chosen model if it is not loaded yet. Raises UserError where it cannot be."""
-        if self._predictor is not None and self._loaded in ((name, device), ("", "")):
+        """Load the chosen model if it is not loaded yet, or was installed anew. Raises UserError where it cannot be."""
+        given = self._loaded == ("", "")
+        chosen = self._loaded == (name, device) and not self.loader.is_outdated()
+        if self._predictor is not None and (given or chosen):
             return
         self.announce(
             _("Loading the model... It answers in some seconds; the first time in up to a minute. Esc stops it.")
@@ -251,9 +257,11 @@ class Work:
         """
         predictor = getattr(self._predictor, "planes", None)
         session = self.session
-        if self.busy or self.breather.is_breathing or predictor is None or session is None or not session.has_preview():
+        if self.busy or self.breather.is_breathing or predictor is None or session is None:
             return False
         try:
+            if not session.has_preview():
+                return False
             if self._ahead is None:
                 self._ahead = session.begin_beside(predictor)
             if self._ahead is None:

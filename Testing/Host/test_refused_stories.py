@@ -1,0 +1,95 @@
+"""A volume that cannot be worked on as it lies is told in words, at each step, and no key stays behind."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture
+def at(user):
+    from phantoms import to_ras
+
+    return lambda kji: to_ras(user.volume, kji)
+
+
+@pytest.fixture(params=["bent", "apart"])
+def refused(user, at, request):
+    """Work on a plane, after which the volume came under a transform that is not linear, or that is its alone."""
+    import slicer
+
+    if request.param == "apart":
+        own = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Loaded")
+        own.CreateDefaultDisplayNodes()
+        own.SetReferenceImageGeometryParameterFromVolumeNode(user.volume)
+        user.ui.segmentationSelector.setCurrentNode(own)
+        user.settle()
+    user.key("A")
+    user.click("Red", at((8, 32, 20)))
+    user.key("Return")
+    user.key("Esc")
+    user.volume.SetAndObserveTransformNodeID(_transform(request.param).GetID())
+    user.settle()
+    user.words = {"bent": "not linear", "apart": "different transforms"}[request.param]
+    yield user
+    user.volume.SetAndObserveTransformNodeID(None)
+
+
+def _transform(kind: str):
+    import slicer
+    import vtk
+
+    from scene.scenery import bent_transform
+
+    if kind == "bent":
+        return bent_transform(slicer.mrmlScene)
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "Shifted")
+    matrix = vtk.vtkMatrix4x4()
+    matrix.SetElement(0, 3, 3.0)
+    node.SetMatrixTransformToParent(matrix)
+    return node
+
+
+def test_every_key_and_button_says_why(refused):
+    user = refused
+    user.key("A")
+    assert user.words in user.message
+    user.key("Esc")
+    assert user.words in user.message
+    user.press("addSegmentButton")
+    assert user.words in user.message
+    user.press("boxButton")
+    assert user.words in user.message
+    user.ui.rangeCheckBox.click()
+    user.settle()
+    assert user.words in user.message
+    user.picture("refused")
+
+
+def test_the_panel_works_again_once_the_reason_is_gone(refused, at):
+    user = refused
+    user.key("A")
+    user.volume.SetAndObserveTransformNodeID(None)
+    user.click("Red", at((8, 32, 46)))
+    assert user.message == ""
+    assert user.proposed().any()
+
+
+def test_leaving_with_a_tool_in_the_hand_gives_all_keys_back(refused):
+    user = refused
+    user.key("A")
+    user.opened.widget.exit()
+    assert user.panel.segment.placing.tool is None
+    assert not user.panel.shortcuts._shortcuts
+    assert not user.panel.Observations
+    user.opened.widget.enter()
+    user.settle()
+    assert user.words in user.message
+
+
+def test_closing_the_scene_with_a_tool_in_the_hand_empties_the_panel(refused, slicer_app):
+    user = refused
+    user.key("A")
+    slicer_app.new_scene()
+    user.settle()
+    assert user.session is None
+    assert user.panel.segment.placing.tool is None

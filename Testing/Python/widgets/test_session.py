@@ -1,0 +1,80 @@
+"""A session shows, accepts, discards and propagates one and the same stack of planes."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture
+def desk(mrml_scene):
+    """A ball with a preview on a sagittal plane, and after it on an axial one."""
+    from scene.scenery import Desk
+
+    desk = Desk(mrml_scene)
+    desk.propose(14, at=(6, 12), orientation="sagittal")
+    desk.propose(6)
+    return desk
+
+
+@pytest.fixture
+def session(desk):
+    """Without a view that was looked at: as when a scene has just been loaded."""
+    from SAMUNetSlicerLib.widgets.controllers.session import Session
+
+    session = Session(desk.logic, desk.volume, desk.segmentation)
+    session.choose_segment(desk.ids[0])
+    return session
+
+
+def statuses(session) -> dict[int, str]:
+    return {index: state.status.value for index, state in enumerate(session.states()) if state.status.value != "empty"}
+
+
+def test_at_first_it_shows_the_planes_that_the_scanner_took(session):
+    assert session.stack_name() == "axial"
+    assert statuses(session) == {6: "proposed"}
+
+
+def test_all_that_is_shown_is_accepted_and_nothing_else(session, desk):
+    session.accept(None)
+    assert statuses(session) == {6: "accepted"}
+    assert desk.statuses(orientation="sagittal")[14] == "proposed"
+
+
+def test_all_that_is_shown_is_discarded_and_nothing_else(session, desk):
+    assert session.discard(None) == 1
+    assert statuses(session) == {}
+    assert desk.statuses(orientation="sagittal")[14] == "proposed"
+
+
+def test_the_planes_that_are_shown_are_propagated(session, desk):
+    list(session.propagate("both", (5, 7)))
+    assert statuses(session) == {5: "proposed", 6: "proposed", 7: "proposed"}
+
+
+def test_a_view_looked_at_decides_from_then_on(session, desk):
+    from scene.scenery import slice_to_ras
+
+    session.look_at(slice_to_ras((1, 0, 0), desk.world((6, 12, 14)), up=(0, 0, 1)))
+    assert session.stack_name() == "sagittal"
+    session.accept(None)
+    assert statuses(session) == {14: "accepted"}
+    assert desk.statuses()[6] == "proposed"
+
+
+def test_planes_beside_end_at_the_next_key_planes(session, desk):
+    desk.propose(9)
+    last = len(session.states()) - 1
+    for index, expected in ((6, (0, 8)), (9, (7, last)), (7, (7, 8)), (3, (0, 5))):
+        session.go_to(index)
+        assert session.planes_beside() == expected
+
+
+def test_beside_a_plane_between_two_others_that_are_prompted_there_is_nothing(session, desk):
+    from SAMUNetSlicerLib.errors import EditError
+
+    for plane in (5, 7):
+        desk.propose(plane)
+    session.go_to(6)
+    with pytest.raises(EditError, match="accepted or prompted"):
+        session.planes_beside()
