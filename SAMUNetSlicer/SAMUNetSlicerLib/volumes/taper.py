@@ -14,7 +14,7 @@ import numpy as np
 
 # An end is believed where the outermost key plane shows less than this of the largest one, and where the object would
 # be as long as it is wide: what falls faster next to its largest section often goes on as a tail (a hippocampus).
-_LARGEST_RATIO = 0.6
+_LARGEST_RATIO = 0.5
 _SMALLEST_SHRINK = 0.5
 _LEAST_DIFFERENCE = 0.01  # of the sides of two key planes; else they tell nothing of the way between them
 

@@ -49,7 +49,7 @@ def test_sides_never_shrink_at_once_and_go_on_shrinking_beyond_the_end():
     "areas",
     [
         {12: 900},  # one key plane tells nothing
-        {10: 1000, 12: 700},  # an end would lie nearly as far again as what was seen
+        {10: 1000, 12: 600},  # an end would lie about as far as what was seen
         {10: 500, 12: 900},  # it grows
         {2: 900, 10: 890, 12: 880},  # a tube
         {12: 0},
