@@ -1,5 +1,5 @@
 # Everything here happens in a private environment inside this folder, set up once, on first need.
-# Needed beforehand: Python 3.11 or newer (with venv), make. No GPU, nothing installed into the system.
+# Needed beforehand: Python 3.11 to 3.13 (with venv), make. No GPU, nothing installed into the system.
 #
 #   make demo PYTHON=python3.12                         another Python
 #   make demo TORCH="torch==2.13.0 --index-url URL"     another build of torch, where URL is the index that PyTorch's

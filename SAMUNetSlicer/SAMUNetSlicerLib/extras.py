@@ -14,5 +14,5 @@ def needing(extra: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        advice = f"Install what this command needs: pip install 'samunetslicer[{extra}]'"
+        advice = f"Install what this command needs, in the repository's folder: pip install '.[{extra}]'"
         raise UserError(f"The Python package {error.name} is missing. {advice}") from error

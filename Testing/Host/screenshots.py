@@ -2,7 +2,7 @@
 
 python Testing/Host/screenshots.py
 
-The pictures show the test host, not 3D Slicer; the model is LiteMedSAM, which comes with the extension.
+The pictures show the test host, not 3D Slicer; the model is the default one.
 """
 
 from __future__ import annotations

@@ -77,11 +77,11 @@ class SegmentationLogic:
         """
         from ..checkpoints.loading import load_network
         from ..inference.devices import choose_device
-        from ..inference.predictor import PlanePredictor
+        from ..inference.opening import open_predictor
 
         loaded = load_network(name)
         model = ModelIdentity(loaded.family, loaded.sha256, loaded.name)
-        self.setPredictor(PlanePredictor(loaded.network, choose_device(device)), model)
+        self.setPredictor(open_predictor(loaded, choose_device(device)), model)
         return model
 
     def createSegmentation(self, volumeNode, name: str = "Segmentation"):

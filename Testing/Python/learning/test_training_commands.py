@@ -58,4 +58,4 @@ def test_a_missing_package_is_told_with_the_command_that_installs_it(discs, caps
     monkeypatch.delitem(sys.modules, "SAMUNetSlicerLib.learning.training", raising=False)
     monkeypatch.setitem(sys.modules, "lightning_fabric", None)
     assert main(["train", "sam_unet_tiny", "--from=a.safetensors", "--folder=run"]) != ExitCode.OK
-    assert "pip install 'samunetslicer[train]'" in capsys.readouterr().err
+    assert "pip install '.[train]'" in capsys.readouterr().err

@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import torch
 from scenery import volume_node
 
 from repository import ROOT
+from SAMUNetSlicerLib.checkpoints.loading import load_network
+from SAMUNetSlicerLib.inference.opening import open_predictor
 from SAMUNetSlicerLib.scene.labelmaps import read_mask
 from SAMUNetSlicerLib.scene.logic import SegmentationLogic
 from SAMUNetSlicerLib.volumes.geometry import LPS_TO_RAS, GridGeometry
@@ -40,6 +43,8 @@ def test_the_shipped_model_finds_the_liver(mrml_scene, abdomen):
     node = volume_node(mrml_scene, np.array(volume.voxels), volume.geometry.ijk_to_ras)
     logic = SegmentationLogic(mrml_scene)
     model = logic.loadModel("lite_medsam", "cpu")
+    as_in_the_panel = open_predictor(load_network("lite_medsam"), torch.device("cpu"))
+    assert logic._engine.predictor.encode_planes.signature == as_in_the_panel.encode_planes.signature
     segmentation = logic.createSegmentation(node)
     segment_id = logic.addSegment(segmentation, "Liver", volumeNode=node)
     plane = 10
