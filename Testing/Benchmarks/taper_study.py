@@ -4,8 +4,8 @@
 
 Key planes are the target's median plane and one other, each of the labelled ones in turn. Behind the outermost one on
 either side `volumes.taper` foresees an end, or none. Shares of the target's voxels are told: what would be cut off if a
-walk ended one plane after that, and what would be saved if it else went on for some planes beyond the true end, at .6 of
-the outermost key plane's area.
+walk ended one plane after that, and what would be saved if it else went on for some planes beyond the true end, at .6
+of the outermost key plane's area.
 """
 
 from __future__ import annotations
