@@ -54,3 +54,28 @@ def user(slicer_app, tmp_path, no_hidden_errors):
     yield someone
     opened.close()
     slicer_app.new_scene()
+
+
+@pytest.fixture
+def balls():
+    """The phantom's two balls, as masks."""
+    from phantoms import balls_kji
+
+    return balls_kji()
+
+
+@pytest.fixture
+def at(user):
+    """Where a voxel (k, j, i) of the user's volume lies in the world."""
+    from phantoms import to_ras
+
+    return lambda kji: to_ras(user.volume, kji)
+
+
+@pytest.fixture
+def prompted(user, at):
+    """The first ball, previewed on its middle plane."""
+    user.key("A")
+    user.click("Red", at((8, 32, 20)))
+    user.key("Esc")
+    return user

@@ -12,13 +12,6 @@ import pytest
 
 
 @pytest.fixture
-def at(user):
-    from phantoms import to_ras
-
-    return lambda kji: to_ras(user.volume, kji)
-
-
-@pytest.fixture
 def accepted(user, at):
     """The first ball accepted on its middle plane."""
     user.key("A")

@@ -6,29 +6,6 @@ import numpy as np
 import pytest
 
 
-@pytest.fixture
-def balls():
-    from phantoms import balls_kji
-
-    return balls_kji()
-
-
-@pytest.fixture
-def at(user):
-    from phantoms import to_ras
-
-    return lambda kji: to_ras(user.volume, kji)
-
-
-@pytest.fixture
-def prompted(user, at):
-    """The first ball, previewed on its middle plane."""
-    user.key("A")
-    user.click("Red", at((8, 32, 20)))
-    user.key("Esc")
-    return user
-
-
 def overlap(a, b) -> float:
     return 2 * np.count_nonzero(a & b) / max(1, np.count_nonzero(a) + np.count_nonzero(b))
 

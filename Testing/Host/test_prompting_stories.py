@@ -6,13 +6,6 @@ import numpy as np
 import pytest
 
 
-@pytest.fixture
-def balls():
-    from phantoms import balls_kji
-
-    return balls_kji()
-
-
 def at(user, kji):
     from phantoms import to_ras
 

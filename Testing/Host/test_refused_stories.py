@@ -5,13 +5,6 @@ from __future__ import annotations
 import pytest
 
 
-@pytest.fixture
-def at(user):
-    from phantoms import to_ras
-
-    return lambda kji: to_ras(user.volume, kji)
-
-
 @pytest.fixture(params=["bent", "apart"])
 def refused(user, at, request):
     """Work on a plane, after which the volume came under a transform that is not linear, or that is its alone."""

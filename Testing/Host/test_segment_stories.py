@@ -6,20 +6,6 @@ import numpy as np
 import pytest
 
 
-@pytest.fixture
-def balls():
-    from phantoms import balls_kji
-
-    return balls_kji()
-
-
-@pytest.fixture
-def at(user):
-    from phantoms import to_ras
-
-    return lambda kji: to_ras(user.volume, kji)
-
-
 def accept_ball(user, point_ras) -> None:
     if not user.ui.positiveButton.checked:
         user.key("A")
