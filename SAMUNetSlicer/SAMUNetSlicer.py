@@ -1,18 +1,23 @@
 """SAMUNetSlicer: prompted segmentation with SAM-UNet. Slicer's door to SAMUNetSlicerLib, and no more than that."""
 
+import sys
 from pathlib import Path
+from typing import Annotated
 
 import slicer
 from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
 from slicer.i18n import tr as _
 from slicer.i18n import translate
-from slicer.parameterNodeWrapper import parameterNodeWrapper
+from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
     ScriptedLoadableModuleLogic,
     ScriptedLoadableModuleTest,
     ScriptedLoadableModuleWidget,
 )
+
+if sys.version_info < (3, 11):  # noqa: UP036 - Slicer 5.8 would stop somewhere in the library, without a plain reason
+    raise ImportError("SAMUNetSlicer needs 3D Slicer 5.10 or newer.")
 
 from SAMUNetSlicerLib.project import HOMEPAGE, NOT_FOR_CLINICAL_USE
 from SAMUNetSlicerLib.scene.logic import SegmentationLogic
@@ -55,8 +60,8 @@ class SAMUNetSlicerParameterNode:
     writeMode: str = "replace"
     direction: str = "both"
     limitRange: bool = False
-    rangeFirst: int = 0
-    rangeLast: int = 0
+    rangeFirst: Annotated[int, WithinRange(0, 99_999)] = 0  # else connecting the spin boxes lets them be negative
+    rangeLast: Annotated[int, WithinRange(0, 99_999)] = 0
 
 
 class SAMUNetSlicerWidget(ScriptedLoadableModuleWidget):
@@ -81,6 +86,21 @@ class SAMUNetSlicerWidget(ScriptedLoadableModuleWidget):
 
     def cleanup(self):
         self.panel.close()
+
+    def onReload(self):
+        """Reload the library too, and enter the new panel: Slicer's own reload calls `setup` and never `enter`."""
+        library = {name: module for name, module in sys.modules.items() if name.split(".")[0] == "SAMUNetSlicerLib"}
+        self.panel.close()  # with the library that it was made from
+        for name in library:
+            del sys.modules[name]
+        try:
+            ScriptedLoadableModuleWidget.onReload(self)
+        except Exception:
+            sys.modules.update(library)  # the old panel stays, so that the mistake can be mended
+            raise
+        finally:
+            if slicer.util.mainWindow() and slicer.util.selectedModule() == self.moduleName:
+                slicer.util.getModuleWidget(self.moduleName).enter()
 
 
 class SAMUNetSlicerLogic(ScriptedLoadableModuleLogic, SegmentationLogic):

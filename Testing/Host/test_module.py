@@ -5,6 +5,10 @@ from __future__ import annotations
 import sys
 import types
 
+import pytest
+
+from slicer_host.installers import Installers
+
 
 def test_the_description_says_what_it_is_and_is_not(user):
     description = user.opened.description
@@ -18,7 +22,6 @@ def test_the_description_says_what_it_is_and_is_not(user):
 def test_the_modules_own_test_passes(user, monkeypatch):
     import slicer
 
-    monkeypatch.setattr(slicer.util, "getModuleWidget", lambda _name: user.opened.widget)
     monkeypatch.setattr(slicer.util, "delayDisplay", lambda *_arguments, **_keywords: None)
     user.opened.module.runTest()
 
@@ -46,59 +49,119 @@ def test_no_observation_and_no_shortcut_is_left_behind(user):
     user.opened.widget.enter()
 
 
-def test_set_up_says_what_is_missing_and_installs_only_on_request(user, monkeypatch):
+def missing(monkeypatch, **versions: str) -> None:
+    """Let these packages be installed in these versions, "" for not at all."""
     from SAMUNetSlicerLib.widgets.controllers import requirements
 
     installed = requirements._installed
-    monkeypatch.setattr(requirements, "_installed", lambda name: "" if name == "safetensors" else installed(name))
-    asked = []
-    packaging = types.ModuleType("slicer.packaging")
-    packaging.load_requirements = lambda path: path
-    packaging.pip_ensure = lambda listed, requester: asked.append((listed, requester))
-    monkeypatch.setitem(sys.modules, "slicer.packaging", packaging)
+    monkeypatch.setattr(
+        requirements, "_installed", lambda name: versions[name] if name in versions else installed(name)
+    )
+
+
+def test_set_up_says_what_is_missing_and_installs_only_on_request(user, monkeypatch):
+    missing(monkeypatch, safetensors="")
+    installers = Installers(monkeypatch)
     user.press("checkButton")
     user.picture("set_up_missing")
     assert "safetensors: missing" in user.ui.setUpLabel.text
-    assert asked == []
+    assert installers.asked == []
     user.press("installButton")
-    (listed, requester), *more = asked
+    (question,) = installers.asked
+    assert "safetensors" in question
+    ((listed, requester),) = installers.installed
     assert listed.endswith("requirements.txt")
     assert requester == "SAMUNetSlicer"
-    assert not more
+
+
+@pytest.mark.parametrize("old_slicer", [False, True])
+@pytest.mark.parametrize("package", ["safetensors", "torch"])
+def test_on_a_no_nothing_happens_and_nothing_is_said(user, monkeypatch, package, old_slicer):
+    missing(monkeypatch, **{package: ""})
+    installers = Installers(monkeypatch, old_slicer)
+    installers.answer = False
+    user.press("checkButton")
+    user.press("installButton")
+    assert len(installers.asked) == 1
+    assert installers.installed == []
+    assert user.message == ""
+    assert f"{package}: missing" in user.ui.setUpLabel.text
+
+
+def test_who_says_no_to_torch_is_not_asked_about_the_rest(user, monkeypatch):
+    missing(monkeypatch, torch="", safetensors="")
+    installers = Installers(monkeypatch)
+    installers.answer = False
+    user.press("checkButton")
+    user.press("installButton")
+    assert len(installers.asked) == 1
+
+
+@pytest.mark.parametrize("old_slicer", [False, True])
+@pytest.mark.parametrize("package", ["safetensors", "torch"])
+def test_a_failed_installation_is_told_with_what_to_do(user, monkeypatch, package, old_slicer):
+    missing(monkeypatch, **{package: ""})
+    installers = Installers(monkeypatch, old_slicer)
+    installers.fails = True
+    user.press("checkButton")
+    looks = []
+    look = user.panel.set_up.check
+    monkeypatch.setattr(user.panel.set_up, "check", lambda: looks.append(look()))
+    user.press("installButton")
+    assert "installation failed" in user.message
+    assert "proxy" in user.message
+    assert "Python console" in user.message
+    assert looks, "what got installed before the failure is shown"
+
+
+def test_a_refusal_of_slicers_installer_is_told(user, monkeypatch):
+    missing(monkeypatch, safetensors="")
+    Installers(monkeypatch)
+
+    def refuse(*_arguments, **_keywords):
+        raise RuntimeError("PythonSlicer executable not found")
+
+    monkeypatch.setattr(sys.modules["slicer.packaging"], "pip_ensure", refuse)
+    user.press("checkButton")
+    user.press("installButton")
+    assert "installation failed" in user.message
 
 
 def test_torch_comes_from_the_pytorch_extension_which_asks_first(user, monkeypatch):
-    from SAMUNetSlicerLib.widgets.controllers import requirements
-
-    installed = requirements._installed
-    monkeypatch.setattr(requirements, "_installed", lambda name: "" if name == "torch" else installed(name))
+    missing(monkeypatch, torch="")
+    installers = Installers(monkeypatch)
+    extension = sys.modules["PyTorchUtils"]
     user.press("checkButton")
     monkeypatch.setitem(sys.modules, "PyTorchUtils", None)
     user.press("installButton")
     assert "extension PyTorch is missing" in user.message
-    asked = []
-    utils = types.ModuleType("PyTorchUtils")
-    logic = types.SimpleNamespace(installTorch=lambda askConfirmation: asked.append(askConfirmation))
-    utils.PyTorchUtilsLogic = lambda: logic
-    monkeypatch.setitem(sys.modules, "PyTorchUtils", utils)
+    monkeypatch.setitem(sys.modules, "PyTorchUtils", extension)
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
     user.press("installButton")
-    assert asked == [True]
+    assert len(installers.asked) == 1
+    assert installers.installed == ["torch>=2.4"]
+    assert user.message == ""
+
+
+def test_an_older_torch_is_updated_and_a_restart_asked_for_where_it_is_loaded(user, monkeypatch):
+    missing(monkeypatch, torch="2.1.0")
+    installers = Installers(monkeypatch)
+    user.press("checkButton")
+    assert "torch 2.1.0" in user.ui.setUpLabel.text
+    monkeypatch.setitem(sys.modules, "torch", sys.modules.get("torch", types.ModuleType("torch")))
+    user.press("installButton")
+    assert installers.installed == ["torch>=2.4"], "without a version pip keeps the older one"
+    assert "Restart Slicer" in user.message
 
 
 def test_older_slicers_are_asked_before_pip(user, monkeypatch):
-    import slicer
-
-    from SAMUNetSlicerLib.widgets import set_up_panel
-
-    monkeypatch.setitem(sys.modules, "slicer.packaging", None)
-    questions, installed = [], []
-    monkeypatch.setattr(slicer.util, "pip_install", installed.append)
-    monkeypatch.setattr(slicer.util, "confirmYesNoDisplay", lambda text: questions.append(text) or len(questions) > 1)
-    set_up_panel._install_packages(None, ["platformdirs>=4"])
-    assert installed == []
-    set_up_panel._install_packages(None, ["platformdirs>=4"])
-    assert installed == [["platformdirs>=4"]]
-    assert "platformdirs" in questions[0]
+    missing(monkeypatch, platformdirs="")
+    installers = Installers(monkeypatch, old_slicer=True)
+    user.press("checkButton")
+    user.press("installButton")
+    assert "platformdirs" in installers.asked[0]
+    ((name,),) = installers.installed
+    assert name.startswith("platformdirs")
 
 
 def test_models_show_size_licence_prompts_and_state(user):
@@ -106,30 +169,6 @@ def test_models_show_size_licence_prompts_and_state(user):
     rows = [[table.item(r, c).text() for c in range(table.columnCount)] for r in range(table.rowCount)]
     (lite,) = [row for row in rows if row[0] == "LiteMedSAM"]
     assert lite == ["LiteMedSAM", "installed with the extension", "20 MB", "Apache-2.0", "box"]
-
-
-def test_sample_data_is_registered_and_loads(user, monkeypatch):
-    import slicer
-
-    offered = []
-    sample_data = types.ModuleType("SampleData")
-    sample_data.SampleDataLogic = types.SimpleNamespace(
-        registerCustomSampleDataSource=lambda **fields: offered.append(fields)
-    )
-    monkeypatch.setitem(sys.modules, "SampleData", sample_data)
-    slicer.app.startupCompleted.emit()
-    assert offered
-    assert len({str(o) for o in offered}) == 1, "the same source each time, so that it is registered once"
-    source = offered[0]
-    monkeypatch.setattr(slicer.util, "loadVolume", lambda path, properties: (path, properties))
-    path, properties = source["customDownloader"](None)
-    assert properties == {"name": source["nodeNames"]}
-    from pathlib import Path
-
-    from mrml_host import the_host
-
-    node = the_host().load_volume(Path(path))
-    assert node.GetImageData().GetDimensions() == (256, 256, 20)
 
 
 def test_tooltips_name_the_keys(user):

@@ -16,7 +16,7 @@ from ..scene.logic import SegmentationLogic
 from ..scene.names import REFERENCE_SEGMENTATION, REFERENCE_VOLUME
 from ..scene.segmentation_nodes import segment_ids
 from ..scene.state_node import state_nodes
-from .combo_boxes import choose, value_of
+from .combo_boxes import choose, first_offered, value_of
 from .controllers.texts import clinical_notice
 from .controllers.work import Message, Tone, Work
 from .key_help import keys_text
@@ -115,8 +115,9 @@ class ModulePanel(VTKObservationMixin):
         self.addObserver(scene, scene.EndCloseEvent, self._scene_ready)
         self.addObserver(scene, scene.EndImportEvent, self._scene_imported)
         self.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self._node_leaving)
+        self.addObserver(scene, scene.NodeAddedEvent, self._node_added)
         for node in slice_nodes():
-            self.addObserver(node, vtk.vtkCommand.ModifiedEvent, lambda *_: self._looked.start())
+            self.addObserver(node, vtk.vtkCommand.ModifiedEvent, self._picture_changed)
 
     def _scene_closing(self, *_event) -> None:
         self.propagate.stop()
@@ -136,6 +137,12 @@ class ModulePanel(VTKObservationMixin):
         if told:
             self.work.say(" ".join(told))
         self.work.notify()
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def _node_added(self, _scene, _event, node) -> None:
+        event = vtk.vtkCommand.ModifiedEvent
+        if node.IsA("vtkMRMLSliceNode") and not self.hasObserver(node, event, self._picture_changed):
+            self.addObserver(node, event, self._picture_changed)  # the view of a layout chosen later
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def _node_leaving(self, _scene, _event, node) -> None:
@@ -162,9 +169,7 @@ class ModulePanel(VTKObservationMixin):
         self._disconnect_parameters()
         self.parameters = self.logic.getParameterNode()
         if self.parameters.volume is None:
-            first = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
-            if first is not None and not first.IsA("vtkMRMLLabelMapVolumeNode"):
-                self.parameters.volume = first
+            self.parameters.volume = first_offered(self.ui.volumeSelector)
         self._gui_tag = self.parameters.connectGui(self.ui)
         choose(self.ui.writeModeSelector, self.parameters.writeMode)
         choose(self.ui.directionSelector, self.parameters.direction)

@@ -7,6 +7,8 @@ from pathlib import Path
 CATEGORY = "SAMUNetSlicer"
 NAME = "SAMUNetAbdomenCT"
 _FILE = "ct_abdomen_20_slices.nrrd"
+# Slicer loads a copy in its cache, and fetches the file again only where the copy has another checksum.
+_CHECKSUM = "SHA256:8e4216f85482965d57df0af95dd50199ab0810ffe4d70622e028dc7a8f1387f6"
 
 
 def example_file() -> Path:
@@ -22,15 +24,8 @@ def register(thumbnail: Path) -> None:
         category=CATEGORY,
         sampleName=NAME,
         thumbnailFileName=str(thumbnail),
-        uris="",
+        uris=example_file().as_uri(),
+        checksums=_CHECKSUM,
         fileNames=_FILE,
         nodeNames=NAME,
-        customDownloader=load,
     )
-
-
-def load(_source=None):
-    """Load the example; returns the volume node."""
-    import slicer
-
-    return slicer.util.loadVolume(str(example_file()), {"name": NAME})

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from subprocess import CalledProcessError
 
 import slicer
 from slicer.i18n import tr as _
@@ -65,17 +68,23 @@ class SetUpPanel:
             self._chosen()
 
     def install(self) -> None:
-        """Install what is missing. Slicer's installers ask the user first, and do nothing on a No."""
-        missing = [need for need in needs(self._file) if not need.fits]
-        if any(need.requirement is TORCH for need in missing):
-            _install_torch()
-        rest = [need for need in missing if need.requirement is not TORCH]
-        if rest:
-            _install_packages(self._file, [str(need.requirement) for need in rest])
-        self.check()
+        """Install what is missing. The user is asked first; on a No nothing happens."""
+        missing = [need.requirement for need in needs(self._file) if not need.fits]
+        rest = [str(requirement) for requirement in missing if requirement is not TORCH]
+        old_torch_is_loaded = TORCH in missing and "torch" in sys.modules
+        try:
+            if TORCH in missing and not _install_torch():
+                return
+            if rest:
+                _install_packages(self._file, rest)
+        finally:
+            self.check()
+        if old_torch_is_loaded:
+            self._work.say(_("PyTorch was updated, but Slicer still holds the older one. Restart Slicer now."))
 
 
-def _install_torch() -> None:
+def _install_torch() -> bool:
+    """False where the user said No: SlicerPyTorch asks by itself, naming what it would install."""
     try:
         import PyTorchUtils
     except ModuleNotFoundError as error:
@@ -85,15 +94,38 @@ def _install_torch() -> None:
                 "back here."
             )
         ) from error
-    PyTorchUtils.PyTorchUtilsLogic().installTorch(askConfirmation=True)
+    with _failures_told():
+        # Without a version, pip is content with an older torch that is installed.
+        installed = PyTorchUtils.PyTorchUtilsLogic().installTorch(
+            askConfirmation=True, torchVersionRequirement=str(TORCH.specifier)
+        )
+    return installed is not None
 
 
 def _install_packages(requirements_file: Path, names: list[str]) -> None:
-    try:
-        from slicer.packaging import load_requirements, pip_ensure
-    except ModuleNotFoundError:  # before Slicer 5.11
-        question = _("Install these Python packages into Slicer?\n\n{names}").format(names="\n".join(names))
-        if slicer.util.confirmYesNoDisplay(question):
-            slicer.util.pip_install(names)
+    question = _("Install these Python packages into Slicer?\n\n{names}").format(names="\n".join(names))
+    if not slicer.util.confirmYesNoDisplay(question):
         return
-    pip_ensure(load_requirements(str(requirements_file)), requester="SAMUNetSlicer")
+    with _failures_told():
+        try:
+            from slicer.packaging import load_requirements, pip_ensure
+        except ModuleNotFoundError:  # before Slicer 5.11
+            slicer.util.pip_install(names)
+            return
+        # Its own question ends in a RuntimeError on a No, as failures do.
+        pip_ensure(load_requirements(str(requirements_file)), prompt_install=False, requester="SAMUNetSlicer")
+
+
+@contextmanager
+def _failures_told() -> Iterator[None]:
+    """What Slicer's installers raise, as a message that says what to do."""
+    try:
+        yield
+    except (RuntimeError, CalledProcessError) as error:
+        raise UserError(
+            _(
+                "The installation failed. The Python console (View > Python Console) shows what pip said. Check the "
+                "network and, where there is one, the proxy, then try again. If files were in use, restart Slicer "
+                "first."
+            )
+        ) from error

@@ -6,6 +6,7 @@ import tempfile
 import types
 
 import qt
+import slicer
 import vtk
 from PySide6 import QtCore, QtWidgets
 from PySide6.QtCore import Signal
@@ -23,6 +24,9 @@ class ModuleManager(qt.QObject):
     """Tells modules when they are unloaded."""
 
     moduleAboutToBeUnloaded = Signal(str)
+
+    def module(self, name: str):
+        return getattr(slicer.modules, name.lower(), None)
 
 
 class SliceWidget:
@@ -136,6 +140,9 @@ class Application(qt.QObject):
 class MainWindow(qt.QMainWindow):
     """Named as Slicer's, so that slicer.util.mainWindow() finds it."""
 
+    def moduleSelector(self):
+        return self.module_selector
+
 
 def _main_window(views: dict[str, SliceView]) -> MainWindow:
     window = MainWindow()
@@ -148,6 +155,7 @@ def _main_window(views: dict[str, SliceView]) -> MainWindow:
     scroll.setFixedWidth(500)
     scroll.setHorizontalScrollBarPolicy(QtCore.Qt.ScrollBarAlwaysOff)
     window.panel_area = scroll
+    window.module_selector = types.SimpleNamespace(selectedModule="")
     row.addWidget(scroll)
     grid = QtWidgets.QGridLayout()
     row.addLayout(grid)

@@ -47,7 +47,7 @@ class qMRMLNodeComboBox(qt.QComboBox):
 
     def __init__(self, *arguments) -> None:
         super().__init__(*arguments)
-        self._scene, self._types, self._last, self._observations = None, [], "", []
+        self._scene, self._types, self._hidden, self._last, self._observations = None, [], [], "", []
         self._flags = dict.fromkeys(("addEnabled", "removeEnabled", "renameEnabled", "editEnabled"), True)
         self._flags |= {"noneEnabled": False, "showChildNodeTypes": True, "selectNodeUponCreation": True}
         self._rebuilding = False
@@ -57,7 +57,12 @@ class qMRMLNodeComboBox(qt.QComboBox):
         self._types = list(types)
         self._rebuild()
 
+    def _set_hidden(self, types) -> None:
+        self._hidden = list(types)
+        self._rebuild()
+
     nodeTypes = Property("QStringList", lambda self: self._types, _set_types)
+    hideChildNodeTypes = Property("QStringList", lambda self: self._hidden, _set_hidden)
     noneEnabled = _flag("noneEnabled")
     addEnabled = _flag("addEnabled")
     removeEnabled = _flag("removeEnabled")
@@ -86,9 +91,10 @@ class qMRMLNodeComboBox(qt.QComboBox):
         return [n for n in nodes if not n.GetHideFromEditors() and self._shows(n)]
 
     def _shows(self, node) -> bool:
-        if self._flags["showChildNodeTypes"]:
-            return any(node.IsA(t) for t in self._types)
-        return node.GetClassName() in self._types
+        """As Slicer's filter: every node where no class is named; hidden classes matter where children are shown."""
+        if not self._types or not self._flags["showChildNodeTypes"]:
+            return not self._types or node.GetClassName() in self._types
+        return any(node.IsA(t) for t in self._types) and not any(node.IsA(t) for t in self._hidden)
 
     def _rebuild(self) -> None:
         current = self.currentNodeID

@@ -8,12 +8,22 @@ from __future__ import annotations
 
 import functools
 import typing
+from dataclasses import dataclass
 
 import qt
 import slicer
 import vtk
 
 PROPERTY = "SlicerParameterName"
+_LEAST, _MOST = -(2**31), 2**31 - 1  # of a spin box for an int of any size
+
+
+@dataclass(frozen=True)
+class WithinRange:
+    """Annotates a number with the least and the largest value it may have."""
+
+    minimum: float
+    maximum: float
 
 
 def parameterNodeWrapper(cls: type) -> type:
@@ -32,6 +42,11 @@ def parameterNodeWrapper(cls: type) -> type:
 
     cls.__init__ = start
     cls.allParameters = types
+    cls.ranges = {
+        name: limits
+        for name, kind in typing.get_type_hints(cls, include_extras=True).items()
+        for limits in getattr(kind, "__metadata__", ())
+    }
     cls.connectGui = _connect_gui
     cls.disconnectGui = _disconnect_gui
     cls.AddObserver = lambda self, event, callback, priority=0.0: self.parameterNode.AddObserver(
@@ -98,6 +113,11 @@ def _connect_gui(self, gui) -> int:
             continue
         if name not in self.allParameters:
             raise ValueError(f"{widget.name} names the parameter {name!r}, which there is not")
+        if isinstance(widget, slicer.qMRMLNodeComboBox):  # as Slicer: the parameter's type replaces the .ui file's list
+            widget.nodeTypes = [self.allParameters[name].__name__]
+        if isinstance(widget, qt.QSpinBox):  # and its annotation the file's limits
+            limits = self.ranges.get(name, WithinRange(_LEAST, _MOST))
+            widget.minimum, widget.maximum = limits.minimum, limits.maximum
         signal, read, write = _accessors(widget)
         connections.append((widget, signal, name, read, write))
     tag = len(self._connected)

@@ -1,8 +1,12 @@
-"""`slicer.ScriptedLoadableModule` reduced to what a module relies on: its four classes and when they do what."""
+"""`slicer.ScriptedLoadableModule` reduced to what a module relies on: its four classes and when they do what.
+
+Beside them the widget of Slicer's window that holds a module's panel.
+"""
 
 from __future__ import annotations
 
 import importlib
+import sys
 import unittest
 from pathlib import Path
 
@@ -44,7 +48,7 @@ class ScriptedLoadableModuleWidget:
         self.developerMode = False
         self.parent = parent
         self.layout = parent.layout()
-        slicer.app.moduleManager().connect("moduleAboutToBeUnloaded(QString)", self._unloading)
+        slicer.app.moduleManager().connect("moduleAboutToBeUnloaded(QString)", self._onModuleAboutToBeUnloaded)
 
     def resourcePath(self, filename: str) -> str:
         return str(Path(slicer.util.modulePath(self.moduleName)).parent / "Resources" / filename)
@@ -55,10 +59,34 @@ class ScriptedLoadableModuleWidget:
     def cleanup(self) -> None:
         """For subclasses."""
 
-    def _unloading(self, module_name: str) -> None:
+    def onReload(self) -> None:
+        slicer.util.reloadScriptedModule(self.moduleName)
+
+    def _onModuleAboutToBeUnloaded(self, module_name: str) -> None:
         if module_name == self.moduleName:
             self.cleanup()
-            slicer.app.moduleManager().disconnect("moduleAboutToBeUnloaded(QString)", self._unloading)
+            slicer.app.moduleManager().disconnect("moduleAboutToBeUnloaded(QString)", self._onModuleAboutToBeUnloaded)
+
+
+class qSlicerScriptedLoadableModuleWidget(slicer.qMRMLWidget):
+    """What Slicer shows of a module: makes the object of Python that fills it, anew at every reload."""
+
+    def __init__(self, module_name: str) -> None:
+        super().__init__()
+        qt.QVBoxLayout(self)
+        self.setMRMLScene(slicer.mrmlScene)
+        self._module_name = module_name
+        self.reload()
+
+    def reload(self) -> None:
+        """As Slicer's: `enter` is not called."""
+        name = f"{self._module_name}Widget"
+        self._self = getattr(sys.modules[self._module_name], name)(self)
+        setattr(slicer.modules, name, self._self)
+        self._self.setup()
+
+    def self(self):
+        return self._self
 
 
 class ScriptedLoadableModuleLogic:

@@ -42,9 +42,10 @@ def start():
     host = the_host()
     slicer.mrmlScene = host.scene
     _add_to_slicer(slicer)
-    from . import application
+    from . import application, sample_data
 
     slicer.app = application.Application(qapplication, host)
+    sys.modules["SampleData"] = sample_data
     modules = {name: types.SimpleNamespace(logic=lambda logic=logic: logic) for name, logic in host.logics.items()}
     slicer.modules = types.SimpleNamespace(**modules)
     slicer.app.window.show()
@@ -69,6 +70,7 @@ def _add_to_slicer(slicer) -> None:
     ):
         sys.modules[f"slicer.{name}"] = module
     slicer.i18n = i18n
+    slicer.qSlicerScriptedLoadableModuleWidget = scripted_modules.qSlicerScriptedLoadableModuleWidget
 
     import qt
 
@@ -81,7 +83,6 @@ class OpenModule:
     """A module in the main window, entered as when the user chooses it."""
 
     def __init__(self, folder: Path, name: str) -> None:
-        import qt
         import slicer
         from PySide6 import QtWidgets
 
@@ -94,21 +95,20 @@ class OpenModule:
         self.description = module_parent(path)
         self.module = getattr(self.python, name)(self.description)
         slicer.util.modulePath = lambda _module_name: path
-        slicer.modules.__dict__[name.lower()] = types.SimpleNamespace(path=path, widgetRepresentation=lambda: self)
+        entry = types.SimpleNamespace(path=path, widgetRepresentation=lambda: self.parent)
+        setattr(slicer.modules, name.lower(), entry)
         self.name = name
-        self.parent = slicer.qMRMLWidget()
-        qt.QVBoxLayout(self.parent)
-        self.parent.setMRMLScene(slicer.mrmlScene)
-        self.widget = getattr(self.python, f"{name}Widget")(self.parent)
-        self.widget.setup()
+        self.parent = slicer.qSlicerScriptedLoadableModuleWidget(name)
         self.area = slicer.app.window.panel_area
         self.area.setWidget(self.parent)
+        slicer.app.window.module_selector.selectedModule = name
         self.widget.enter()
         QtWidgets.QApplication.processEvents()
 
-    def self(self):
-        """As Slicer's widget representations: the Python object."""
-        return self.widget
+    @property
+    def widget(self):
+        """The Python object; another one after a reload."""
+        return self.parent.self()
 
     def close(self) -> None:
         """Leave and unload the module."""
@@ -116,6 +116,7 @@ class OpenModule:
 
         self.widget.exit()
         slicer.app.moduleManager().moduleAboutToBeUnloaded.emit(self.name)
+        slicer.app.window.module_selector.selectedModule = ""
         self.area.takeWidget()
         self.parent.deleteLater()
         slicer.app.processEvents()

@@ -1,0 +1,81 @@
+"""What Slicer does by itself to the module's choices and views, while the module is open."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+HIDDEN = ("LabelMap", "DiffusionWeighted", "DiffusionTensor", "DiffusionImage")
+
+
+def offered(box) -> set[str]:
+    return {box.itemText(row) for row in range(box.count)}
+
+
+def add_colour_image(name: str):
+    import slicer
+
+    picture = np.full((1, 8, 8, 3), 20, dtype=np.uint8)
+    return slicer.util.addVolumeFromArray(picture, np.eye(4), name, "vtkMRMLVectorVolumeNode")
+
+
+def test_the_parameter_replaces_the_types_of_the_ui_file(user):
+    assert list(user.ui.volumeSelector.nodeTypes) == ["vtkMRMLScalarVolumeNode"]
+    assert list(user.ui.segmentationSelector.nodeTypes) == ["vtkMRMLSegmentationNode"]
+
+
+def test_colour_images_are_offered_and_can_be_chosen(user):
+    photo = add_colour_image("Photo")
+    assert "Photo" in offered(user.ui.volumeSelector)
+    user.ui.volumeSelector.setCurrentNode(photo)
+    user.settle()
+    assert user.panel.parameters.volume is photo
+
+
+@pytest.mark.parametrize("kind", HIDDEN)
+def test_label_maps_and_diffusion_images_are_not_offered(user, kind):
+    import slicer
+
+    slicer.mrmlScene.AddNewNodeByClass(f"vtkMRML{kind}VolumeNode", "Other kind")
+    assert "Other kind" not in offered(user.ui.volumeSelector)
+
+
+def test_the_first_volume_that_the_box_offers_is_taken(user, slicer_app):
+    import slicer
+
+    slicer_app.new_scene()
+    user.opened.widget.exit()
+    for kind in HIDDEN:
+        slicer.mrmlScene.AddNewNodeByClass(f"vtkMRML{kind}VolumeNode", kind)
+    slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Kept from editors").SetHideFromEditors(True)
+    user.opened.widget.enter()
+    assert user.panel.parameters.volume is None
+    user.opened.widget.exit()
+    photo = add_colour_image("Photo")
+    user.opened.widget.enter()
+    assert user.panel.parameters.volume is photo
+
+
+def test_a_view_of_a_layout_chosen_later_is_followed(user):
+    import slicer
+
+    from phantoms import to_ras
+
+    user.key("A")
+    user.click("Red", to_ras(user.volume, (8, 32, 20)))
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSliceNode", "Compare1")
+    node.RotateToVolumePlane(user.volume)
+    user.panel.segment.view = node  # as when a prompt is placed in it
+    for plane in (5, 11):
+        node.JumpSliceByOffsetting(*to_ras(user.volume, (plane, 32, 20)))
+        user.settle()
+        assert user.session.place.index == plane
+        strip = user.ui.confidenceStrip
+        assert [column for column in range(strip.columnCount) if strip.item(0, column).text()] == [plane]
+
+
+def test_planes_of_a_range_are_no_negative_numbers(user):
+    for box in (user.ui.firstPlaneSpinBox, user.ui.lastPlaneSpinBox):
+        assert (box.minimum, box.maximum) == (0, 99_999)
+        box.value = -3
+        assert box.value == 0
