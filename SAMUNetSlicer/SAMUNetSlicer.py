@@ -17,7 +17,7 @@ from slicer.ScriptedLoadableModule import (
 )
 
 if sys.version_info < (3, 11):  # noqa: UP036 - Slicer 5.8 would stop somewhere in the library, without a plain reason
-    raise ImportError("SAMUNetSlicer needs 3D Slicer 5.10 or newer.")
+    raise ImportError(_("SAMUNetSlicer needs 3D Slicer 5.10 or newer."))
 
 from SAMUNetSlicerLib.project import HOMEPAGE, NOT_FOR_CLINICAL_USE
 from SAMUNetSlicerLib.scene.logic import SegmentationLogic
