@@ -48,3 +48,15 @@ def to_ras(volume_node, kji) -> np.ndarray:
         volume_node.GetParentTransformNode().GetMatrixTransformToWorld(world)
     vtk.vtkMatrix4x4.Multiply4x4(world, matrix, matrix)
     return np.array(matrix.MultiplyPoint((*kji[::-1], 1)))[:3]
+
+
+def put_under_turned_transform(volume) -> None:
+    """A rotation about an odd axis, and a shift."""
+    import vtk
+
+    matrix = vtk.vtkTransform()
+    matrix.RotateWXYZ(30, 0.2, 0.3, 1)
+    matrix.Translate(12, -7, 5)
+    transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "Turned")
+    transform.SetMatrixTransformToParent(matrix.GetMatrix())
+    volume.SetAndObserveTransformNodeID(transform.GetID())

@@ -93,15 +93,9 @@ def test_a_box_is_the_rectangle_that_was_drawn(user, at, turn):
 
 
 def test_a_box_under_a_turned_transform_is_the_rectangle_that_was_drawn(user, at):
-    import slicer
-    import vtk
+    from phantoms import put_under_turned_transform
 
-    transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "Turned")
-    matrix = vtk.vtkTransform()
-    matrix.RotateWXYZ(30, 0.2, 0.3, 1)
-    matrix.Translate(12, -7, 5)
-    transform.SetMatrixTransformToParent(matrix.GetMatrix())
-    user.volume.SetAndObserveTransformNodeID(transform.GetID())
+    put_under_turned_transform(user.volume)
     show_volume(user)
     user.key("D")
     for corner in CORNERS_KJI:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from masks import overlap
+
 
 def at(user, kji):
     from phantoms import to_ras
 
     return to_ras(user.volume, kji)
-
-
-def overlap(a, b) -> float:
-    return 2 * np.count_nonzero(a & b) / max(1, np.count_nonzero(a) + np.count_nonzero(b))
 
 
 def test_a_point_shows_the_mask_on_its_plane_and_enter_accepts_it(user, balls):
@@ -136,15 +134,9 @@ def test_an_oblique_view_is_prompted_as_any_other(user, balls):
 
 
 def test_a_volume_under_a_rotated_transform_is_prompted_where_it_shows(user, balls):
-    import slicer
-    import vtk
+    from phantoms import put_under_turned_transform
 
-    transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "Turned")
-    matrix = vtk.vtkTransform()
-    matrix.RotateWXYZ(30, 0.2, 0.3, 1)
-    matrix.Translate(12, -7, 5)
-    transform.SetMatrixTransformToParent(matrix.GetMatrix())
-    user.volume.SetAndObserveTransformNodeID(transform.GetID())
+    put_under_turned_transform(user.volume)
     view = user.view("Red")
     view.show_volume(user.volume)
     view.node.JumpSliceByCentering(*at(user, (8, 32, 20)))

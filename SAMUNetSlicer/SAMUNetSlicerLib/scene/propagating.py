@@ -6,7 +6,7 @@ were accepted as empty, where the walks of their neighbours end.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -88,11 +88,11 @@ def propagate(
     total = sum(len(gap) * max(1, len(starts)) for gap, starts in ways.items() if starts)
     done = 0
     with workspace.recording(f"Propagate {name}") as recorder:
+        areas = _areas(workspace, segment_id, stack)
         for gap, starts in ways.items():
             answers = {i: known_answer(workspace, PlaneKey(frame, segment_id, stack.text, i)) for i in starts}
-            areas = _areas(workspace, segment_id, stack, gap, starts)
             visited: set[int] = set()
-            for step in walk.from_planes(answers, direction, _range_of(gap), areas):
+            for step in walk.from_planes(answers, direction, _range_of(gap), _known_to(gap, starts, areas)):
                 if not gap.first <= step.index <= gap.last:
                     continue
                 require_segment(workspace, segment_id)
@@ -154,8 +154,8 @@ def _starts(gap: Gap, direction: Direction) -> list[int]:
     return [start for start in (from_below, from_above) if start is not None]
 
 
-def _areas(workspace: Workspace, segment_id: str, stack: StackKey, gap: Gap, starts: Sequence[int]) -> dict[int, int]:
-    """Pixels on a few of the key planes; of a gap that is walked from one side, only of those on that side."""
+def _areas(workspace: Workspace, segment_id: str, stack: StackKey) -> dict[int, int]:
+    """Pixels on a few of the key planes, evenly spread."""
     keys = sorted(
         (
             key
@@ -164,10 +164,15 @@ def _areas(workspace: Workspace, segment_id: str, stack: StackKey, gap: Gap, sta
         ),
         key=lambda key: key.index,
     )
-    if len(starts) == 1:
-        keys = [key for key in keys if (key.index < gap.first) == (starts[0] < gap.first)]
     few = {round(place) for place in np.linspace(0, len(keys) - 1, min(len(keys), _AREAS_READ))}
     return {keys[i].index: int(np.count_nonzero(known_answer(workspace, keys[i]).mask)) for i in few}
+
+
+def _known_to(gap: Gap, starts: Sequence[int], areas: Mapping[int, int]) -> dict[int, int]:
+    """Of a gap that is walked from one side, only what lies on that side."""
+    if len(starts) != 1:
+        return dict(areas)
+    return {index: area for index, area in areas.items() if (index < gap.first) == (starts[0] < gap.first)}
 
 
 def _is_done(gap: Gap, direction: Direction) -> bool:

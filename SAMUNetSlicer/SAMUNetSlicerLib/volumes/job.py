@@ -112,8 +112,7 @@ class SegmentationJob:
     @property
     def _reach(self) -> PlaneRange:
         """The planes to stay within, as far as there are any."""
-        every = PlaneRange(0, len(self.planes) - 1)
-        return every if self.within is None else PlaneRange(self.within.first, min(self.within.last, every.last))
+        return PlaneRange.of_stack(len(self.planes), self.within)
 
     def _done(self) -> int:
         return sum(len(result.planes) for result in self.results.values())

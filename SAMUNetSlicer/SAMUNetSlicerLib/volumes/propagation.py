@@ -130,6 +130,11 @@ class PlaneRange:
     def __contains__(self, index: int) -> bool:
         return self.first <= index <= self.last
 
+    @classmethod
+    def of_stack(cls, count: int, within: PlaneRange | None = None) -> PlaneRange:
+        """All planes of a stack of `count`, or what a range has of them."""
+        return cls(0, count - 1) if within is None else cls(max(0, within.first), min(count - 1, within.last))
+
 
 @dataclass
 class Propagation:
@@ -160,7 +165,7 @@ class Propagation:
         reached from both sides: first from below, and once more from above, reconciled with the first answer; the
         later step counts. With one direction only, each key plane's walk ends before the next key plane.
         """
-        within = self._inside(within)
+        within = PlaneRange.of_stack(len(self.planes), within)
         starts = sorted(answers)
         if not starts or direction is Direction.NONE:
             return
@@ -188,18 +193,13 @@ class Propagation:
 
         For hosts that must not stand still: they poll `predictor.poll_ahead` before every step, the first included.
         """
-        within = self._inside(within)
+        within = PlaneRange.of_stack(len(self.planes), within)
         found = {start: answer for start, answer in answers.items() if answer.mask.any()}
         for start, answer in found.items():
             for way, step in ((Direction.UP, 1), (Direction.DOWN, -1)):
                 index = start + step
                 if direction in (way, Direction.BOTH) and index in within and index not in answers:
                     self._encode_ahead(index, answer, answer.crop)
-
-    def _inside(self, within: PlaneRange | None) -> PlaneRange:
-        """What a range has of the stack."""
-        last = len(self.planes) - 1
-        return PlaneRange(0, last) if within is None else PlaneRange(max(0, within.first), min(last, within.last))
 
     def _bridge(
         self, low: int, high: int, answers: Mapping[int, PlaneMask], between: PlaneRange, taper: Taper

@@ -42,7 +42,7 @@ class Taper:
         step_px: from one plane to the next, in pixels.
         """
         apex = max(areas, key=lambda index: areas[index])
-        if apex == outermost or areas[outermost] > _LARGEST_RATIO * areas[apex]:
+        if apex == outermost or areas[outermost] >= _LARGEST_RATIO * areas[apex]:
             return None
         taper = cls.through(areas, apex, outermost)
         reach_px = step_px * np.sqrt(-taper.middle / taper.slope)
@@ -60,6 +60,6 @@ class Taper:
     def share_of_way(self, index: int, step: int, goal: int) -> float:
         """Which share of what changes until the plane `goal` changes on the way to the next plane, `index + step`."""
         here, there, end = (self.side(i) for i in (index, index + step, goal))
-        if abs(end - here) < _LEAST_DIFFERENCE * max(here, end):
+        if abs(end - here) <= _LEAST_DIFFERENCE * max(here, end):
             return 1 / abs(goal - index)
         return (there - here) / (end - here)

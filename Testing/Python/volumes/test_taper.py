@@ -53,6 +53,7 @@ def test_sides_never_shrink_at_once_and_go_on_shrinking_beyond_the_end():
         {10: 500, 12: 900},  # it grows
         {2: 900, 10: 890, 12: 880},  # a tube
         {12: 0},
+        {10: 0, 12: 0},
     ],
 )
 def test_no_end_is_foreseen_where_key_planes_do_not_tell_of_one(areas):
