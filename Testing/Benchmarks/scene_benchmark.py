@@ -28,6 +28,7 @@ from mrml_host import the_host  # noqa: E402
 from SAMUNetSlicerLib.inference.predictor import PlaneMask  # noqa: E402
 from SAMUNetSlicerLib.inference.zoom import Crop  # noqa: E402
 from SAMUNetSlicerLib.scene.document import PlaneKey  # noqa: E402
+from SAMUNetSlicerLib.scene.recorder import recording  # noqa: E402
 from SAMUNetSlicerLib.scene.segmenting import propose  # noqa: E402
 from SAMUNetSlicerLib.volumes.provenance import PlaneOrigin  # noqa: E402
 from SAMUNetSlicerLib.volumes.sampling import voxels_to_mask  # noqa: E402
@@ -56,7 +57,7 @@ def answer_on(desk, stack, index: int, mask_kji: np.ndarray) -> PlaneMask:
 
 def propose_plane(desk, stack, index: int, answer: PlaneMask, origin: PlaneOrigin) -> None:
     key = PlaneKey("", desk.ids[0], stack.text, index)
-    with desk.space.recording("Segment") as recorder:
+    with recording(desk.space, "Segment") as recorder:
         propose(recorder, key, answer, 0.9, origin, scenery.MODEL)
 
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 
 from ..errors import MemoryShortageError
-from .encoders import Precision, TorchEncoder
+from .cache import EmbeddingCache
+from .encoders import Encode, Precision, TorchEncoder
 from .notes import HALF_PRECISION, ON_THE_PROCESSOR, ONE_AT_A_TIME
-
-if TYPE_CHECKING:
-    from .predictor import PlanePredictor
 
 # What torch's and OpenVINO's allocators say, in lower case; they have no error class in common. The last two are
 # cuBLAS's and cuDNN's, which take memory of the card past torch's allocator.
@@ -30,6 +28,18 @@ def is_shortage(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(words in text for words in _SHORTAGE_WORDS)
 
 
+class Frugal(Protocol):
+    """What can do with less memory; `predictor.PlanePredictor` is one."""
+
+    device: torch.device
+    cache: EmbeddingCache
+    encode_planes: Encode
+    planes_at_once: int
+    prompts_at_once: int
+
+    def move_to(self, device: torch.device) -> None: ...
+
+
 class MemoryLadder:
     """Takes a predictor one rung down after each shortage. It stays there: the shortage is likely to last.
 
@@ -41,7 +51,7 @@ class MemoryLadder:
         self._message = ""
         self._has_forgotten = False
 
-    def step_down(self, predictor: PlanePredictor, error: Exception) -> None:
+    def step_down(self, predictor: Frugal, error: Exception) -> None:
         """Raises `error` itself where it is something else, MemoryShortageError where nothing is left to try."""
         if not is_shortage(error):
             raise error
@@ -70,13 +80,13 @@ class MemoryLadder:
             self._message = ""
 
     @staticmethod
-    def _release(predictor: PlanePredictor) -> None:
+    def _release(predictor: Frugal) -> None:
         predictor.cache.clear()
         if predictor.device.type == "cuda":
             torch.cuda.empty_cache()
 
 
-def _could_use_half(predictor: PlanePredictor) -> bool:
+def _could_use_half(predictor: Frugal) -> bool:
     encode = predictor.encode_planes
     on_card = predictor.device.type == "cuda"
     return on_card and isinstance(encode, TorchEncoder) and encode.precision is Precision.FULL

@@ -15,9 +15,10 @@ from .document import PlaneEntry, PlaneKey
 from .editing_rules import EditPlan, HeldBack, WriteMode, plan_edit
 from .labelmaps import SegmentChange, extent_block, read_voxels
 from .provenance_tags import write_provenance
+from .recorder import Recorder, recording
 from .segmentation_nodes import SegmentStatus, check_writable, other_segments, set_status, status_of
 from .stacks import StackKey
-from .workspace import Recorder, Workspace, require_segment
+from .workspace import Workspace, require_segment
 
 # Grid planes written in one go: enough to read whole stretches of memory, few enough to stay in the processor's cache.
 _PLANES_AT_ONCE = 32
@@ -65,7 +66,7 @@ def accept(
         raise EditError(f"There is nothing to accept for '{name}' on these planes. Place a prompt or propagate first.")
     held_back: dict[HeldBack, int] = {}
     planes = f"plane {keys[0].index}" if len(keys) == 1 else f"{len(keys)} planes"
-    with workspace.recording(f"Accept {planes} of {name}") as recorder:
+    with recording(workspace, f"Accept {planes} of {name}") as recorder:
         changed, shut = _write(recorder, keys, mode, held_back)
         accepted = tuple(key.index for key in keys if key.index not in shut)
         if accepted and status_of(workspace.segmentation_node, segment_id) is SegmentStatus.NOT_STARTED:
@@ -85,7 +86,7 @@ def discard(workspace: Workspace, segment_id: str, stack: StackKey, indices: Col
     """
     name = require_segment(workspace, segment_id)
     keys = proposed_planes(workspace, segment_id, stack, indices)
-    with workspace.recording(f"Discard proposals of {name}") as recorder:
+    with recording(workspace, f"Discard proposals of {name}") as recorder:
         drop_proposals(recorder, keys)
         for key, state in list(workspace.document.of_segment(workspace.frame, segment_id)):
             if key.stack == stack.text and state.stopped and (indices is None or key.index in indices):
@@ -101,7 +102,7 @@ def reopen(workspace: Workspace, segment_id: str, stack: StackKey, indices: Coll
         for key, state in workspace.document.of_segment(workspace.frame, segment_id)
         if state.accepted is not None and key.stack == stack.text and (indices is None or key.index in indices)
     ]
-    with workspace.recording(f"Reopen planes of {name}") as recorder:
+    with recording(workspace, f"Reopen planes of {name}") as recorder:
         for key, state in accepted:
             recorder.set_plane(key, replace(state, accepted=None))
     return len(accepted)
@@ -113,7 +114,7 @@ def keep_as_is(workspace: Workspace, segment_id: str, stack: StackKey, indices: 
     indices, count = list(indices), len(workspace.stack(stack))
     if not all(0 <= index < count for index in indices):
         raise EditError(f"The volume has planes 0 to {count - 1} only.")
-    with workspace.recording(f"Keep planes of {name}") as recorder:
+    with recording(workspace, f"Keep planes of {name}") as recorder:
         for index in indices:
             key = PlaneKey(workspace.frame, segment_id, stack.text, index)
             drop_proposals(recorder, [key])
@@ -248,7 +249,7 @@ def _plan(
     plan = plan_edit(
         before[where],
         mask[where],
-        other_segments(node, key.segment_id, reading.local, voxels, workspace.shown_segmentation),
+        other_segments(node, key.segment_id, reading.local, voxels, workspace.items.shown),
         rules,
         mode,
         intensities,

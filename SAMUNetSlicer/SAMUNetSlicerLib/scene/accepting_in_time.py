@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ..errors import EditError
 from .accepting import accept
 from .editing_rules import WriteMode
+from .recorder import recording
 from .segmentation_nodes import SegmentStatus, set_status, status_of
 from .stacks import StackKey
 from .workspace import Workspace, require_segment
@@ -56,8 +57,8 @@ def accept_in_time(
     """
     name = require_segment(workspace, segment_id)
     workspace.check()
-    with workspace.recording(f"Accept {name} through time"):
-        if workspace.item_results is None:
+    with recording(workspace, f"Accept {name} through time"):
+        if workspace.items.results is None:
             raise EditError(
                 "All items of this sequence share one segmentation, so they cannot be accepted at once. "
                 "Give each item its own first ('One result per item')."

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +18,9 @@ from .packed_voxels import PackedVoxels, pack_voxels
 from .placed_prompts import PromptSet
 from .placement import require_present
 from .segmentation_nodes import SegmentLook, remove_segment, restore_segment, segment_ids, segment_name
+
+if TYPE_CHECKING:  # brings a package that Slicer gets only later
+    from .history import History, Part
 
 # Rough size of one entry of the record, or one prompt, in memory.
 _ENTRY_BYTES = 400
@@ -190,3 +194,12 @@ class SegmentRemovedPart:
             return f"The segment '{self.look.name}' was drawn on elsewhere since then and was left as it is."
         self.look = remove_segment(self.segmentation_node, self.look.segment_id)
         return ""
+
+
+@dataclass(eq=False)
+class OpenStep:
+    """A step that is being done: the marks of all planes before it, and what has been noted so far."""
+
+    history: History
+    planes_before: Mapping[PlaneKey, PlaneState]
+    parts: list[Part] = field(default_factory=list)

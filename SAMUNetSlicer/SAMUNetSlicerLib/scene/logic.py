@@ -25,6 +25,7 @@ from .document import ModelIdentity, PlaneState
 from .editing_rules import EditingRules, WriteMode
 from .names import REFERENCE_VOLUME, ROLE_RESULT
 from .placement import numpy_matrix
+from .recorder import recording
 from .restoring import RestoredWork, restore
 from .saving import save_scene
 from .segmentation_nodes import Colour, create_segmentation
@@ -206,7 +207,7 @@ class SegmentationLogic:
         stack = self.stackKey(segmentationNode, orientation, sliceToRAS)
         given = [*_as_list(points), *_as_list(boxes)]
         engine = self._required_engine()
-        with space.recording(f"Segment {require_segment(space, segmentID)}"):
+        with recording(space, f"Segment {require_segment(space, segmentID)}"):
             if given:
                 prompted = prompting.add_prompts(space, segmentID, prompting.gather(space, segmentID, given), stack)
                 planes = prompted if planes is None else planes
@@ -338,7 +339,7 @@ class SegmentationLogic:
     def step(self, segmentationNode, text: str) -> Iterator[None]:
         """What is done inside (prompts noted, planes segmented, ...) is undone as one step with this text."""
         self._finish_running(segmentationNode)
-        with self.workspace(segmentationNode).recording(text):
+        with recording(self.workspace(segmentationNode), text):
             yield
 
     def undo(self, segmentationNode) -> HistoryOutcome | None:

@@ -9,6 +9,7 @@ from ..errors import PromptError
 from ..volumes.prompts import BoxPrompt, PointPrompt, SegmentPrompts
 from .markups_nodes import read_prompt_nodes
 from .placed_prompts import PlacedBox, PromptSet, from_world
+from .recorder import recording
 from .segmenting import prompted_indices
 from .stacks import StackKey
 from .workspace import Workspace, require_segment
@@ -24,7 +25,7 @@ def add_prompts(workspace: Workspace, segment_id: str, prompts: SegmentPrompts, 
     reading = workspace.check()
     indices = prompted_indices(prompts, workspace.stack(stack))
     new = from_world(prompts, reading.to_world, stack)
-    with workspace.recording(f"Add prompts of {name}") as recorder:
+    with recording(workspace, f"Add prompts of {name}") as recorder:
         kept = workspace.prompts.read(segment_id, reading.frame)
         recorder.write_prompts(segment_id, reading.frame, kept.with_new(new))
     return indices
@@ -54,7 +55,7 @@ def clear_prompts(
     """Forget the segment's prompts: all, those of one stack, or those on some of its planes."""
     name = require_segment(workspace, segment_id)
     reading = workspace.check()
-    with workspace.recording(f"Delete prompts of {name}") as recorder:
+    with recording(workspace, f"Delete prompts of {name}") as recorder:
         prompts = workspace.prompts.read(segment_id, reading.frame)
         gone = prompts if stack is None else prompts.on_stack(stack)
         if stack is not None and indices is not None:
@@ -88,7 +89,7 @@ def note_prompts(workspace: Workspace, segment_id: str, stack: StackKey) -> dict
     now = workspace.prompts.read(*place)
     if before.is_close_to(now):
         return {}
-    with workspace.recording(f"Change prompts of {name}") as recorder:
+    with recording(workspace, f"Change prompts of {name}") as recorder:
         recorder.keep_prompts(segment_id, reading.frame, before, now)
     known = [*workspace.stack_keys(), stack]
     changed: dict[StackKey, set[int]] = {}

@@ -16,10 +16,11 @@ from ..errors import PromptError
 from ..volumes.provenance import PlaneOrigin
 from .accepting import drop_proposals
 from .document import PlaneKey, PlaneState, PlaneStatus
+from .recorder import Recorder, recording
 from .segmentation_nodes import check_writable
 from .segmenting import Engine, known_answer, propose
 from .stacks import StackKey
-from .workspace import Recorder, Workspace, require_segment
+from .workspace import Workspace, require_segment
 
 if TYPE_CHECKING:  # bring torch, which Slicer gets only later
     from ..volumes.propagation import Direction, PlaneRange, PropagationPolicy, PropagationStep
@@ -87,7 +88,7 @@ def propagate(
     walk = Propagation(workspace.pictures(stack), engine.predictor, policy or PropagationPolicy())
     total = sum(len(gap) * max(1, len(starts)) for gap, starts in ways.items() if starts)
     done = 0
-    with workspace.recording(f"Propagate {name}") as recorder:
+    with recording(workspace, f"Propagate {name}") as recorder:
         areas = _areas(workspace, segment_id, stack)
         for gap, starts in ways.items():
             answers = {i: known_answer(workspace, PlaneKey(frame, segment_id, stack.text, i)) for i in starts}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ..errors import InputError, PromptError
 from .document import PlaneKey
 from .propagating import PropagatedPlane, is_key, take_step
+from .recorder import recording
 from .segmentation_nodes import check_writable
 from .segmenting import Engine, known_answer
 from .stacks import StackKey
@@ -64,7 +65,7 @@ def propagate_in_time(
     planes = FramePlanes(volume_in, len(items), workspace.plane(key_in(start)), workspace.window)
     walk = Propagation(planes, engine.predictor, policy or PropagationPolicy())
     done = 0
-    with workspace.recording(f"Propagate {name} through time") as recorder:
+    with recording(workspace, f"Propagate {name} through time") as recorder:
         for step in walk.from_planes({start: answer}, direction or Direction.BOTH, PlaneRange(first, last)):
             if step.index == start:
                 continue

@@ -7,14 +7,14 @@ voxel: a preview on a sagittal plane leaves the proposals on axial planes as the
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from ..project import NAME
 from ..volumes.geometry import GridGeometry
 from ..volumes.voxels import NO_BLOCK, Block, VoxelMask, Voxels, shape_of
-from .document import PlaneKey
+from .document import PlaneEntry, PlaneKey
 from .labelmaps import SegmentChange, extent_block, holds_voxels, read_voxels, write_changes
 from .names import FRAME, REFERENCE_PROPOSALS, ROLE_PROPOSALS, SEGMENT, STACK
 from .placement import follow
@@ -33,14 +33,26 @@ _FILL_OPACITY = 0.25
 _OUTLINE_OPACITY = 1.0
 
 
+@dataclass(frozen=True, eq=False)
+class CorrectionBase:
+    """What propagation proposed on a plane before points corrected it. logits: (H, W)."""
+
+    entry: PlaneEntry
+    logits: np.ndarray
+
+
 @dataclass(eq=False)
 class ProposalStore:
-    """The proposals for one segmentation; the node is made when the first one comes."""
+    """The proposals for one segmentation; the node is made when the first one comes.
+
+    correction_bases: of planes that points have corrected since the work was opened.
+    """
 
     scene: object
     volume_node: object
     segmentation_node: object
     state_node: object
+    correction_bases: dict[PlaneKey, CorrectionBase] = field(default_factory=dict)
 
     @property
     def node(self):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ..volumes.voxels import VoxelMask
@@ -10,18 +11,18 @@ from .document import PlaneKey, PlaneState
 from .history_parts import PromptsPart, VoxelsPart
 from .labelmaps import SegmentChange, write_changes
 from .placed_prompts import PromptSet
+from .workspace import Workspace
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # brings a package that Slicer gets only later
     from .history import Part
-    from .workspace import Workspace
 
 
 class Recorder:
-    """Makes changes and keeps what takes them back."""
+    """Makes changes and keeps what takes them back, as parts of the workspace's open step."""
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
-        self.parts: list[Part] = []
+        self.parts: list[Part] = workspace.open_step.parts
 
     def write_result(self, changes: Sequence[SegmentChange]) -> None:
         """Voxels of the result, none of them twice for one segment. Raises EditError."""
@@ -62,3 +63,17 @@ class Recorder:
         space.seen_prompts[segment_id, frame] = after
         if not before.is_close_to(after):
             self.parts.append(PromptsPart(space.prompts, segment_id, space.name_of, frame, before, after))
+
+
+@contextmanager
+def recording(workspace: Workspace, text: str) -> Iterator[Recorder]:
+    """One step of the history; steps inside a step belong to it. What was done before an error can be undone."""
+    if workspace.open_step is not None:
+        workspace.check()
+        yield Recorder(workspace)
+        return
+    workspace.begin_step()
+    try:
+        yield Recorder(workspace)
+    finally:
+        workspace.end_step(text)

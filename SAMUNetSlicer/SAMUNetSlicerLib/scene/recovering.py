@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import numpy as np
 
+from ..volumes.geometry import GridGeometry
 from ..volumes.provenance import PlaneOrigin
 from ..volumes.sampling import plane_numbers
 from ..volumes.voxels import shape_of
-from .document import PlaneEntry, PlaneState
-from .stacks import StackKey
-
-if TYPE_CHECKING:
-    from .workspace import Workspace
+from .document import Document, PlaneEntry, PlaneState
+from .proposals import ProposalStore
+from .stacks import Stack, StackKey
 
 
-def recover_proposals(workspace: Workspace) -> None:
-    """Put every plane on which something is proposed into the record, as uncertain."""
-    local = workspace.check().local
+def recover_proposals(
+    proposals: ProposalStore, local: GridGeometry, stack_of: Callable[[StackKey], Stack], document: Document
+) -> None:
+    """Put every plane on which something is proposed into the record, as uncertain.
+
+    local: the volume's grid. stack_of: the planes that a key names.
+    """
     entry = PlaneEntry(0.0, PlaneOrigin.PROPAGATED)
-    for place in workspace.proposals.targets():
-        stack = workspace.stack(StackKey(place.stack))
-        slices_k, *others = workspace.proposals.extent(place, local)
+    for place in proposals.targets():
+        stack = stack_of(StackKey(place.stack))
+        slices_k, *others = proposals.extent(place, local)
         # One slice of the volume at a time, to bound the memory.
         for k in range(slices_k.start, slices_k.stop):
             block = (slice(k, k + 1), *others)
             numbers = np.broadcast_to(plane_numbers(stack, block), shape_of(block))
-            for index in np.unique(numbers[workspace.proposals.read(place, local, block)]).tolist():
-                workspace.document.set_plane(place._replace(index=index), PlaneState(proposed=entry))
-    workspace.save()
+            for index in np.unique(numbers[proposals.read(place, local, block)]).tolist():
+                document.set_plane(place._replace(index=index), PlaneState(proposed=entry))

@@ -17,9 +17,11 @@ from ..volumes.sampling import mask_to_voxels, voxels_of_plane, voxels_to_mask
 from .accepting import drop_proposals
 from .document import ModelIdentity, PlaneEntry, PlaneKey, PlaneStatus
 from .labelmaps import read_voxels
+from .proposals import CorrectionBase
+from .recorder import Recorder, recording
 from .segmentation_nodes import check_writable
 from .stacks import Stack, StackKey
-from .workspace import Recorder, Workspace, require_segment
+from .workspace import Workspace, require_segment
 
 if TYPE_CHECKING:  # brings torch, which Slicer gets only later
     from ..inference.predictor import PlaneImage, PlaneMask
@@ -79,7 +81,7 @@ def segment_planes(
         raise PromptError(f"There is no prompt for '{name}' on these planes. Place a point or a box on the object.")
     where = f"plane {chosen[0]}" if len(chosen) == 1 else f"{len(chosen)} planes"
     results = []
-    with workspace.recording(f"Segment {name} on {where}") as recorder:
+    with recording(workspace, f"Segment {name} on {where}") as recorder:
         for index in chosen:
             key = PlaneKey(reading.frame, segment_id, stack.text, index)
             base = _correction_base(workspace, key)
@@ -98,14 +100,6 @@ def segment_planes(
     return results
 
 
-@dataclass(frozen=True, eq=False)
-class CorrectionBase:
-    """What propagation proposed on a plane before points corrected it. logits: (H, W)."""
-
-    entry: PlaneEntry
-    logits: np.ndarray
-
-
 def _correction_base(workspace: Workspace, key: PlaneKey) -> CorrectionBase | None:
     """What points on a plane correct: what was propagated there, whatever points have made of it since.
 
@@ -115,10 +109,10 @@ def _correction_base(workspace: Workspace, key: PlaneKey) -> CorrectionBase | No
     proposed = workspace.document.plane(key).proposed
     if proposed is None or proposed.origin not in (PlaneOrigin.PROPAGATED, PlaneOrigin.CORRECTED):
         return None
-    kept = workspace.correction_bases.get(key)
+    kept = workspace.proposals.correction_bases.get(key)
     is_kept = kept is not None and kept.logits.shape == workspace.plane(key).shape_yx
     if proposed.origin is PlaneOrigin.PROPAGATED or not is_kept:
-        kept = workspace.correction_bases[key] = CorrectionBase(proposed, known_answer(workspace, key).logits)
+        kept = workspace.proposals.correction_bases[key] = CorrectionBase(proposed, known_answer(workspace, key).logits)
     return kept
 
 

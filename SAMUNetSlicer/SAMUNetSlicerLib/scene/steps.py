@@ -15,6 +15,7 @@ from .labelmaps import SegmentChange, extent_block, read_voxels
 from .names import FRAME
 from .placed_prompts import PromptSet
 from .provenance_tags import write_provenance
+from .recorder import recording
 from .segmentation_nodes import Colour, add_segment, check_writable, remove_segment, segment_ids
 from .workspace import Workspace, require_segment
 
@@ -64,10 +65,10 @@ def _sorted_frames(frames: Iterable[str]) -> list[str]:
 
 def new_segment(workspace: Workspace, name: str, colour_rgb: Colour | None = None) -> str:
     """Add an empty segment and return its ID."""
-    with workspace.recording(f"Add segment {name}") as recorder:
+    with recording(workspace, f"Add segment {name}") as recorder:
         segment_id = add_segment(workspace.segmentation_node, name, colour_rgb)
-        if workspace.item_results is not None:
-            workspace.item_results.align(workspace.frame)
+        if workspace.items.results is not None:
+            workspace.items.results.align(workspace.frame)
         local = workspace.check().local
         recorder.parts += [SegmentAddedPart(n.GetScene(), n, segment_id, local) for n in _own_nodes(workspace)]
     return segment_id
@@ -75,7 +76,7 @@ def new_segment(workspace: Workspace, name: str, colour_rgb: Colour | None = Non
 
 def _own_nodes(workspace: Workspace) -> list:
     """The nodes of the result: of each item of a sequence its own, which stands in the sequence's scene."""
-    results = workspace.item_results
+    results = workspace.items.results
     return [workspace.segmentation_node] if results is None else [results.node(frame) for frame in results.frames]
 
 
@@ -87,7 +88,7 @@ def delete_segment(workspace: Workspace, segment_id: str) -> None:
     name = require_segment(workspace, segment_id)
     check_writable(workspace.segmentation_node, segment_id)
     local = workspace.check().local
-    with workspace.recording(f"Delete segment {name}") as recorder:
+    with recording(workspace, f"Delete segment {name}") as recorder:
         for key in _proposed_stacks(workspace, segment_id):
             extent = workspace.proposals.extent(key, local)
             recorder.write_proposal(key, [VoxelMask(extent, np.zeros(shape_of(extent), dtype=bool))])

@@ -11,26 +11,24 @@ from ..volumes.planes import Plane
 from ..volumes.windows import Window, default_window
 from .document import PlaneKey, changed_planes
 from .following import bring_to_grid, grid_move, move_markups, move_segmentations
-from .history_parts import PlanesPart
-from .item_results import ItemResults, find_item_results, keep_one_per_item, looks_of
+from .history_parts import OpenStep, PlanesPart
+from .items_work import ItemsWork
 from .kept_pictures import KeptPictures
-from .labelmaps import check_grid, holds_voxels
+from .labelmaps import check_grid
 from .markups_nodes import PromptStore
-from .names import FRAME, ITEM_RESULTS, REFERENCE_VOLUME, ROLE, ROLE_RESULT, SEGMENT
+from .names import FRAME, REFERENCE_VOLUME, ROLE, ROLE_RESULT, SEGMENT
 from .placed_prompts import PromptSet
 from .placement import follow, require_present
 from .proposals import ProposalStore
-from .recorder import Recorder
 from .recovering import recover_proposals
-from .segmentation_nodes import check_fits, segment_ids, segment_name
+from .segmentation_nodes import check_fits, segment_name
 from .stacks import Stack, StackKey, build_stack
 from .state_node import create_state_node, find_state_node, read_document, write_document
-from .volume_nodes import PlacedVolume, VolumeReader, frame_of, read_item
+from .volume_nodes import PlacedVolume, VolumeReader, frame_of
 
 if TYPE_CHECKING:  # these bring packages that Slicer gets only later
     from ..volumes.plane_source import VolumePlanes
     from .history import History
-    from .segmenting import CorrectionBase
 
 
 class Workspace:
@@ -44,10 +42,7 @@ class Workspace:
         self.scene = scene
         self.volume_node = volume_node
         self.shown_segmentation = segmentation_node
-        self._away: tuple[PlacedVolume, object] | None = None
-        self._aligned: tuple = ()
-        # All items of a sequence share one result, as the user knows.
-        self.shares_result = False
+        self.items = ItemsWork(scene, volume_node, segmentation_node)
         self.notes: list[str] = []
         require_present(scene, volume_node, "volume")
         self._reader = VolumeReader(volume_node)
@@ -64,22 +59,22 @@ class Workspace:
             self.notes.append(note)
         self.prompts = PromptStore(scene, volume_node, segmentation_node, self.state_node)
         self.proposals = ProposalStore(scene, volume_node, segmentation_node, self.state_node)
-        self._recorder: Recorder | None = None
+        self.open_step: OpenStep | None = None  # begun by `recorder.recording`
         self._stacks: dict[StackKey, Stack] = {}
         self._pictures = KeptPictures()
         self._default_window: Window | None = None
         self._names: dict[str, str] = {}
         self.seen_prompts = self._read_all_prompts()
-        self.correction_bases: dict[PlaneKey, CorrectionBase] = {}  # kept by `segmenting`
-        self._look_at_item_results(reading)
+        self.notes += self.items.opened(self.state_node, reading)
         self._take_note_of(reading)
         if not self.document.planes:
-            recover_proposals(self)
+            recover_proposals(self.proposals, reading.local, self.stack, self.document)
+            self.save()
 
     def check(self) -> PlacedVolume:
         """The volume as it is now. Raises InputError or EditError where the work cannot go on; nothing is lost then."""
-        if self._away is not None:
-            return self._away[0]
+        if self.items.away is not None:
+            return self.items.away
         reading = self._usable_reading()
         if not self.scene.IsNodePresent(self.state_node):
             self._revive_record()
@@ -95,7 +90,7 @@ class Workspace:
         check_fits(self.segmentation_node, self.volume_node)
         if reading is not self._known_reading:
             self._move_along(reading)
-            if self.item_results is not None and self.segmentation_node.GetAttribute(ROLE) == ROLE_RESULT:
+            if self.items.results is not None and self.segmentation_node.GetAttribute(ROLE) == ROLE_RESULT:
                 bring_to_grid(self.segmentation_node, reading.local)
             check_grid(self.segmentation_node, reading.local)
         return reading
@@ -121,44 +116,21 @@ class Workspace:
         """Whether volume and segmentation still stand in the scene."""
         return all(self.scene.IsNodePresent(node) for node in (self.volume_node, self.shown_segmentation))
 
-    # One result for each item of a sequence
-
     @property
     def segmentation_node(self):
         """The result: the node that the user chose, or that of an item which is worked on without being shown."""
-        return self.shown_segmentation if self._away is None else self._away[1]
-
-    @property
-    def item_results(self) -> ItemResults | None:
-        """The results of the items of a sequence, where each has its own."""
-        return find_item_results(self.volume_node, self.shown_segmentation)
+        return self.items.node
 
     def result_frames(self) -> list[str]:
         """The items that have a result of their own; only the one that is shown where all share one."""
-        results = self.item_results
+        results = self.items.results
         return [self.frame] if results is None else results.frames
-
-    def result_of(self, frame: str):
-        """The segmentation node of an item. Raises EditError where it is not there."""
-        results = self.item_results
-        if results is None or frame == frame_of(self.volume_node):
-            return self.shown_segmentation
-        return results.node(frame)
 
     @contextmanager
     def at_item(self, frame: str) -> Iterator[None]:
         """Work on an item of the sequence as if it were shown. Raises InputError or EditError where it cannot be."""
-        shown = self.check()
-        if self._away is not None or frame == shown.frame:
+        with self.items.at(frame, self.check()):
             yield
-            return
-        if self.item_results is None:
-            raise EditError("All items of this sequence share one result. Move to the item first.")
-        self._away = read_item(self.volume_node, frame, shown), self.result_of(frame)
-        try:
-            yield
-        finally:
-            self._away = None
 
     def keep_one_per_item(self) -> None:
         """Give each item of the sequence a result of its own from now on.
@@ -166,70 +138,12 @@ class Workspace:
         The item that is shown keeps what there is, and so do items in which something was accepted; the others begin
         empty. Earlier steps cannot be undone any more. Raises EditError for a volume that no sequence browser shows.
         """
-        if self.item_results is not None:
+        if self.items.results is not None:
             return
         accepted = {key.frame for key, state in self.document.planes.items() if state.accepted is not None}
-        begins_with = accepted | {frame_of(self.volume_node)}
-        keep_one_per_item(self.scene, self.volume_node, self.shown_segmentation, begins_with)
-        self.state_node.SetAttribute(ITEM_RESULTS, "yes")
+        self.items.keep_one_each(self.state_node, accepted)
         if self._history is not None:
             self._history.clear()
-
-    def _look_at_item_results(self, reading: PlacedVolume) -> None:
-        """What a scene holds of results of items, when the work is opened."""
-        results = self.item_results
-        if results is not None:
-            if not results.saves_changes:
-                self.notes.append(
-                    f"'Save changes' was off for '{self.shown_segmentation.GetName()}' in the module Sequences; it is "
-                    "on now, so that each item keeps its result."
-                )
-            results.complete()
-            self.state_node.SetAttribute(ITEM_RESULTS, "yes")
-        elif reading.frame and not self._had_item_results() and self._holds_voxels(reading):
-            self.shares_result = True
-            self.notes.append(
-                "All items of this sequence share one segmentation. 'One result per item' gives each its own."
-            )
-
-    def _had_item_results(self) -> bool:
-        return self.state_node.GetAttribute(ITEM_RESULTS) is not None
-
-    def _item_changed(self, left: str) -> None:
-        """The browser has gone from one item to another."""
-        if self.item_results is not None:
-            self.item_results.complete()
-            self._align_items(left)
-
-    def _follow_item_results(self, reading: PlacedVolume) -> None:
-        """Before a change: a result without voxels becomes one for each item; where they have gone, it is told."""
-        if self.item_results is not None:
-            return
-        if self._had_item_results():
-            self.state_node.RemoveAttribute(ITEM_RESULTS)
-            self.shares_result = True
-            self.notes.append(
-                f"'{self.shown_segmentation.GetName()}' no longer has one result for each item: its sequence, or the "
-                "browser, was removed. What the item shown last held is kept, and counts for all items from now on."
-            )
-        elif reading.frame and not self.shares_result:
-            self.shares_result = self._holds_voxels(reading)
-            if not self.shares_result:
-                self.keep_one_per_item()
-
-    def _holds_voxels(self, reading: PlacedVolume) -> bool:
-        node = self.shown_segmentation
-        return any(holds_voxels(node, segment_id, reading.local) for segment_id in segment_ids(node))
-
-    def _align_items(self, frame: str) -> None:
-        """Let all items have the segments of one, named and coloured alike."""
-        results = self.item_results
-        if results is None or frame not in results.frames:
-            return
-        looks = looks_of(results.node(frame))
-        if looks != self._aligned or looks != looks_of(self.shown_segmentation):
-            results.align(frame)
-            self._aligned = looks
 
     def _revive_record(self) -> None:
         """Someone has deleted the state node: make it again from memory."""
@@ -242,7 +156,7 @@ class Workspace:
             return
         left, self._known_reading = self._known_reading, reading
         if left is not None and left.frame != reading.frame:
-            self._item_changed(left.frame)
+            self.items.moved_on(left.frame)
         self._stacks.clear()
         self._pictures.clear()
         self._default_window = None
@@ -337,13 +251,13 @@ class Workspace:
 
     def result_target(self, segment_id: str) -> Callable[[], tuple[object, str]]:
         """Finds a segment of the result again, later; of the item's result that is worked on now, if it has one."""
-        frame, per_item = self.frame, self.item_results is not None
+        frame, per_item = self.frame, self.items.results is not None
 
         def find() -> tuple[object, str]:
             require_present(self.scene, self.shown_segmentation, "segmentation")
-            if per_item and self.item_results is None:
+            if per_item and self.items.results is None:
                 raise EditError("The result of the item in which this was done is not there any more.")
-            node = self.result_of(frame) if per_item else self.shown_segmentation
+            node = self.items.node_of(frame) if per_item else self.shown_segmentation
             segment_name(node, segment_id)
             return node, segment_id
 
@@ -361,33 +275,29 @@ class Workspace:
     def save(self) -> None:
         """Put the record into the scene, and let Slicer know that the items' results are to be saved."""
         write_document(self.state_node, self.document)
-        results = self.item_results
+        results = self.items.results
         if results is not None:
             results.sequence.StorableModified()
 
-    @contextmanager
-    def recording(self, text: str) -> Iterator[Recorder]:
-        """One step of the history; steps inside a step belong to it. What was done before an error can be undone."""
+    def begin_step(self) -> None:
+        """Before the first change of a step of the history. Raises InputError where none can be kept."""
         reading = self.check()
-        if self._recorder is not None:
-            yield self._recorder
-            return
-        self._follow_item_results(reading)
-        history = self.history
+        self.notes += self.items.lost(self.state_node)
+        if self.items.begins_anew(reading):
+            self.keep_one_per_item()
         self.follow_names()
-        before = dict(self.document.planes)
-        recorder = self._recorder = Recorder(self)
-        try:
-            yield recorder
-        finally:
-            self._recorder = None
-            old, new = changed_planes(before, self.document.planes)
-            if new:
-                recorder.parts.append(PlanesPart(lambda: self.document, old, new))
-            history.push(text, recorder.parts)
-            if self.is_alive():
-                self._align_items(frame_of(self.volume_node))
-                self.save()
+        self.open_step = OpenStep(self.history, dict(self.document.planes))
+
+    def end_step(self, text: str) -> None:
+        """After the last change: what was noted becomes one step, and the record goes into the scene."""
+        step, self.open_step = self.open_step, None
+        old, new = changed_planes(step.planes_before, self.document.planes)
+        if new:
+            step.parts.append(PlanesPart(lambda: self.document, old, new))
+        step.history.push(text, step.parts)
+        if self.is_alive():
+            self.items.align(frame_of(self.volume_node))
+            self.save()
 
 
 def require_segment(workspace: Workspace, segment_id: str) -> str:

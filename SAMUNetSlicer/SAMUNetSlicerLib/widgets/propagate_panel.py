@@ -223,7 +223,7 @@ class PropagatePanel:
         ui.itemLabel.text = session.item_text() if sequence else ""
         ui.acceptItemsButton.visible = own_results
         ui.acceptItemsButton.enabled = bool(own_results and editable and session.proposed_items())
-        ui.splitButton.visible = sequence and session.workspace.shares_result and not own_results
+        ui.splitButton.visible = sequence and session.workspace.items.shares_result and not own_results
         ui.splitButton.enabled = not self._work.busy
 
     def _show_progress(self) -> None:

@@ -59,7 +59,7 @@ def main(part: str, folder: Path) -> None:
         (work,) = logic.restore(lambda model: model == scenery.MODEL)
         space = work.workspace
         node, volume = space.segmentation_node, space.volume_node
-        browser = space.item_results.browser
+        browser = space.items.results.browser
         found = {"notes": work.notes, "shown": browser.GetSelectedItemNumber()}
         found |= state_of(node, volume, browser, space)
         accepted = logic.acceptInTime(node, segment_ids(node)[0], orientation="axial")

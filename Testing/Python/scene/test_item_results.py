@@ -230,7 +230,7 @@ def test_a_result_that_all_items_share_is_kept_as_it_is_and_told(mrml_host, mrml
 def old_scene(desk) -> np.ndarray:
     """Leave the scene as an older version did: accepted in items 1 and 2, in one labelmap. Returns what it holds."""
     desk.space.state_node.RemoveAttribute(ITEM_RESULTS)
-    desk.space.shares_result = True
+    desk.space.items.shares_result = True
     for item in (1, 2):
         accept_in(desk, item)
     draw(desk, desk.segmentation, 2)
@@ -341,7 +341,7 @@ def test_the_role_of_the_result_stays(beating):
 
 def test_other_work_has_no_results_of_items(mrml_scene):
     desk = scenery.Desk(mrml_scene)
-    assert desk.space.item_results is None
+    assert desk.space.items.results is None
     assert mrml_scene.GetFirstNodeByClass("vtkMRMLSequenceNode") is None
     with pytest.raises(EditError, match="sequence browser"):
         desk.logic.keepOneResultPerItem(desk.segmentation)

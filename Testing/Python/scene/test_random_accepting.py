@@ -14,6 +14,7 @@ from SAMUNetSlicerLib.scene.accepting import accept, discard, proposed_planes
 from SAMUNetSlicerLib.scene.document import PlaneKey
 from SAMUNetSlicerLib.scene.editing_rules import EditingRules, Overwrite, WriteMode
 from SAMUNetSlicerLib.scene.placement import local_geometry
+from SAMUNetSlicerLib.scene.recorder import recording
 from SAMUNetSlicerLib.scene.segmenting import propose
 from SAMUNetSlicerLib.scene.stacks import StackKey
 from SAMUNetSlicerLib.scene.workspace import Workspace
@@ -77,7 +78,7 @@ def propose_mask(desk: Desk, key: PlaneKey, mask_kji: np.ndarray, origin: PlaneO
     height, width = plane.shape_yx
     answer = PlaneMask(np.full(plane.shape_yx, -5, np.float32), 0.9, Crop(0, 0, width, height))
     voxels = voxels_of_plane(plane, desk.space.check().geometry)
-    with desk.space.recording("Propose") as recorder:
+    with recording(desk.space, "Propose") as recorder:
         propose(recorder, key, answer, 0.9, origin, None)
         recorder.write_proposal(key, [VoxelMask(voxels, mask_kji[voxels])])
 

@@ -17,6 +17,7 @@ from ...scene.editing_rules import EditingRules, WriteMode
 from ...scene.logic import SegmentationLogic
 from ...scene.placed_prompts import PromptSet
 from ...scene.propagating import find_gaps, plane_states, worst_plane
+from ...scene.recorder import recording
 from ...scene.segmentation_nodes import SegmentStatus, segment_ids, set_status, status_of
 from ...scene.segmenting import prompted_indices
 from ...scene.stacks import StackKey, stack_name
@@ -209,7 +210,7 @@ class Session:
             return not prompted_indices(on_stack.in_world(name, reading.to_world), planes) & set(indices)
 
         if not all(map(stays, kept.boxes)):
-            with space.recording(_("Replace box of {name}").format(name=name)) as recorder:
+            with recording(space, _("Replace box of {name}").format(name=name)) as recorder:
                 rest = replace(kept, boxes=tuple(filter(stays, kept.boxes)))
                 recorder.write_prompts(segment_id, reading.frame, rest)
 
@@ -298,7 +299,7 @@ class Session:
     @property
     def has_item_results(self) -> bool:
         """Whether each item of the sequence has a result of its own."""
-        return self.workspace.item_results is not None
+        return self.workspace.items.results is not None
 
     def item_text(self) -> str:
         """Which item of the sequence is shown, and what accepting writes to; "" for other volumes."""
@@ -306,7 +307,7 @@ class Session:
             return ""
         space = self.workspace
         number, total = int(space.frame) + 1, len(items_of(self.volume_node))
-        if space.item_results is None and space.shares_result:
+        if space.items.results is None and space.items.shares_result:
             return _("Item {number} of {total}: all items share one result.").format(number=number, total=total)
         return _("Item {number} of {total}: each has its own result.").format(number=number, total=total)
 
