@@ -51,7 +51,7 @@ class SAMUNetSlicer(ScriptedLoadableModule):
 
 @parameterNodeWrapper
 class SAMUNetSlicerParameterNode:
-    """What the panel shows. The work itself is kept beside it: see `SAMUNetSlicerLib.scene.state_node`."""
+    """What the panel shows. The work itself is kept beside it: see `SAMUNetSlicerLib.scene.nodes.state_node`."""
 
     volume: vtkMRMLScalarVolumeNode
     segmentation: vtkMRMLSegmentationNode

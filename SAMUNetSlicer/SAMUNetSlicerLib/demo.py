@@ -19,14 +19,14 @@ from .errors import InputError
 from .inference.mask_geometry import largest_component
 from .inference.prompts import bounding_box_xyxy
 from .project import NOT_FOR_CLINICAL_USE
+from .volumes.files.markups_writing import write_markups
+from .volumes.files.reading import read_volume
 from .volumes.geometry import GridGeometry
-from .volumes.label_images import read_labels_on_grid
-from .volumes.markups_writing import write_markups
 from .volumes.planes import Orientation, Plane, PlaneStack
 from .volumes.prompts import BoxPrompt, SegmentPrompts
-from .volumes.reading import read_volume
 from .volumes.sampling import voxels_to_mask
-from .volumes.segmentation_file import read_segmentation
+from .volumes.segmentations.label_images import read_labels_on_grid
+from .volumes.segmentations.segmentation_file import read_segmentation
 
 # Values of the reference (TotalSegmentator's class map).
 LABELS = {"liver": 5, "spleen": 1}

@@ -20,13 +20,13 @@ from lightning_fabric import Fabric
 from torch import nn
 from tqdm import tqdm
 
-from SAMUNetSlicerLib.learning.bank import Bank, Entry
+from SAMUNetSlicerLib.learning.data.bank import Bank, Entry
+from SAMUNetSlicerLib.learning.data.examples import BankExamples
+from SAMUNetSlicerLib.learning.data.synthetic import SOURCE
 from SAMUNetSlicerLib.learning.development import fuse_tiny, measure
-from SAMUNetSlicerLib.learning.examples import BankExamples
 from SAMUNetSlicerLib.learning.settings import read_settings
 from SAMUNetSlicerLib.learning.start import start_network
 from SAMUNetSlicerLib.learning.state import averaged
-from SAMUNetSlicerLib.learning.synthetic import SOURCE
 from SAMUNetSlicerLib.learning.training import Trainer
 from SAMUNetSlicerLib.networks.sam_unet_tiny import SamUnetTiny
 

@@ -3,8 +3,8 @@
     PYTHONPATH=SAMUNetSlicer python Testing/Benchmarks/box_motion_study.py DATA --set development
 
 Of each 3D target some planes with both neighbours are taken; the reference on a plane and on the one before it give the
-box that `volumes.box_motion` expects on the next, and the reference there tells how far its edges are off. Hundreds of
-planes a minute and no errors that add up: a steadier figure than the Dice of propagations.
+box that `volumes.propagation.box_motion` expects on the next, and the reference there tells how far its edges are off.
+Hundreds of planes a minute and no errors that add up: a steadier figure than the Dice of propagations.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from scipy import ndimage
 from SAMUNetSlicerLib.evaluation.case_sets import CaseSource, read_case_set, spread
 from SAMUNetSlicerLib.evaluation.cases import VolumeCase, volume_cases
 from SAMUNetSlicerLib.inference.prompts import bounding_box_xyxy
-from SAMUNetSlicerLib.volumes.box_motion import Course, expect
+from SAMUNetSlicerLib.volumes.propagation.box_motion import Course, expect
 
 _SMALLEST_AREA = 30  # pixels
 _PLANES_OF_A_TARGET = 8

@@ -22,9 +22,9 @@ def main() -> None:
     from SAMUNetSlicerLib.checkpoints.catalogue import DEFAULT_MODEL
     from SAMUNetSlicerLib.checkpoints.loading import load_network
     from SAMUNetSlicerLib.evaluation.benchmarking.timing import interleaved_medians
-    from SAMUNetSlicerLib.inference.encoders import Precision, TorchEncoder
-    from SAMUNetSlicerLib.inference.openvino_encoder import OpenVinoEncoder
-    from SAMUNetSlicerLib.networks.published_forms import as_published
+    from SAMUNetSlicerLib.inference.encoding.encoders import Precision, TorchEncoder
+    from SAMUNetSlicerLib.inference.encoding.openvino_encoder import OpenVinoEncoder
+    from SAMUNetSlicerLib.networks.parts.published_forms import as_published
 
     network = load_network((sys.argv[1:] or [DEFAULT_MODEL])[0]).network.eval()
     side = network.spec.preprocessing.input_size

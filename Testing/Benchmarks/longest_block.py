@@ -72,7 +72,7 @@ def _open_panel(model: str, engine: str):
     from phantoms import to_ras
     from SAMUNetSlicerLib.checkpoints.loading import load_network
     from SAMUNetSlicerLib.inference.devices import choose_device
-    from SAMUNetSlicerLib.inference.engines import EngineChoice
+    from SAMUNetSlicerLib.inference.encoding.engines import EngineChoice
     from SAMUNetSlicerLib.inference.opening import open_predictor
     from SAMUNetSlicerLib.widgets.controllers.breathing import PatientPredictor
     from SAMUNetSlicerLib.widgets.sample_data import example_file

@@ -27,11 +27,11 @@ import scenery  # noqa: E402
 from mrml_host import the_host  # noqa: E402
 from SAMUNetSlicerLib.inference.predictor import PlaneMask  # noqa: E402
 from SAMUNetSlicerLib.inference.zoom import Crop  # noqa: E402
-from SAMUNetSlicerLib.scene.document import PlaneKey  # noqa: E402
-from SAMUNetSlicerLib.scene.recorder import recording  # noqa: E402
-from SAMUNetSlicerLib.scene.segmenting import propose  # noqa: E402
-from SAMUNetSlicerLib.volumes.provenance import PlaneOrigin  # noqa: E402
+from SAMUNetSlicerLib.scene.actions.recorder import recording  # noqa: E402
+from SAMUNetSlicerLib.scene.actions.segmenting import propose  # noqa: E402
+from SAMUNetSlicerLib.scene.record.document import PlaneKey  # noqa: E402
 from SAMUNetSlicerLib.volumes.sampling import voxels_to_mask  # noqa: E402
+from SAMUNetSlicerLib.volumes.segmentations.provenance import PlaneOrigin  # noqa: E402
 
 SHAPE = (200, 512, 512)
 PLANES = range(50, 150)

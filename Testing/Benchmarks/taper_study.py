@@ -3,9 +3,9 @@
     PYTHONPATH=SAMUNetSlicer python Testing/Benchmarks/taper_study.py DATA --set development
 
 Key planes are the target's median plane and one other, each of the labelled ones in turn. Behind the outermost one on
-either side `volumes.taper` foresees an end, or none. Shares of the target's voxels are told: what would be cut off if a
-walk ended one plane after that, and what would be saved if it else went on for some planes beyond the true end, at .6
-of the outermost key plane's area.
+either side `volumes.propagation.taper` foresees an end, or none. Shares of the target's voxels are told: what would be
+cut off if a walk ended one plane after that, and what would be saved if it else went on for some planes beyond the true
+end, at .6 of the outermost key plane's area.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 
 from SAMUNetSlicerLib.evaluation.case_sets import read_case_set
 from SAMUNetSlicerLib.evaluation.cases import VolumeCase, volume_cases
-from SAMUNetSlicerLib.volumes.taper import Taper
+from SAMUNetSlicerLib.volumes.propagation.taper import Taper
 
 _NEAREST = 2  # planes from the median one to the other
 _GOES_ON = 6  # planes beyond the true end

@@ -38,7 +38,7 @@ def user(slicer_app, tmp_path, no_hidden_errors):
     from phantoms import add_phantom
     from repository import MODULE_FOLDER
     from SAMUNetSlicerLib.inference.predictor import PlanePredictor
-    from SAMUNetSlicerLib.scene.document import ModelIdentity
+    from SAMUNetSlicerLib.scene.record.document import ModelIdentity
     from SAMUNetSlicerLib.widgets.controllers.breathing import PatientPredictor
     from slicer_host.start import OpenModule
 

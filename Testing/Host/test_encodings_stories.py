@@ -12,7 +12,7 @@ def folder(user, tmp_path, monkeypatch):
     """Where encodings would be kept; the user's choice is forgotten again."""
     import qt
 
-    from SAMUNetSlicerLib.inference import kept_encodings
+    from SAMUNetSlicerLib.inference.encoding import kept_encodings
 
     monkeypatch.setattr(kept_encodings, "default_folder", lambda: tmp_path / "encodings")
     yield tmp_path / "encodings"

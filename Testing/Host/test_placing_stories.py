@@ -64,7 +64,7 @@ def box_axes() -> np.ndarray:
     """3 x 3, of the only box in the scene, in its own coordinates."""
     import slicer
 
-    from SAMUNetSlicerLib.scene.placement import numpy_matrix
+    from SAMUNetSlicerLib.scene.nodes.placement import numpy_matrix
 
     (node,) = slicer.util.getNodesByClass("vtkMRMLMarkupsROINode")
     return numpy_matrix(node.GetObjectToNodeMatrix())[:3, :3]

@@ -138,8 +138,8 @@ def test_a_segment_deleted_elsewhere_is_let_go(user, at):
 
 def drawn_proposals(user) -> list[str]:
     """The segments for which a preview is drawn."""
-    from SAMUNetSlicerLib.scene.names import SEGMENT
-    from SAMUNetSlicerLib.scene.segmentation_nodes import get_tag, is_visible, segment_ids
+    from SAMUNetSlicerLib.scene.nodes.names import SEGMENT
+    from SAMUNetSlicerLib.scene.nodes.segmentation_nodes import get_tag, is_visible, segment_ids
 
     node = user.session.workspace.proposals.node
     return [get_tag(node, proposal, SEGMENT) for proposal in segment_ids(node) if is_visible(node, proposal)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import re
 
 import pytest
@@ -12,6 +13,7 @@ from repository import LIBRARY, MODULE_FOLDER, PACKAGE, ROOT
 
 # In the order in which data passes them; a room imports itself and earlier ones only.
 ROOMS = ["networks", "checkpoints", "inference", "volumes", "learning", "evaluation", "scene", "widgets"]
+ROOMS_OF_SCENE = ["scene.record", "scene.nodes", "scene.history", "scene.actions"]  # likewise; all else comes last
 COMMON = {"project", "errors", "atomic_file", "extras"}  # of no room: they import nothing but each other
 ENTRIES = {"cli", "demo"}  # above all rooms
 
@@ -25,12 +27,12 @@ FREE_OF_TORCH = [
     "extras",
     "inference.prompts",
     "volumes.geometry",
-    "volumes.markups",
+    "volumes.files.markups",
     "volumes.planes",
     "volumes.prompts",
-    "volumes.segmentation_file",
-    "volumes.segments",
-    "volumes.terminology",
+    "volumes.segmentations.segmentation_file",
+    "volumes.segmentations.segments",
+    "volumes.segmentations.terminology",
     "volumes.volume",
     "volumes.windows",
 ]
@@ -83,6 +85,33 @@ def test_imports_point_backwards_only():
         if (later := {m for m in own_imports(path) if rank(m) > rank(module)})
     }
     assert not forward, "these modules import from rooms that come after their own"
+
+
+def test_imports_inside_the_scene_point_backwards_only():
+    """Saving and the logic, which stand beside the rooms, use them."""
+
+    def rank(module: str) -> int:
+        room = ".".join(module.split(".")[:2])
+        return ROOMS_OF_SCENE.index(room) if room in ROOMS_OF_SCENE else len(ROOMS_OF_SCENE)
+
+    assert {".".join(m.split(".")[:2]) for m in MODULES if m.count(".") == 2 and room_of(m) == "scene"} <= {
+        *ROOMS_OF_SCENE
+    }
+    scene = {module: path for module, path in MODULES.items() if room_of(module) == "scene"}
+    forward = {
+        module: later
+        for module, path in scene.items()
+        if (later := {m for m in own_imports(path) if m in scene and rank(m) > rank(module)})
+    }
+    assert not forward, "these modules import from rooms that come after their own"
+
+
+def test_no_files_import_each_other_in_a_circle():
+    """For types alone counts as well: who reads one of them must read the other."""
+    uses = {module: {m for m in own_imports(path) if m in MODULES and m != module} for module, path in MODULES.items()}
+    with pytest.raises(graphlib.CycleError):  # what it says of a circle that is there
+        graphlib.TopologicalSorter({**uses, "project": {"errors"}, "errors": {"project"}}).prepare()
+    graphlib.TopologicalSorter(uses).prepare()
 
 
 def test_the_core_does_not_know_slicer():

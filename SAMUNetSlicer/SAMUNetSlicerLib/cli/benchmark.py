@@ -12,7 +12,7 @@ from ..evaluation.benchmarking.run import Extent, default_models, measure, open_
 from ..evaluation.benchmarking.scene_figures import scene_report
 from ..evaluation.benchmarking.table import Row, as_json, as_markdown
 from ..inference.devices import choose_device
-from ..inference.engines import EngineChoice
+from ..inference.encoding.engines import EngineChoice
 
 HELP = "Measure speed and memory against the straightforward fp32 forward of the same network, and the machine's limit."
 _QUICK = Extent(repetitions=3, propagated=10, blocked=5, planes=10, more_planes=20)

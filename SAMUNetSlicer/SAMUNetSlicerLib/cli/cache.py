@@ -6,8 +6,8 @@ import argparse
 import json
 
 from ..errors import ExitCode
-from ..inference.disk_cache import DiskCache
-from ..inference.kept_encodings import default_folder
+from ..inference.encoding.disk_cache import DiskCache
+from ..inference.encoding.kept_encodings import default_folder
 
 HELP = "Show or remove the encodings of planes that were kept on the disk (segment --disk-cache)."
 

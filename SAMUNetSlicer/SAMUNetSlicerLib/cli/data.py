@@ -54,9 +54,9 @@ def run(arguments: argparse.Namespace) -> ExitCode:
 
 def _shard(arguments: argparse.Namespace) -> ExitCode:
     with needing("train"):
-        from ..learning.production import read_sources
-        from ..learning.shards import write_shards
-        from ..learning.sources import Split
+        from ..learning.data.production import read_sources
+        from ..learning.data.shards import write_shards
+        from ..learning.data.sources import Split
     specs, split = read_sources(arguments.sources), Split(arguments.split)
     written = write_shards(specs, arguments.data, arguments.output, split, arguments.shard_length, arguments.planes)
     print(f"{written.samples} pictures written, {written.skipped} left out")
@@ -65,9 +65,9 @@ def _shard(arguments: argparse.Namespace) -> ExitCode:
 
 def _bank(arguments: argparse.Namespace) -> ExitCode:
     with needing("train"):
-        from ..learning.bank import SHARD_LENGTH
-        from ..learning.production import development_looks, fill_bank, read_sources, training_looks
-        from ..learning.sources import Split
+        from ..learning.data.bank import SHARD_LENGTH
+        from ..learning.data.production import development_looks, fill_bank, read_sources, training_looks
+        from ..learning.data.sources import Split
     specs = read_sources(arguments.sources)
     if Split(arguments.split) is Split.TRAIN:
         looks = training_looks(specs, arguments.data, arguments.synthetic, arguments.seed)

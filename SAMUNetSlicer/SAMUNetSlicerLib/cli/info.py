@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 
 from ..errors import ExitCode
-from ..volumes.provenance import read_provenance
-from ..volumes.reading import describe_volume, read_sequence_length, read_volume
-from ..volumes.segmentation_file import read_segmentation
+from ..volumes.files.reading import describe_volume, read_sequence_length, read_volume
+from ..volumes.segmentations.provenance import read_provenance
+from ..volumes.segmentations.segmentation_file import read_segmentation
 
 HELP = "Show what a volume or a .seg.nrrd segmentation holds."
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from tqdm import tqdm
 
-from ..volumes.job import PlaneDone
+from ..volumes.jobs.segmentation_job import PlaneDone
 
 
 def shown(steps: Iterable[PlaneDone], visible: bool = True) -> Iterator[PlaneDone]:

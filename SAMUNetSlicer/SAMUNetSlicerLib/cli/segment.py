@@ -16,25 +16,25 @@ from ..checkpoints.catalogue import DEFAULT_MODEL
 from ..checkpoints.loading import LoadedModel, load_network
 from ..errors import ExitCode, UserError
 from ..inference.devices import choose_device, describe_device
-from ..inference.disk_cache import DiskCache
-from ..inference.encoders import Precision
-from ..inference.engines import EngineChoice
-from ..inference.kept_encodings import default_folder
+from ..inference.encoding.disk_cache import DiskCache
+from ..inference.encoding.encoders import Precision
+from ..inference.encoding.engines import EngineChoice
+from ..inference.encoding.kept_encodings import default_folder
 from ..inference.opening import open_predictor
 from ..inference.predictor import PlanePredictor
 from ..inference.prompt_rules import check_answers_prompts
 from ..inference.zoom import ZoomMode, ZoomPolicy
-from ..volumes.class_job import ClassJob
+from ..volumes.files.markups import collect_prompts
+from ..volumes.files.reading import read_sequence_length, read_volume
 from ..volumes.geometry import GridGeometry
-from ..volumes.job import PlaneDone, SegmentationJob
-from ..volumes.markups import collect_prompts
+from ..volumes.jobs.class_job import ClassJob
+from ..volumes.jobs.results import orientation_name, result_provenance, result_segments
+from ..volumes.jobs.segmentation_job import PlaneDone, SegmentationJob
 from ..volumes.plane_source import VolumePlanes
 from ..volumes.planes import ObliqueStack, Orientation, PlaneStack, acquisition_orientation
 from ..volumes.prompts import BoxExtent
-from ..volumes.propagation import Direction, PlaneRange
-from ..volumes.reading import read_sequence_length, read_volume
-from ..volumes.results import orientation_name, result_provenance, result_segments
-from ..volumes.segmentation_file import write_segmentation
+from ..volumes.propagation.walks import Direction, PlaneRange
+from ..volumes.segmentations.segmentation_file import write_segmentation
 from ..volumes.volume import Volume
 from ..volumes.windows import default_window, parse_window
 from .models import add_family_arguments

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..errors import InputError
-from ..learning.sources import Objects, SourceSpec, Split, find_pairs, split_pairs
-from ..learning.windows import Intensity
+from ..learning.data.sources import Objects, SourceSpec, Split, find_pairs, split_pairs
+from ..learning.data.windows import Intensity
 from ..volumes.windows import parse_window
 
 SETS_FOLDER = Path(__file__).parent / "sets"

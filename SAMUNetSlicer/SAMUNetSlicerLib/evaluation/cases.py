@@ -15,13 +15,13 @@ from PIL import Image
 from ..errors import InputError
 from ..inference.mask_geometry import largest_component
 from ..inference.predictor import PlaneImage
-from ..learning.sources import MIN_AREA, Objects
+from ..learning.data.sources import MIN_AREA, Objects
+from ..volumes.files.reading import read_volume
 from ..volumes.geometry import GridGeometry
-from ..volumes.label_images import read_labels_on_grid
 from ..volumes.plane_source import VolumePlanes
 from ..volumes.planes import PlaneStack, acquisition_orientation
-from ..volumes.reading import read_volume
 from ..volumes.sampling import voxels_to_mask
+from ..volumes.segmentations.label_images import read_labels_on_grid
 from ..volumes.windows import default_window, parse_window
 from .case_sets import CaseFiles, CaseSource, SourceSettings, spread
 

@@ -15,10 +15,10 @@ from ..checkpoints.catalogue import DEFAULT_MODEL
 from ..checkpoints.loading import LoadedModel, load_network
 from ..errors import OutputError
 from ..extras import needing
-from ..inference.cache import EmbeddingCache
 from ..inference.devices import choose_device, describe_device
-from ..inference.encoders import Encode
-from ..inference.engines import EngineChoice, build_encode, kept_conversions_folder
+from ..inference.encoding.cache import EmbeddingCache
+from ..inference.encoding.encoders import Encode
+from ..inference.encoding.engines import EngineChoice, build_encode, kept_conversions_folder
 from ..inference.predictor import PlanePredictor
 from ..inference.zoom import ZoomMode, ZoomPolicy
 from ..project import NAME, NOT_FOR_CLINICAL_USE, VERSION

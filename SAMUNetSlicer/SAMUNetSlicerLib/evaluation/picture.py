@@ -14,10 +14,10 @@ from matplotlib.lines import Line2D
 
 from ..atomic_file import written_whole
 from ..inference.prompts import PlanePrompts, Sign, bounding_box_xyxy
-from ..volumes.job import SegmentResult
+from ..volumes.jobs.segmentation_job import SegmentResult
 from ..volumes.plane_source import VolumePlanes
 from ..volumes.sampling import voxels_to_mask
-from ..volumes.segments import default_colours
+from ..volumes.segmentations.segments import default_colours
 
 Rectangle = tuple[float, float, float, float]
 

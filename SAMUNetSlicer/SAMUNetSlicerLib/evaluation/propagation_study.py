@@ -22,10 +22,10 @@ from ..checkpoints.loading import load_network
 from ..errors import InputError
 from ..inference.agreement import Calibration, Evidence
 from ..inference.devices import choose_device
-from ..inference.engines import EngineChoice, build_encode, kept_conversions_folder
+from ..inference.encoding.engines import EngineChoice, build_encode, kept_conversions_folder
 from ..inference.predictor import PlanePredictor
 from ..inference.prompts import PlanePrompts, bounding_box_xyxy
-from ..volumes.propagation import NeighbourRule, Propagation, PropagationPolicy
+from ..volumes.propagation.walks import NeighbourRule, Propagation, PropagationPolicy
 from ..volumes.sampling import mask_to_voxels
 from .case_sets import read_case_set
 from .cases import VolumeCase, volume_cases

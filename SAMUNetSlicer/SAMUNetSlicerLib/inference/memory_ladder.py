@@ -8,24 +8,10 @@ from typing import Protocol
 import torch
 
 from ..errors import MemoryShortageError
-from .cache import EmbeddingCache
-from .encoders import Encode, Precision, TorchEncoder
+from .encoding.cache import EmbeddingCache
+from .encoding.encoders import Encode, Precision, TorchEncoder
 from .notes import HALF_PRECISION, ON_THE_PROCESSOR, ONE_AT_A_TIME
-
-# What torch's and OpenVINO's allocators say, in lower case; they have no error class in common. The last two are
-# cuBLAS's and cuDNN's, which take memory of the card past torch's allocator.
-_SHORTAGE_WORDS = (
-    *("out of memory", "not enough memory", "cannot allocate", "can't allocate", "bad alloc", "bad_alloc"),
-    *("status_alloc_failed", "allocation_failed"),
-)
-
-
-def is_shortage(error: BaseException) -> bool:
-    """Whether an error means that memory ran out, on the graphics card or in the computer."""
-    if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
-        return True
-    text = str(error).lower()
-    return isinstance(error, RuntimeError) and any(words in text for words in _SHORTAGE_WORDS)
+from .shortage import is_shortage
 
 
 class Frugal(Protocol):

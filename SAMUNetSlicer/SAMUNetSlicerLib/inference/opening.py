@@ -8,13 +8,13 @@ from typing import Any
 import torch
 
 from ..checkpoints.loading import LoadedModel
-from .conversion_process import ConversionJob
-from .disk_cache import DiskCache, ModelEncodings
-from .encoders import Precision
-from .engines import EngineChoice, build_encode, kept_conversions_folder
+from .encoding.conversion_process import ConversionJob
+from .encoding.disk_cache import DiskCache, ModelEncodings
+from .encoding.encoders import Precision
+from .encoding.engines import EngineChoice, build_encode, kept_conversions_folder
+from .encoding.openvino_encoder import OpenVinoEncoder
 from .jobs import Job
 from .notes import NO_OPENVINO
-from .openvino_encoder import OpenVinoEncoder
 from .predictor import PlanePredictor
 from .zoom import ZoomPolicy
 

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 
 from ..networks.base import Embedding, PromptedNetwork, PromptKind
-from .cache import EmbeddingCache
 from .devices import to_device
-from .disk_cache import ModelEncodings
-from .encoders import Encode, TorchEncoder, begin_encoding
+from .encoding.cache import EmbeddingCache
+from .encoding.disk_cache import ModelEncodings
+from .encoding.encoders import Encode, TorchEncoder, begin_encoding
 from .jobs import CancelledError, Job, SteppedJob
 from .looks import Look, PlaneImage, check_inside, groups_of_like_shape, points_only, to_network_prompts
 from .memory_ladder import MemoryLadder

@@ -13,14 +13,14 @@ from lightning_fabric import Fabric
 from ..errors import InputError
 from ..networks.base import PromptedNetwork
 from ..networks.sam_unet_tiny import SamUnetTiny
-from .bank import Bank
 from .curve import draw_curve
+from .data.bank import Bank
+from .data.examples import BankExamples, Examples, PictureExamples, StreamExamples
+from .data.production import read_sources
+from .data.shards import ShardStream
+from .data.sources import Split, find_pairs, split_pairs
 from .development import fuse_tiny, measure
-from .examples import BankExamples, Examples, PictureExamples, StreamExamples
-from .production import read_sources
 from .settings import TrainingSettings, read_settings
-from .shards import ShardStream
-from .sources import Split, find_pairs, split_pairs
 from .start import start_network
 from .state import averaged, read_step
 from .training import CHECKPOINT, Trainer, train

@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from ..networks.base import Embedding, PromptedNetwork
 from ..networks.lite_medsam import LiteMedSam
 from ..networks.sam_unet_tiny import SamUnetTiny
-from .bank import Bank, Entry
-from .crops import SIZE, bounding_box, object_mask
+from .data.bank import Bank, Entry
+from .data.crops import SIZE, bounding_box, object_mask
 from .prompts import Prompt, coarse, correct, deepest_point, group, jittered
 
 _BATCH = 8

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from scipy import ndimage
 
 from ..networks.base import NetworkPrompts
-from .crops import SIZE, bounding_box
+from .data.crops import SIZE, bounding_box
 
 MASK_SIZE = 128  # side of the network's logits and mask prompts
 _STEP = SIZE // MASK_SIZE

@@ -20,8 +20,8 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from ..networks.base import Decoded, Embedding, PromptedNetwork
-from .crops import object_mask
-from .examples import Examples
+from .data.crops import object_mask
+from .data.examples import Examples
 from .losses import PromptLoss, intersection_over_union
 from .prompts import MASK_SIZE, Prompt, coarse, correct, first_prompt, group
 from .settings import Draw, Optimizer, Precision, TrainingSettings, rate_factor

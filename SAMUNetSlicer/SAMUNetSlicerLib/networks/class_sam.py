@@ -15,9 +15,9 @@ from .base import (
     PromptKind,
     Resize,
 )
-from .sam_decoding import decode_all_masks
-from .sam_parts import MaskDecoder, TwoWayTransformer, build_prompt_encoder
-from .vit import PATCH_SIZE, ViTSize, build_image_encoder
+from .parts.sam_decoding import decode_all_masks
+from .parts.sam_parts import MaskDecoder, TwoWayTransformer, build_prompt_encoder
+from .parts.vit import PATCH_SIZE, ViTSize, build_image_encoder
 
 
 class ClassSam(PromptedNetwork):

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from .base import Decoded, Embedding, NetworkPrompts, NetworkSpec, Normalisation, Preprocessing, PromptKind, Resize
+from .parts.sam_decoding import MaskChoice, all_masks, choose_mask, decode_tokens
+from .parts.sam_parts import MLP, LayerNorm2d, mask_logits
+from .parts.vit import VIT_H, VIT_L, apply_neck, embed_patches
 from .sam import INPUT_SIZE, Sam
-from .sam_decoding import MaskChoice, all_masks, choose_mask, decode_tokens
-from .sam_parts import MLP, LayerNorm2d, mask_logits
-from .vit import VIT_H, VIT_L, apply_neck, embed_patches
 
 
 def _upscaling(inputs: int, middle: int) -> nn.Sequential:

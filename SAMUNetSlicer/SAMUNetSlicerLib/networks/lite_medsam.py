@@ -20,8 +20,8 @@ from .base import (
     Resize,
     run_through,
 )
-from .sam_parts import attend, build_mask_decoder, build_prompt_encoder, encode_prompts, mask_logits
-from .tiny_vit import TinyVit
+from .parts.sam_parts import attend, build_mask_decoder, build_prompt_encoder, encode_prompts, mask_logits
+from .parts.tiny_vit import TinyVit
 
 INPUT_SIZE = 256
 

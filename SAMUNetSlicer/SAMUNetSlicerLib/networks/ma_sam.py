@@ -15,9 +15,8 @@ from torch import Tensor, nn
 
 from .base import Embedding
 from .class_sam import ClassSam
-from .sam_parts import LayerNorm2d
-from .sam_start import resize_positions
-from .vit import (
+from .parts.sam_parts import LayerNorm2d
+from .parts.vit import (
     PATCH_SIZE,
     SIZE_OF_WIDTH,
     VIT_B,
@@ -26,7 +25,8 @@ from .vit import (
     apply_neck,
     embed_patches,
 )
-from .vit_attention import attention_residual
+from .parts.vit_attention import attention_residual
+from .sam_start import resize_positions
 
 STACK = 5  # adjacent planes
 _HIDDEN = 384

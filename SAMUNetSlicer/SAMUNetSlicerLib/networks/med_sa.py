@@ -24,10 +24,10 @@ from .base import (
     PromptKind,
     Resize,
 )
-from .sam_decoding import MaskChoice, choose_mask, decode_all_masks
-from .sam_parts import build_mask_decoder, build_prompt_encoder, load_modeling
-from .vit import PATCH_SIZE, VIT_B, apply_neck, build_image_encoder
-from .vit_attention import attend_globally
+from .parts.sam_decoding import MaskChoice, choose_mask, decode_all_masks
+from .parts.sam_parts import build_mask_decoder, build_prompt_encoder, load_modeling
+from .parts.vit import PATCH_SIZE, VIT_B, apply_neck, build_image_encoder
+from .parts.vit_attention import attend_globally
 
 _window_partition = load_modeling().image_encoder.window_partition
 _window_unpartition = load_modeling().image_encoder.window_unpartition

@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 
 from ..errors import ModelError
 from .base import PromptedNetwork
-from .resnet import Backbone
+from .parts.resnet import Backbone
 
 _SAM_UNET_TOKEN = "mask_decoder.med_token.weight"
 _VIT_H = "image_encoder.blocks.31.norm1.weight"

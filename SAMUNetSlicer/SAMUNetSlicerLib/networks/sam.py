@@ -22,9 +22,9 @@ from .base import (
     Resize,
     run_through,
 )
-from .sam_decoding import MaskChoice, choose_mask, decode_all_masks
-from .sam_parts import build_mask_decoder, build_prompt_encoder
-from .vit import PATCH_SIZE, VIT_B, VIT_H, VIT_L, ViTSize, apply_neck, build_image_encoder, embed_patches
+from .parts.sam_decoding import MaskChoice, choose_mask, decode_all_masks
+from .parts.sam_parts import build_mask_decoder, build_prompt_encoder
+from .parts.vit import PATCH_SIZE, VIT_B, VIT_H, VIT_L, ViTSize, apply_neck, build_image_encoder, embed_patches
 
 INPUT_SIZE = 1024
 

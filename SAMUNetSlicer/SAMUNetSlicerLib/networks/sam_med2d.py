@@ -10,10 +10,10 @@ from collections.abc import Generator
 from torch import Tensor, nn
 
 from .base import Embedding, NetworkSpec, Normalisation, Preprocessing, PromptKind, Resize
+from .parts.sam_decoding import MaskChoice
+from .parts.vit import VIT_B, apply_neck, embed_patches
+from .parts.vit_attention import attention_residual
 from .sam import Sam
-from .sam_decoding import MaskChoice
-from .vit import VIT_B, apply_neck, embed_patches
-from .vit_attention import attention_residual
 
 INPUT_SIZE = 256
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import ModelError
-from .vit import VIT_B, ViTSize
+from .parts.vit import VIT_B, ViTSize
 
 # Where SAM's modules stand inside SAM-UNet.
 _PREFIXES = {

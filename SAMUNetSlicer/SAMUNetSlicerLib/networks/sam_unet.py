@@ -22,9 +22,17 @@ from .base import (
     Resize,
     run_through,
 )
-from .resnet import Backbone, ResNetStages
-from .sam_parts import MLP, LayerNorm2d, TwoWayTransformer, attend, build_prompt_encoder, encode_prompts, mask_logits
-from .vit import PATCH_SIZE, VIT_B, apply_neck, build_image_encoder, embed_patches
+from .parts.resnet import Backbone, ResNetStages
+from .parts.sam_parts import (
+    MLP,
+    LayerNorm2d,
+    TwoWayTransformer,
+    attend,
+    build_prompt_encoder,
+    encode_prompts,
+    mask_logits,
+)
+from .parts.vit import PATCH_SIZE, VIT_B, apply_neck, build_image_encoder, embed_patches
 
 INPUT_SIZE = 256
 TOKEN_SIDE = INPUT_SIZE // PATCH_SIZE

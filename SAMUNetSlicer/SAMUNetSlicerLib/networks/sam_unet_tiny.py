@@ -22,7 +22,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from . import prompt_maps
 from .base import (
     Decoded,
     Embedding,
@@ -34,9 +33,18 @@ from .base import (
     PromptKind,
     Resize,
 )
-from .conv_blocks import UNet, in_half, norm, pool, weighted_mean
-from .sam_parts import MLP, LayerNorm2d, TwoWayTransformer, attend, build_prompt_encoder, encode_prompts, mask_logits
-from .tiny_vit import EMBEDDING_WIDTH, WIDTHS, TinyVit
+from .parts import prompt_maps
+from .parts.conv_blocks import UNet, in_half, norm, pool, weighted_mean
+from .parts.sam_parts import (
+    MLP,
+    LayerNorm2d,
+    TwoWayTransformer,
+    attend,
+    build_prompt_encoder,
+    encode_prompts,
+    mask_logits,
+)
+from .parts.tiny_vit import EMBEDDING_WIDTH, WIDTHS, TinyVit
 
 INPUT_SIZE = 256
 TOKEN_GRID = 32

@@ -11,8 +11,8 @@ from typing import Any
 from torch import Tensor
 
 from .class_sam import ClassSam
+from .parts.vit import PATCH_SIZE, SIZE_OF_WIDTH, VIT_B, ViTSize, add_to_projections
 from .sam_start import resize_positions
-from .vit import PATCH_SIZE, SIZE_OF_WIDTH, VIT_B, ViTSize, add_to_projections
 
 
 class SamEd(ClassSam):

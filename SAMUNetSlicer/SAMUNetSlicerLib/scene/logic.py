@@ -1,9 +1,9 @@
-# ruff: noqa: N802, N803, N806 (public names are in the style of Slicer)
 """The work without a window, for Slicer's Python console, scripts, the module and tests. See docs/scripting.md.
 
 Methods are named as Slicer's are. Whatever is refused is refused by a `UserError` whose text can be shown as it is.
 MRML belongs to the main thread: so do these methods.
 """
+# ruff: noqa: N802, N803, N806 (public names are in the style of Slicer)
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ import slicer
 from ..errors import InputError, UserError
 from ..volumes.planes import Orientation, acquisition_orientation
 from ..volumes.windows import Window
-from . import accepting, prompting, propagating, segmenting, steps
-from .accepting import AcceptOutcome
-from .accepting_in_time import AcceptedItems, accept_in_time
-from .document import ModelIdentity, PlaneState
-from .editing_rules import EditingRules, WriteMode
-from .names import REFERENCE_VOLUME, ROLE_RESULT
-from .placement import numpy_matrix
-from .recorder import recording
-from .restoring import RestoredWork, restore
+from .actions import accepting, prompting, propagating, segmenting, steps
+from .actions.accepting import AcceptOutcome
+from .actions.accepting_in_time import AcceptedItems, accept_in_time
+from .actions.recorder import recording
+from .actions.restoring import RestoredWork, restore
+from .actions.segmenting import Engine, PlaneResult, Predictor
+from .actions.workspace import Workspace, require_segment
+from .nodes.names import REFERENCE_VOLUME, ROLE_RESULT
+from .nodes.placement import numpy_matrix
+from .nodes.segmentation_nodes import Colour, create_segmentation
+from .nodes.state_node import find_state_node
+from .record.document import ModelIdentity, PlaneState
+from .record.editing_rules import EditingRules, WriteMode
+from .record.stacks import StackKey, nearest_index, orientation_key, view_key
 from .saving import save_scene
-from .segmentation_nodes import Colour, create_segmentation
-from .segmenting import Engine, PlaneResult, Predictor
-from .stacks import StackKey, nearest_index, orientation_key, view_key
-from .state_node import find_state_node
-from .workspace import Workspace, require_segment
 
 if TYPE_CHECKING:  # bring packages that Slicer gets only later
-    from ..volumes.propagation import Direction, PropagationPolicy
-    from .history import HistoryOutcome
-    from .propagating import PropagatedPlane
+    from ..volumes.propagation.walks import Direction, PropagationPolicy
+    from .actions.propagating import PropagatedPlane
+    from .history.undo_redo import HistoryOutcome
 
 
 @dataclass(frozen=True)
@@ -230,7 +230,7 @@ class SegmentationLogic:
         direction: "both", "up" or "down". planes: first and last plane to propose, both included. Close the generator
         to cancel: what is finished stays, as one step to undo. Any other work on the segmentation closes it too.
         """
-        from ..volumes.propagation import Direction, PlaneRange
+        from ..volumes.propagation.walks import Direction, PlaneRange
 
         self._finish_running(segmentationNode)
         space = self.workspace(segmentationNode)
@@ -260,8 +260,8 @@ class SegmentationLogic:
 
         direction: "up" to later items, "down" to earlier ones, "both". Otherwise as `propagate`.
         """
-        from ..volumes.propagation import Direction
-        from .propagating_in_time import propagate_in_time
+        from ..volumes.propagation.walks import Direction
+        from .actions.propagating_in_time import propagate_in_time
 
         self._finish_running(segmentationNode)
         running = propagate_in_time(

@@ -58,7 +58,7 @@ class EncodingsPanel:
 def _kept():
     """The files; None before the module's requirements are installed."""
     try:
-        from ..inference.kept_encodings import KeptEncodings, default_folder
+        from ..inference.encoding.kept_encodings import KeptEncodings, default_folder
     except ModuleNotFoundError:
         return None
     return KeptEncodings(default_folder())

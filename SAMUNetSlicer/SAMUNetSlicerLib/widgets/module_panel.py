@@ -13,9 +13,9 @@ from slicer.util import VTKObservationMixin
 
 from ..errors import InputError, UserError
 from ..scene.logic import SegmentationLogic
-from ..scene.names import REFERENCE_SEGMENTATION, REFERENCE_VOLUME
-from ..scene.segmentation_nodes import segment_ids
-from ..scene.state_node import state_nodes
+from ..scene.nodes.names import REFERENCE_SEGMENTATION, REFERENCE_VOLUME
+from ..scene.nodes.segmentation_nodes import segment_ids
+from ..scene.nodes.state_node import state_nodes
 from .combo_boxes import choose, first_offered, value_of
 from .controllers.texts import clinical_notice
 from .controllers.work import Message, Tone, Work

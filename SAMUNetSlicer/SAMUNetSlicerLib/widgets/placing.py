@@ -13,8 +13,8 @@ import numpy as np
 import qt
 import slicer
 
-from ..scene.markups_nodes import read_prompt_nodes
-from ..scene.placement import numpy_matrix, vtk_matrix
+from ..scene.nodes.markups_nodes import read_prompt_nodes
+from ..scene.nodes.placement import numpy_matrix, vtk_matrix
 from ..volumes.prompts import SegmentPrompts, Sign
 from .prompt_looks import dress
 from .slice_views import matrix_of, view_of_point

@@ -8,7 +8,7 @@ import qt
 from slicer.i18n import tr as _
 
 from ..errors import EditError
-from ..scene.editing_rules import WriteMode
+from ..scene.record.editing_rules import WriteMode
 from .combo_boxes import fill, value_of
 from .confidence_strip import ConfidenceStrip, legend
 from .controllers.propagation_run import Along

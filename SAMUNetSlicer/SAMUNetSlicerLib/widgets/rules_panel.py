@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from slicer.i18n import tr as _
 
-from ..scene.editing_rules import Area, EditingRules, Overwrite
+from ..scene.record.editing_rules import Area, EditingRules, Overwrite
 from .combo_boxes import choose, fill, value_of
 from .controllers.session import Session
 from .controllers.work import Work

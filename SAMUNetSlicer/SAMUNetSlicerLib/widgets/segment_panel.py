@@ -10,8 +10,8 @@ import slicer
 from slicer.i18n import tr as _
 
 from ..errors import InputError, UserError
-from ..scene.editing_rules import WriteMode
-from ..scene.segmentation_nodes import SegmentStatus
+from ..scene.nodes.segmentation_nodes import SegmentStatus
+from ..scene.record.editing_rules import WriteMode
 from .combo_boxes import fill, value_of
 from .controllers.moved_prompts import have_moved, preview_moved
 from .controllers.work import Work

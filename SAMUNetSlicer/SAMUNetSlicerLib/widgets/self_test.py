@@ -11,8 +11,8 @@ import numpy as np
 import slicer
 
 from ..inference.zoom import Crop
-from ..scene.document import ModelIdentity
-from ..scene.segmentation_nodes import SegmentStatus, set_status
+from ..scene.nodes.segmentation_nodes import SegmentStatus, set_status
+from ..scene.record.document import ModelIdentity
 
 _SHAPE_KJI = (10, 48, 48)
 _BALL = ((5, 24, 24), 9.0)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import slicer
 
-from ..scene.placement import numpy_matrix
+from ..scene.nodes.placement import numpy_matrix
 from .controllers.session import choose_nearest_view
 
 

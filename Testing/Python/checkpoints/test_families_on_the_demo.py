@@ -15,10 +15,10 @@ from repository import ROOT
 from SAMUNetSlicerLib import demo
 from SAMUNetSlicerLib.cli.main import main
 from SAMUNetSlicerLib.errors import ExitCode
-from SAMUNetSlicerLib.volumes.markups_writing import write_markups
+from SAMUNetSlicerLib.volumes.files.markups_writing import write_markups
+from SAMUNetSlicerLib.volumes.files.reading import read_volume
 from SAMUNetSlicerLib.volumes.prompts import SegmentPrompts
-from SAMUNetSlicerLib.volumes.reading import read_volume
-from SAMUNetSlicerLib.volumes.segmentation_file import read_segmentation
+from SAMUNetSlicerLib.volumes.segmentations.segmentation_file import read_segmentation
 
 DATA = ROOT / "Testing" / "Data"
 SERIES = DATA / "ct_abdomen_dicom"

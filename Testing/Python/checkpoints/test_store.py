@@ -28,8 +28,8 @@ from SAMUNetSlicerLib.checkpoints.store import (
 from SAMUNetSlicerLib.checkpoints.tensors import read_tensors
 from SAMUNetSlicerLib.checkpoints.writing import Precision
 from SAMUNetSlicerLib.errors import ModelError, OutputError
+from SAMUNetSlicerLib.networks.parts.resnet import Backbone, ResNetStages
 from SAMUNetSlicerLib.networks.registry import build
-from SAMUNetSlicerLib.networks.resnet import Backbone, ResNetStages
 
 SHIPPED = weights_folder() / "lite_medsam.safetensors"
 

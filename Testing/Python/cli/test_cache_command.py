@@ -7,8 +7,8 @@ from fakes import BrightRegionNetwork
 from SAMUNetSlicerLib.checkpoints.loading import LoadedModel
 from SAMUNetSlicerLib.cli import cache, main, segment
 from SAMUNetSlicerLib.errors import ExitCode
-from SAMUNetSlicerLib.inference.disk_cache import DiskCache
-from SAMUNetSlicerLib.volumes.markups_writing import write_markups
+from SAMUNetSlicerLib.inference.encoding.disk_cache import DiskCache
+from SAMUNetSlicerLib.volumes.files.markups_writing import write_markups
 from SAMUNetSlicerLib.volumes.prompts import PointPrompt, SegmentPrompts
 
 BASIC = ["segment", "volume.nrrd", "--window=0:200", "--engine=torch", "--points", "points.mrk.json"]

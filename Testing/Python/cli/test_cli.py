@@ -12,12 +12,12 @@ from SAMUNetSlicerLib.checkpoints.loading import LoadedModel
 from SAMUNetSlicerLib.cli import main, segment
 from SAMUNetSlicerLib.errors import ExitCode
 from SAMUNetSlicerLib.project import NOT_FOR_CLINICAL_USE
+from SAMUNetSlicerLib.volumes.files.markups import read_markups
+from SAMUNetSlicerLib.volumes.files.markups_writing import write_markups
 from SAMUNetSlicerLib.volumes.geometry import LPS_TO_RAS
-from SAMUNetSlicerLib.volumes.markups import read_markups
-from SAMUNetSlicerLib.volumes.markups_writing import write_markups
 from SAMUNetSlicerLib.volumes.prompts import BoxPrompt, PointPrompt, SegmentPrompts
-from SAMUNetSlicerLib.volumes.provenance import read_provenance
-from SAMUNetSlicerLib.volumes.segmentation_file import read_segmentation
+from SAMUNetSlicerLib.volumes.segmentations.provenance import read_provenance
+from SAMUNetSlicerLib.volumes.segmentations.segmentation_file import read_segmentation
 
 RADIUS_MM = 11.0
 

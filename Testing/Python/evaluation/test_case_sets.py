@@ -8,7 +8,7 @@ from PIL import Image
 
 from SAMUNetSlicerLib.errors import InputError, UserError
 from SAMUNetSlicerLib.evaluation.case_sets import SETS_FOLDER, read_case_set, spread
-from SAMUNetSlicerLib.learning.sources import Objects
+from SAMUNetSlicerLib.learning.data.sources import Objects
 
 SET = """
 [[sources]]

@@ -10,7 +10,7 @@ from PIL import Image
 from SAMUNetSlicerLib.errors import InputError
 from SAMUNetSlicerLib.evaluation.case_sets import CaseFiles, CaseSource, SourceSettings
 from SAMUNetSlicerLib.evaluation.cases import INSTANCES_PER_PICTURE, plane_cases, volume_cases
-from SAMUNetSlicerLib.learning.sources import Objects
+from SAMUNetSlicerLib.learning.data.sources import Objects
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from SAMUNetSlicerLib.inference.agreement import Evidence
 from SAMUNetSlicerLib.inference.predictor import PlanePredictor
 from SAMUNetSlicerLib.volumes.plane_source import VolumePlanes
 from SAMUNetSlicerLib.volumes.planes import Orientation, PlaneStack
-from SAMUNetSlicerLib.volumes.propagation import NeighbourRule
+from SAMUNetSlicerLib.volumes.propagation.walks import NeighbourRule
 from SAMUNetSlicerLib.volumes.windows import Window
 
 

@@ -6,10 +6,10 @@ import torch
 
 from fakes import INPUT_SIZE, BrightRegionNetwork
 from requirements_guard import need
-from SAMUNetSlicerLib.inference.encoders import Encoder, Precision, TorchEncoder
-from SAMUNetSlicerLib.inference.engines import EngineChoice, build_encode
+from SAMUNetSlicerLib.inference.encoding.encoders import Encoder, Precision, TorchEncoder
+from SAMUNetSlicerLib.inference.encoding.engines import EngineChoice, build_encode
+from SAMUNetSlicerLib.inference.encoding.openvino_encoder import OpenVinoEncoder
 from SAMUNetSlicerLib.inference.jobs import CancelledError, SteppedJob
-from SAMUNetSlicerLib.inference.openvino_encoder import OpenVinoEncoder
 from SAMUNetSlicerLib.inference.predictor import PlaneImage, PlanePredictor, PlaneRequest
 from SAMUNetSlicerLib.inference.prompts import PlanePrompts, Sign
 from SAMUNetSlicerLib.inference.zoom import Crop

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from SAMUNetSlicerLib.inference.cache import EmbeddingCache
+from SAMUNetSlicerLib.inference.encoding.cache import EmbeddingCache
 from SAMUNetSlicerLib.networks.base import Embedding
 
 

@@ -9,12 +9,13 @@ import torch
 from fakes import BrightRegionNetwork
 from requirements_guard import need
 from SAMUNetSlicerLib.checkpoints.loading import LoadedModel, load_network
-from SAMUNetSlicerLib.inference import conversion_process, opening
-from SAMUNetSlicerLib.inference.conversion_process import ConversionJob
-from SAMUNetSlicerLib.inference.encoders import TorchEncoder
-from SAMUNetSlicerLib.inference.engines import EngineChoice, build_encode, kept_conversions_folder
+from SAMUNetSlicerLib.inference import opening
+from SAMUNetSlicerLib.inference.encoding import conversion_process
+from SAMUNetSlicerLib.inference.encoding.conversion_process import ConversionJob
+from SAMUNetSlicerLib.inference.encoding.encoders import TorchEncoder
+from SAMUNetSlicerLib.inference.encoding.engines import EngineChoice, build_encode, kept_conversions_folder
+from SAMUNetSlicerLib.inference.encoding.openvino_encoder import OpenVinoEncoder
 from SAMUNetSlicerLib.inference.jobs import CancelledError, Done, SteppedJob
-from SAMUNetSlicerLib.inference.openvino_encoder import OpenVinoEncoder
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from fakes import BrightRegionNetwork
-from SAMUNetSlicerLib.inference.disk_cache import DiskCache, ModelEncodings, encoding_key
-from SAMUNetSlicerLib.inference.encoders import TorchEncoder
+from SAMUNetSlicerLib.inference.encoding.disk_cache import DiskCache, ModelEncodings, encoding_key
+from SAMUNetSlicerLib.inference.encoding.encoders import TorchEncoder
 from SAMUNetSlicerLib.inference.predictor import PlaneImage, PlanePredictor
 from SAMUNetSlicerLib.inference.zoom import Crop
 from SAMUNetSlicerLib.networks.base import Embedding
@@ -163,7 +163,7 @@ def test_what_a_killed_process_left_is_removed_in_time(cache):
 WRITER = """
 import sys, torch
 from pathlib import Path
-from SAMUNetSlicerLib.inference.disk_cache import DiskCache
+from SAMUNetSlicerLib.inference.encoding.disk_cache import DiskCache
 from SAMUNetSlicerLib.networks.base import Embedding
 cache = DiskCache(Path(sys.argv[1]), limit_bytes=40 * 2**20)
 print("begun", flush=True)

@@ -7,11 +7,11 @@ import torch
 from fakes import INPUT_SIZE, BrightRegionNetwork
 from requirements_guard import need
 from SAMUNetSlicerLib.errors import UserError
-from SAMUNetSlicerLib.inference import openvino_encoder
 from SAMUNetSlicerLib.inference.devices import choose_device
-from SAMUNetSlicerLib.inference.encoders import Precision, TorchEncoder
-from SAMUNetSlicerLib.inference.engines import EngineChoice, build_encode
-from SAMUNetSlicerLib.inference.openvino_encoder import OpenVinoEncoder
+from SAMUNetSlicerLib.inference.encoding import openvino_encoder
+from SAMUNetSlicerLib.inference.encoding.encoders import Precision, TorchEncoder
+from SAMUNetSlicerLib.inference.encoding.engines import EngineChoice, build_encode
+from SAMUNetSlicerLib.inference.encoding.openvino_encoder import OpenVinoEncoder
 from SAMUNetSlicerLib.inference.predictor import PlaneImage, PlanePredictor
 from SAMUNetSlicerLib.inference.prompts import PlanePrompts
 from SAMUNetSlicerLib.networks.registry import build

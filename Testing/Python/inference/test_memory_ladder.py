@@ -6,11 +6,12 @@ import torch
 
 from fakes import BrightRegionNetwork
 from SAMUNetSlicerLib.errors import MemoryShortageError
-from SAMUNetSlicerLib.inference.encoders import Encoder, Precision, TorchEncoder
+from SAMUNetSlicerLib.inference.encoding.encoders import Encoder, Precision, TorchEncoder
 from SAMUNetSlicerLib.inference.jobs import SteppedJob
-from SAMUNetSlicerLib.inference.memory_ladder import MemoryLadder, is_shortage
+from SAMUNetSlicerLib.inference.memory_ladder import MemoryLadder
 from SAMUNetSlicerLib.inference.predictor import PlaneImage, PlanePredictor, PlaneRequest
 from SAMUNetSlicerLib.inference.prompts import PlanePrompts
+from SAMUNetSlicerLib.inference.shortage import is_shortage
 from SAMUNetSlicerLib.inference.zoom import Crop
 
 WHOLE = Crop(0, 0, 80, 60)

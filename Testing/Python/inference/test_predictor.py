@@ -6,7 +6,7 @@ import torch
 
 from fakes import BrightRegionNetwork
 from SAMUNetSlicerLib.errors import PromptError
-from SAMUNetSlicerLib.inference.encoders import Precision, TorchEncoder
+from SAMUNetSlicerLib.inference.encoding.encoders import Precision, TorchEncoder
 from SAMUNetSlicerLib.inference.predictor import OUTSIDE_LOGIT, PlaneImage, PlanePredictor
 from SAMUNetSlicerLib.inference.prompts import PlanePrompts, Sign
 from SAMUNetSlicerLib.inference.zoom import ZoomMode, ZoomPolicy

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from SAMUNetSlicerLib.learning.bank import shard_path, write_shard
-from SAMUNetSlicerLib.learning.crops import Look
-from SAMUNetSlicerLib.learning.sources import Picture
+from SAMUNetSlicerLib.learning.data.bank import shard_path, write_shard
+from SAMUNetSlicerLib.learning.data.crops import Look
+from SAMUNetSlicerLib.learning.data.sources import Picture
 
 
 def disc(size: int, x: float, y: float, radius: float) -> np.ndarray:

@@ -3,9 +3,9 @@ import pytest
 from learning_examples import example_look, fake_encode, write_bank
 
 from SAMUNetSlicerLib.errors import InputError
-from SAMUNetSlicerLib.learning import production
-from SAMUNetSlicerLib.learning.bank import Bank, shard_path
-from SAMUNetSlicerLib.learning.production import fill_bank
+from SAMUNetSlicerLib.learning.data import production
+from SAMUNetSlicerLib.learning.data.bank import Bank, shard_path
+from SAMUNetSlicerLib.learning.data.production import fill_bank
 
 
 def test_a_look_comes_back_with_its_encodings(tmp_path):

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from learning_examples import disc, two_discs
 
-from SAMUNetSlicerLib.learning.augmentation import Augmentation
-from SAMUNetSlicerLib.learning.crops import (
+from SAMUNetSlicerLib.learning.data.augmentation import Augmentation
+from SAMUNetSlicerLib.learning.data.crops import (
     SIZE,
     Frame,
     bounding_box,

@@ -4,8 +4,8 @@ import torch
 from safetensors.torch import save_file
 
 from SAMUNetSlicerLib.errors import ModelError
-from SAMUNetSlicerLib.learning.encoding import build_encode, load_encoder, torch_encode
-from SAMUNetSlicerLib.networks.tiny_vit import TinyVit
+from SAMUNetSlicerLib.learning.data.encoding import build_encode, load_encoder, torch_encode
+from SAMUNetSlicerLib.networks.parts.tiny_vit import TinyVit
 
 
 def test_the_encoder_of_a_whole_checkpoint_is_found(tmp_path):

@@ -7,8 +7,8 @@ from safetensors.torch import load_file, save_file
 from SAMUNetSlicerLib.checkpoints.loading import load_network
 from SAMUNetSlicerLib.cli.main import main
 from SAMUNetSlicerLib.errors import ExitCode, ModelError
-from SAMUNetSlicerLib.learning.bank import Bank
-from SAMUNetSlicerLib.learning.examples import BankExamples
+from SAMUNetSlicerLib.learning.data.bank import Bank
+from SAMUNetSlicerLib.learning.data.examples import BankExamples
 from SAMUNetSlicerLib.learning.export import export_weights
 from SAMUNetSlicerLib.learning.settings import TrainingSettings
 from SAMUNetSlicerLib.learning.start import start_from_lite_medsam

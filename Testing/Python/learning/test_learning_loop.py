@@ -14,8 +14,8 @@ from lightning_fabric import Fabric
 from safetensors.torch import load_file, save_file
 
 from SAMUNetSlicerLib.errors import ModelError
-from SAMUNetSlicerLib.learning.bank import Bank
-from SAMUNetSlicerLib.learning.examples import BankExamples
+from SAMUNetSlicerLib.learning.data.bank import Bank
+from SAMUNetSlicerLib.learning.data.examples import BankExamples
 from SAMUNetSlicerLib.learning.settings import TrainingSettings, rate_factor, read_settings
 from SAMUNetSlicerLib.learning.start import start_from_lite_medsam, start_network
 from SAMUNetSlicerLib.learning.state import Average, Named, averaged, load_state, save_state

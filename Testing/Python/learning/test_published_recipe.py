@@ -10,11 +10,11 @@ from repository import LIBRARY
 from SAMUNetSlicerLib.errors import InputError, ModelError
 from SAMUNetSlicerLib.learning import training
 from SAMUNetSlicerLib.learning.command import Files, run_training
-from SAMUNetSlicerLib.learning.examples import PictureExamples
+from SAMUNetSlicerLib.learning.data.examples import PictureExamples
+from SAMUNetSlicerLib.learning.data.sources import SourceSpec, find_pairs
 from SAMUNetSlicerLib.learning.losses import LossWeights, PromptLoss
 from SAMUNetSlicerLib.learning.prompts import Habits, first_prompt
 from SAMUNetSlicerLib.learning.settings import Optimizer, Precision, TrainingSettings, rate_factor, read_settings
-from SAMUNetSlicerLib.learning.sources import SourceSpec, find_pairs
 from SAMUNetSlicerLib.learning.start import start_network
 from SAMUNetSlicerLib.networks.base import Decoded
 from SAMUNetSlicerLib.networks.registry import build

@@ -11,10 +11,10 @@ from PIL import Image
 from fakes import BrightRegionNetwork
 from SAMUNetSlicerLib.errors import InputError
 from SAMUNetSlicerLib.learning.command import Files, _examples
-from SAMUNetSlicerLib.learning.examples import StreamExamples, prepare_whole
+from SAMUNetSlicerLib.learning.data.examples import StreamExamples, prepare_whole
+from SAMUNetSlicerLib.learning.data.shards import ShardStream, write_shards
+from SAMUNetSlicerLib.learning.data.sources import SourceSpec, Split, find_pairs, split_pairs
 from SAMUNetSlicerLib.learning.settings import TrainingSettings
-from SAMUNetSlicerLib.learning.shards import ShardStream, write_shards
-from SAMUNetSlicerLib.learning.sources import SourceSpec, Split, find_pairs, split_pairs
 from SAMUNetSlicerLib.learning.state import write_tensors
 from SAMUNetSlicerLib.learning.training import CHECKPOINT
 from SAMUNetSlicerLib.networks.registry import build

@@ -6,8 +6,8 @@ import SimpleITK as sitk
 from PIL import Image
 
 from SAMUNetSlicerLib.errors import InputError
-from SAMUNetSlicerLib.learning.crops import object_mask
-from SAMUNetSlicerLib.learning.sources import (
+from SAMUNetSlicerLib.learning.data.crops import object_mask
+from SAMUNetSlicerLib.learning.data.sources import (
     Objects,
     SourceSpec,
     Split,
@@ -16,7 +16,7 @@ from SAMUNetSlicerLib.learning.sources import (
     read_picture,
     split_pairs,
 )
-from SAMUNetSlicerLib.learning.windows import Intensity
+from SAMUNetSlicerLib.learning.data.windows import Intensity
 
 
 def write_pictures(folder, cases, planes=3):

@@ -1,7 +1,7 @@
 import numpy as np
 
-from SAMUNetSlicerLib.learning.crops import object_mask
-from SAMUNetSlicerLib.learning.synthetic import SIZE, make_picture
+from SAMUNetSlicerLib.learning.data.crops import object_mask
+from SAMUNetSlicerLib.learning.data.synthetic import SIZE, make_picture
 
 
 def test_the_same_generator_state_gives_the_same_picture():

@@ -9,8 +9,8 @@ from PIL import Image
 
 from SAMUNetSlicerLib.cli.main import main
 from SAMUNetSlicerLib.errors import ExitCode
-from SAMUNetSlicerLib.learning import production
-from SAMUNetSlicerLib.learning.bank import Bank
+from SAMUNetSlicerLib.learning.data import production
+from SAMUNetSlicerLib.learning.data.bank import Bank
 
 SOURCES = '[[sources]]\nname = "discs"\nfolder = "set"\ncase_pattern = "c\\\\d+"\ndevelopment_fraction = 0.25\n'
 

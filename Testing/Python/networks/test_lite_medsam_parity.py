@@ -16,8 +16,8 @@ from SAMUNetSlicerLib.checkpoints.loading import load_network
 from SAMUNetSlicerLib.checkpoints.places import weights_folder
 from SAMUNetSlicerLib.checkpoints.tensors import read_tensors
 from SAMUNetSlicerLib.errors import ModelError
+from SAMUNetSlicerLib.networks.parts.sam_parts import encode_prompts
 from SAMUNetSlicerLib.networks.registry import build
-from SAMUNetSlicerLib.networks.sam_parts import encode_prompts
 
 TOLERANCE = 1e-3
 # Rounding the large tensors to half precision moves logits (their deviation is 4 to 8) by up to .057, measured.

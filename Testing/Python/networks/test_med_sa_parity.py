@@ -5,8 +5,8 @@ import torch
 
 from parity import Probe, cases_of, distance, encoder_modules, manifest_of, parity_state, probe_distances
 from SAMUNetSlicerLib.networks.base import NetworkPrompts
+from SAMUNetSlicerLib.networks.parts.sam_parts import encode_prompts
 from SAMUNetSlicerLib.networks.registry import build, entry_of
-from SAMUNetSlicerLib.networks.sam_parts import encode_prompts
 
 TOLERANCE = 2e-4
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from SAMUNetSlicerLib.networks.base import NetworkPrompts
-from SAMUNetSlicerLib.networks.prompt_maps import CHANNELS, draw
+from SAMUNetSlicerLib.networks.parts.prompt_maps import CHANNELS, draw
 
 CPU = torch.device("cpu")
 BOX, POSITIVE, NEGATIVE, MASK, HAS_MASK, ELLIPSE = range(CHANNELS)

@@ -13,9 +13,9 @@ from parity import (
     parity_state,
     probe_distances,
 )
+from SAMUNetSlicerLib.networks.parts.sam_decoding import MaskChoice, choose_mask
+from SAMUNetSlicerLib.networks.parts.sam_parts import encode_prompts
 from SAMUNetSlicerLib.networks.registry import build
-from SAMUNetSlicerLib.networks.sam_decoding import MaskChoice, choose_mask
-from SAMUNetSlicerLib.networks.sam_parts import encode_prompts
 
 
 def encode(network, case, modules):

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from SAMUNetSlicerLib.networks.base import run_through
-from SAMUNetSlicerLib.networks.published_forms import as_published
-from SAMUNetSlicerLib.networks.tiny_vit import MobileConv, TinyVit, TinyVitBlock, WindowAttention
+from SAMUNetSlicerLib.networks.parts.published_forms import as_published
+from SAMUNetSlicerLib.networks.parts.tiny_vit import MobileConv, TinyVit, TinyVitBlock, WindowAttention
 
 
 def with_random_values(module: torch.nn.Module) -> torch.nn.Module:

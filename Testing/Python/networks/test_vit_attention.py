@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from SAMUNetSlicerLib.networks import vit_attention
-from SAMUNetSlicerLib.networks.published_forms import as_published
-from SAMUNetSlicerLib.networks.sam_parts import load_modeling
-from SAMUNetSlicerLib.networks.vit import Block, ViTSize, build_image_encoder
-from SAMUNetSlicerLib.networks.vit_attention import attend_globally
+from SAMUNetSlicerLib.networks.parts import vit_attention
+from SAMUNetSlicerLib.networks.parts.published_forms import as_published
+from SAMUNetSlicerLib.networks.parts.sam_parts import load_modeling
+from SAMUNetSlicerLib.networks.parts.vit import Block, ViTSize, build_image_encoder
+from SAMUNetSlicerLib.networks.parts.vit_attention import attend_globally
 
 
 def blocks(window, token_hw, positions_hw=None):

@@ -17,10 +17,10 @@ import scenery  # noqa: E402
 from sequence_scenery import ITEMS, PLANE, BeatingDesk  # noqa: E402
 
 from mrml_host import the_host  # noqa: E402
-from SAMUNetSlicerLib.scene.labelmaps import read_mask  # noqa: E402
 from SAMUNetSlicerLib.scene.logic import SegmentationLogic  # noqa: E402
-from SAMUNetSlicerLib.scene.placement import local_geometry  # noqa: E402
-from SAMUNetSlicerLib.scene.segmentation_nodes import segment_ids, segment_name  # noqa: E402
+from SAMUNetSlicerLib.scene.nodes.labelmaps import read_mask  # noqa: E402
+from SAMUNetSlicerLib.scene.nodes.placement import local_geometry  # noqa: E402
+from SAMUNetSlicerLib.scene.nodes.segmentation_nodes import segment_ids, segment_name  # noqa: E402
 
 
 def state_of(node, volume, browser, space) -> dict:

@@ -17,11 +17,11 @@ sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parents[2] / "SAMUNetSlice
 import scenery  # noqa: E402
 
 from mrml_host import the_host  # noqa: E402
-from SAMUNetSlicerLib.scene.editing_rules import EditingRules, Overwrite  # noqa: E402
-from SAMUNetSlicerLib.scene.labelmaps import read_mask  # noqa: E402
 from SAMUNetSlicerLib.scene.logic import SegmentationLogic  # noqa: E402
-from SAMUNetSlicerLib.scene.placement import local_geometry  # noqa: E402
-from SAMUNetSlicerLib.scene.segmentation_nodes import segment_ids, segment_name  # noqa: E402
+from SAMUNetSlicerLib.scene.nodes.labelmaps import read_mask  # noqa: E402
+from SAMUNetSlicerLib.scene.nodes.placement import local_geometry  # noqa: E402
+from SAMUNetSlicerLib.scene.nodes.segmentation_nodes import segment_ids, segment_name  # noqa: E402
+from SAMUNetSlicerLib.scene.record.editing_rules import EditingRules, Overwrite  # noqa: E402
 from SAMUNetSlicerLib.volumes.windows import Window  # noqa: E402
 
 VIEW = scenery.tilted() @ scenery.slice_to_ras((1, 2, 2), (4.0, 17.0, 32.0))

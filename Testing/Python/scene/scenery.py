@@ -11,10 +11,10 @@ from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 from fakes import BrightRegionNetwork
 from SAMUNetSlicerLib.inference.predictor import PlanePredictor
 from SAMUNetSlicerLib.inference.zoom import ZoomMode, ZoomPolicy
-from SAMUNetSlicerLib.scene.document import ModelIdentity
-from SAMUNetSlicerLib.scene.labelmaps import read_mask
 from SAMUNetSlicerLib.scene.logic import SegmentationLogic
-from SAMUNetSlicerLib.scene.placement import local_geometry, vtk_matrix
+from SAMUNetSlicerLib.scene.nodes.labelmaps import read_mask
+from SAMUNetSlicerLib.scene.nodes.placement import local_geometry, vtk_matrix
+from SAMUNetSlicerLib.scene.record.document import ModelIdentity
 
 MODEL = ModelIdentity("bright_region", "ab" * 32, "bright")
 SHAPE = (12, 24, 28)

@@ -6,8 +6,8 @@ import numpy as np
 import scenery
 from scenery import Desk, ball
 
-from SAMUNetSlicerLib.scene.labelmaps import read_mask
-from SAMUNetSlicerLib.scene.placement import local_geometry
+from SAMUNetSlicerLib.scene.nodes.labelmaps import read_mask
+from SAMUNetSlicerLib.scene.nodes.placement import local_geometry
 
 ITEMS = 5
 PLANE = 6

@@ -6,13 +6,13 @@ import scenery
 from scenery import Desk, ball
 
 from SAMUNetSlicerLib.errors import EditError, PromptError
-from SAMUNetSlicerLib.scene.document import PlaneStatus
-from SAMUNetSlicerLib.scene.editing_rules import Area, EditingRules, Overwrite, WriteMode
-from SAMUNetSlicerLib.scene.labelmaps import SegmentChange, read_mask, write_changes
-from SAMUNetSlicerLib.scene.names import ROLE, ROLE_PROPOSALS
-from SAMUNetSlicerLib.scene.placement import local_geometry
-from SAMUNetSlicerLib.scene.segmentation_nodes import SegmentStatus, segment_ids, set_status
-from SAMUNetSlicerLib.volumes.provenance import read_provenance
+from SAMUNetSlicerLib.scene.nodes.labelmaps import SegmentChange, read_mask, write_changes
+from SAMUNetSlicerLib.scene.nodes.names import ROLE, ROLE_PROPOSALS
+from SAMUNetSlicerLib.scene.nodes.placement import local_geometry
+from SAMUNetSlicerLib.scene.nodes.segmentation_nodes import SegmentStatus, segment_ids, set_status
+from SAMUNetSlicerLib.scene.record.document import PlaneStatus
+from SAMUNetSlicerLib.scene.record.editing_rules import Area, EditingRules, Overwrite, WriteMode
+from SAMUNetSlicerLib.volumes.segmentations.provenance import read_provenance
 
 
 def paint(desk, number, mask):
@@ -103,8 +103,8 @@ def test_an_oblique_view_finds_the_ball_and_is_protected_voxel_by_voxel(mrml_sce
 
 
 def protected_by(desk, stack, index):
-    from SAMUNetSlicerLib.scene.accepting import protected_voxels
-    from SAMUNetSlicerLib.scene.document import PlaneKey
+    from SAMUNetSlicerLib.scene.actions.accepting import protected_voxels
+    from SAMUNetSlicerLib.scene.record.document import PlaneKey
 
     key = PlaneKey("", desk.ids[0], stack.text, index)
     return protected_voxels(desk.space, [key], tuple(slice(0, n) for n in scenery.SHAPE))
@@ -301,8 +301,8 @@ def test_a_result_saved_by_itself_holds_no_proposals_but_says_how_it_came_to_be(
 
 
 def test_provenance_names_each_stack_and_goes_with_an_undo(mrml_scene):
-    from SAMUNetSlicerLib.scene.segmentation_nodes import get_tag, tags_like
-    from SAMUNetSlicerLib.volumes.provenance import PROVENANCE_TAG, provenance_of
+    from SAMUNetSlicerLib.scene.nodes.segmentation_nodes import get_tag, tags_like
+    from SAMUNetSlicerLib.volumes.segmentations.provenance import PROVENANCE_TAG, provenance_of
 
     desk = Desk(mrml_scene)
     desk.propose(6)

@@ -9,10 +9,10 @@ from SAMUNetSlicerLib.errors import PromptError
 from SAMUNetSlicerLib.inference.predictor import PlanePredictor
 from SAMUNetSlicerLib.inference.prompts import Sign
 from SAMUNetSlicerLib.networks.base import Decoded, PromptKind
-from SAMUNetSlicerLib.scene.propagating import is_key
-from SAMUNetSlicerLib.scene.segmenting import known_answer
+from SAMUNetSlicerLib.scene.actions.propagating import is_key
+from SAMUNetSlicerLib.scene.actions.segmenting import known_answer
 from SAMUNetSlicerLib.volumes.prompts import PointPrompt
-from SAMUNetSlicerLib.volumes.provenance import PlaneOrigin
+from SAMUNetSlicerLib.volumes.segmentations.provenance import PlaneOrigin
 
 
 def two_tubes():

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from SAMUNetSlicerLib.scene.editing_rules import (
+from SAMUNetSlicerLib.scene.record.editing_rules import (
     Area,
     EditingRules,
     HeldBack,

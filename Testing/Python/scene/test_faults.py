@@ -15,7 +15,7 @@ from SAMUNetSlicerLib.errors import EditError, InputError, OutputError, UserErro
 from SAMUNetSlicerLib.inference.predictor import PlaneMask
 from SAMUNetSlicerLib.inference.zoom import Crop
 from SAMUNetSlicerLib.scene.logic import SegmentationLogic
-from SAMUNetSlicerLib.scene.segmentation_nodes import segment_ids
+from SAMUNetSlicerLib.scene.nodes.segmentation_nodes import segment_ids
 
 
 @pytest.fixture

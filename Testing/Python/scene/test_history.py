@@ -6,12 +6,12 @@ import scenery
 from scenery import Desk, ball
 from test_accepting import paint
 
-from SAMUNetSlicerLib.scene.editing_rules import EditingRules, Overwrite
-from SAMUNetSlicerLib.scene.history import History
-from SAMUNetSlicerLib.scene.labelmaps import read_mask
-from SAMUNetSlicerLib.scene.placement import local_geometry
-from SAMUNetSlicerLib.scene.segmentation_nodes import segment_ids, segment_name
-from SAMUNetSlicerLib.scene.stacks import StackKey
+from SAMUNetSlicerLib.scene.history.undo_redo import History
+from SAMUNetSlicerLib.scene.nodes.labelmaps import read_mask
+from SAMUNetSlicerLib.scene.nodes.placement import local_geometry
+from SAMUNetSlicerLib.scene.nodes.segmentation_nodes import segment_ids, segment_name
+from SAMUNetSlicerLib.scene.record.editing_rules import EditingRules, Overwrite
+from SAMUNetSlicerLib.scene.record.stacks import StackKey
 
 
 class Weight:

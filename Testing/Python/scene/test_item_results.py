@@ -12,12 +12,11 @@ import scenery
 from sequence_scenery import ITEMS, PLANE, BeatingDesk, add_beating_volume, dice, moving_ball
 
 from SAMUNetSlicerLib.errors import EditError
-from SAMUNetSlicerLib.scene.editing_rules import EditingRules, Overwrite
-from SAMUNetSlicerLib.scene.labelmaps import SegmentChange, read_mask, write_changes
 from SAMUNetSlicerLib.scene.logic import SegmentationLogic
-from SAMUNetSlicerLib.scene.names import ITEM_RESULTS, ROLE, ROLE_RESULT
-from SAMUNetSlicerLib.scene.placement import local_geometry
-from SAMUNetSlicerLib.scene.segmentation_nodes import (
+from SAMUNetSlicerLib.scene.nodes.labelmaps import SegmentChange, read_mask, write_changes
+from SAMUNetSlicerLib.scene.nodes.names import ITEM_RESULTS, ROLE, ROLE_RESULT
+from SAMUNetSlicerLib.scene.nodes.placement import local_geometry
+from SAMUNetSlicerLib.scene.nodes.segmentation_nodes import (
     SegmentStatus,
     add_segment,
     get_tag,
@@ -26,7 +25,8 @@ from SAMUNetSlicerLib.scene.segmentation_nodes import (
     set_status,
     status_of,
 )
-from SAMUNetSlicerLib.volumes.provenance import PROVENANCE_TAG
+from SAMUNetSlicerLib.scene.record.editing_rules import EditingRules, Overwrite
+from SAMUNetSlicerLib.volumes.segmentations.provenance import PROVENANCE_TAG
 
 
 @pytest.fixture

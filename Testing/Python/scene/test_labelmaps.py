@@ -5,10 +5,10 @@ import pytest
 import scenery
 
 from SAMUNetSlicerLib.errors import EditError
-from SAMUNetSlicerLib.scene.labelmaps import SegmentChange, extent_block, read_mask, read_voxels, write_changes
-from SAMUNetSlicerLib.scene.names import ROLE_RESULT
-from SAMUNetSlicerLib.scene.placement import local_geometry
-from SAMUNetSlicerLib.scene.segmentation_nodes import add_segment, create_segmentation
+from SAMUNetSlicerLib.scene.nodes.labelmaps import SegmentChange, extent_block, read_mask, read_voxels, write_changes
+from SAMUNetSlicerLib.scene.nodes.names import ROLE_RESULT
+from SAMUNetSlicerLib.scene.nodes.placement import local_geometry
+from SAMUNetSlicerLib.scene.nodes.segmentation_nodes import add_segment, create_segmentation
 from SAMUNetSlicerLib.volumes.planes import ObliqueStack, Orientation, PlaneStack
 from SAMUNetSlicerLib.volumes.sampling import mask_to_voxels, voxels_of_plane
 

@@ -11,7 +11,7 @@ from scenery import Desk, ball
 import repository
 from SAMUNetSlicerLib.errors import InputError, ModelError, PromptError, UserError
 from SAMUNetSlicerLib.scene.logic import SegmentationLogic
-from SAMUNetSlicerLib.scene.placement import vtk_matrix
+from SAMUNetSlicerLib.scene.nodes.placement import vtk_matrix
 from SAMUNetSlicerLib.volumes.planes import Orientation
 from SAMUNetSlicerLib.volumes.prompts import BoxPrompt, PointPrompt, Sign
 
@@ -193,7 +193,7 @@ print(SegmentationLogic.__name__)
 def test_without_the_undo_package_the_user_is_told(mrml_scene, monkeypatch):
     desk = Desk(mrml_scene)
     fresh = SegmentationLogic(mrml_scene)
-    monkeypatch.setitem(sys.modules, "SAMUNetSlicerLib.scene.history", None)
+    monkeypatch.setitem(sys.modules, "SAMUNetSlicerLib.scene.history.undo_redo", None)
     with pytest.raises(InputError, match="Install the module's requirements"):
         fresh.addSegment(desk.segmentation, "Spleen")
     assert len(desk.ids) == desk.segmentation.GetSegmentation().GetNumberOfSegments()

@@ -6,12 +6,12 @@ import scenery
 import vtk
 
 from SAMUNetSlicerLib.errors import InputError, PromptError
-from SAMUNetSlicerLib.scene.markups_nodes import PromptStore, read_prompt_nodes
-from SAMUNetSlicerLib.scene.names import SEGMENT, SIGN
-from SAMUNetSlicerLib.scene.placed_prompts import PlacedBox, PlacedPoint, PromptSet
-from SAMUNetSlicerLib.scene.stacks import StackKey
-from SAMUNetSlicerLib.scene.state_node import create_state_node
-from SAMUNetSlicerLib.volumes.markups import read_markups
+from SAMUNetSlicerLib.scene.nodes.markups_nodes import PromptStore, read_prompt_nodes
+from SAMUNetSlicerLib.scene.nodes.names import SEGMENT, SIGN
+from SAMUNetSlicerLib.scene.nodes.state_node import create_state_node
+from SAMUNetSlicerLib.scene.record.placed_prompts import PlacedBox, PlacedPoint, PromptSet
+from SAMUNetSlicerLib.scene.record.stacks import StackKey
+from SAMUNetSlicerLib.volumes.files.markups import read_markups
 from SAMUNetSlicerLib.volumes.prompts import BoxExtent, Sign
 
 SLANTED = StackKey("0.600000,0.800000,0,0,0,1")

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from SAMUNetSlicerLib.scene.packed_voxels import pack_voxels
+from SAMUNetSlicerLib.scene.history.packed_voxels import pack_voxels
 from SAMUNetSlicerLib.volumes.voxels import VoxelMask, whole_block
 
 

@@ -6,9 +6,9 @@ import scenery
 from scenery import Desk, ball
 
 from SAMUNetSlicerLib.errors import PromptError
-from SAMUNetSlicerLib.scene.propagating import Gap, find_gaps
-from SAMUNetSlicerLib.scene.stacks import StackKey
-from SAMUNetSlicerLib.volumes.propagation import Propagation
+from SAMUNetSlicerLib.scene.actions.propagating import Gap, find_gaps
+from SAMUNetSlicerLib.scene.record.stacks import StackKey
+from SAMUNetSlicerLib.volumes.propagation.walks import Propagation
 
 
 def tube(length=12):
@@ -186,8 +186,8 @@ def test_the_models_answer_of_a_plane_comes_back_from_its_voxels(mrml_scene):
     """What propagation starts from is the segment as it stands, corrections by hand included."""
     from test_accepting import paint
 
-    from SAMUNetSlicerLib.scene.document import PlaneKey
-    from SAMUNetSlicerLib.scene.segmenting import known_answer
+    from SAMUNetSlicerLib.scene.actions.segmenting import known_answer
+    from SAMUNetSlicerLib.scene.record.document import PlaneKey
 
     desk = Desk(mrml_scene)
     proposed = desk.propose(6).planes[0].mask_yx

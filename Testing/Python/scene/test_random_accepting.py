@@ -10,16 +10,16 @@ from test_accepting import paint
 
 from SAMUNetSlicerLib.inference.predictor import PlaneMask
 from SAMUNetSlicerLib.inference.zoom import Crop
-from SAMUNetSlicerLib.scene.accepting import accept, discard, proposed_planes
-from SAMUNetSlicerLib.scene.document import PlaneKey
-from SAMUNetSlicerLib.scene.editing_rules import EditingRules, Overwrite, WriteMode
-from SAMUNetSlicerLib.scene.placement import local_geometry
-from SAMUNetSlicerLib.scene.recorder import recording
-from SAMUNetSlicerLib.scene.segmenting import propose
-from SAMUNetSlicerLib.scene.stacks import StackKey
-from SAMUNetSlicerLib.scene.workspace import Workspace
-from SAMUNetSlicerLib.volumes.provenance import PlaneOrigin
+from SAMUNetSlicerLib.scene.actions.accepting import accept, discard, proposed_planes
+from SAMUNetSlicerLib.scene.actions.recorder import recording
+from SAMUNetSlicerLib.scene.actions.segmenting import propose
+from SAMUNetSlicerLib.scene.actions.workspace import Workspace
+from SAMUNetSlicerLib.scene.nodes.placement import local_geometry
+from SAMUNetSlicerLib.scene.record.document import PlaneKey
+from SAMUNetSlicerLib.scene.record.editing_rules import EditingRules, Overwrite, WriteMode
+from SAMUNetSlicerLib.scene.record.stacks import StackKey
 from SAMUNetSlicerLib.volumes.sampling import voxels_of_plane
+from SAMUNetSlicerLib.volumes.segmentations.provenance import PlaneOrigin
 from SAMUNetSlicerLib.volumes.voxels import VoxelMask, whole_block
 
 SHAPE = (7, 9, 8)

@@ -9,11 +9,11 @@ from scenery import volume_node
 from repository import ROOT
 from SAMUNetSlicerLib.checkpoints.loading import load_network
 from SAMUNetSlicerLib.inference.opening import open_predictor
-from SAMUNetSlicerLib.scene.labelmaps import read_mask
 from SAMUNetSlicerLib.scene.logic import SegmentationLogic
+from SAMUNetSlicerLib.scene.nodes.labelmaps import read_mask
+from SAMUNetSlicerLib.volumes.files.reading import read_volume
 from SAMUNetSlicerLib.volumes.geometry import LPS_TO_RAS, GridGeometry
 from SAMUNetSlicerLib.volumes.prompts import BoxPrompt
-from SAMUNetSlicerLib.volumes.reading import read_volume
 
 LIVER = 5
 DATA = ROOT / "Testing" / "Data"

@@ -12,12 +12,12 @@ import scenery
 from scenery import Desk, ball
 
 from SAMUNetSlicerLib.errors import InputError
-from SAMUNetSlicerLib.scene.document import Document, PlaneEntry, PlaneKey, PlaneState
-from SAMUNetSlicerLib.scene.editing_rules import EditingRules, Overwrite
 from SAMUNetSlicerLib.scene.logic import SegmentationLogic
-from SAMUNetSlicerLib.scene.names import DOCUMENT
-from SAMUNetSlicerLib.scene.segmentation_nodes import segment_ids
-from SAMUNetSlicerLib.volumes.provenance import PlaneOrigin
+from SAMUNetSlicerLib.scene.nodes.names import DOCUMENT
+from SAMUNetSlicerLib.scene.nodes.segmentation_nodes import segment_ids
+from SAMUNetSlicerLib.scene.record.document import Document, PlaneEntry, PlaneKey, PlaneState
+from SAMUNetSlicerLib.scene.record.editing_rules import EditingRules, Overwrite
+from SAMUNetSlicerLib.volumes.segmentations.provenance import PlaneOrigin
 from SAMUNetSlicerLib.volumes.windows import Window
 
 

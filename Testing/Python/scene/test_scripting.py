@@ -11,10 +11,10 @@ import slicer.util
 from sequence_scenery import PLANE, BeatingDesk
 
 import repository
-from SAMUNetSlicerLib.scene.labelmaps import read_mask
 from SAMUNetSlicerLib.scene.logic import SegmentationLogic
-from SAMUNetSlicerLib.scene.placement import local_geometry
-from SAMUNetSlicerLib.scene.segmentation_nodes import segment_ids
+from SAMUNetSlicerLib.scene.nodes.labelmaps import read_mask
+from SAMUNetSlicerLib.scene.nodes.placement import local_geometry
+from SAMUNetSlicerLib.scene.nodes.segmentation_nodes import segment_ids
 
 DOCS = repository.ROOT / "docs"
 

@@ -5,12 +5,12 @@ import pytest
 import scenery
 
 from SAMUNetSlicerLib.errors import EditError, InputError
-from SAMUNetSlicerLib.scene import segmentation_nodes as nodes
-from SAMUNetSlicerLib.scene.editing_rules import Area, EditingRules, Overwrite
-from SAMUNetSlicerLib.scene.editor_rules import segment_editor_rules
-from SAMUNetSlicerLib.scene.labelmaps import SegmentChange, read_mask, write_changes
-from SAMUNetSlicerLib.scene.names import ROLE_RESULT
-from SAMUNetSlicerLib.scene.placement import follow, local_geometry
+from SAMUNetSlicerLib.scene.nodes import segmentation_nodes as nodes
+from SAMUNetSlicerLib.scene.nodes.editor_rules import segment_editor_rules
+from SAMUNetSlicerLib.scene.nodes.labelmaps import SegmentChange, read_mask, write_changes
+from SAMUNetSlicerLib.scene.nodes.names import ROLE_RESULT
+from SAMUNetSlicerLib.scene.nodes.placement import follow, local_geometry
+from SAMUNetSlicerLib.scene.record.editing_rules import Area, EditingRules, Overwrite
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from SAMUNetSlicerLib.errors import PromptError
-from SAMUNetSlicerLib.scene.stacks import (
+from SAMUNetSlicerLib.scene.record.stacks import (
     StackKey,
     axis_orientation,
     build_stack,

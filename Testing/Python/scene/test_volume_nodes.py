@@ -6,7 +6,7 @@ import scenery
 from vtk.util.numpy_support import vtk_to_numpy
 
 from SAMUNetSlicerLib.errors import InputError
-from SAMUNetSlicerLib.scene.volume_nodes import VolumeReader, display_window, frame_of, read_volume
+from SAMUNetSlicerLib.scene.nodes.volume_nodes import VolumeReader, display_window, frame_of, read_volume
 from SAMUNetSlicerLib.volumes.volume import Modality
 
 

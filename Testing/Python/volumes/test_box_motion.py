@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from SAMUNetSlicerLib.inference.prompts import bounding_box_xyxy
-from SAMUNetSlicerLib.volumes import box_motion
-from SAMUNetSlicerLib.volumes.box_motion import Course, expect, moved_logits
+from SAMUNetSlicerLib.volumes.propagation import box_motion
+from SAMUNetSlicerLib.volumes.propagation.box_motion import Course, expect, moved_logits
 
 SIDE = 96
 

@@ -15,7 +15,7 @@ from SAMUNetSlicerLib.networks.base import (
     PromptKind,
     Resize,
 )
-from SAMUNetSlicerLib.volumes.class_job import ClassJob
+from SAMUNetSlicerLib.volumes.jobs.class_job import ClassJob
 from SAMUNetSlicerLib.volumes.plane_source import VolumePlanes
 from SAMUNetSlicerLib.volumes.planes import Orientation, PlaneStack
 from SAMUNetSlicerLib.volumes.windows import Window

@@ -20,7 +20,7 @@ from volume_files import (
 
 from example_grids import affine, random_direction
 from SAMUNetSlicerLib.errors import InputError
-from SAMUNetSlicerLib.volumes.reading import describe_volume, read_sequence_length, read_volume
+from SAMUNetSlicerLib.volumes.files.reading import describe_volume, read_sequence_length, read_volume
 from SAMUNetSlicerLib.volumes.volume import Modality
 
 

@@ -13,7 +13,7 @@ from volume_files import RAS_TO_LPS, UPRIGHT, write_dicom, write_enhanced
 
 from example_grids import affine, random_direction
 from SAMUNetSlicerLib.errors import InputError
-from SAMUNetSlicerLib.volumes.reading import read_sequence_length, read_volume
+from SAMUNetSlicerLib.volumes.files.reading import read_sequence_length, read_volume
 from SAMUNetSlicerLib.volumes.volume import Modality
 
 EVEN = [(10, 20, 30 + 3 * k) for k in range(6)]
@@ -256,7 +256,7 @@ def test_a_film_that_cannot_be_decoded_is_explained(tmp_path, tags):
 
 def test_a_scale_that_cannot_be_undone_is_refused(tmp_path, monkeypatch):
     """As where ITK were to scale other classes of objects than today."""
-    from SAMUNetSlicerLib.volumes import dicom_frames
+    from SAMUNetSlicerLib.volumes.files import dicom_frames
 
     path = write_enhanced(tmp_path / "a.dcm", EVEN, FRAMES, scales=[(0.3 + k, 0) for k in range(6)])
     monkeypatch.setattr(dicom_frames, "_SCALED_IN_DECODING", set())

@@ -6,13 +6,13 @@ from fakes import QUALITY, BrightRegionNetwork
 from SAMUNetSlicerLib.errors import PromptError
 from SAMUNetSlicerLib.inference.predictor import PlanePredictor
 from SAMUNetSlicerLib.networks.base import PromptKind
-from SAMUNetSlicerLib.volumes.job import SegmentationJob
+from SAMUNetSlicerLib.volumes.jobs.results import result_provenance, result_segments
+from SAMUNetSlicerLib.volumes.jobs.segmentation_job import SegmentationJob
 from SAMUNetSlicerLib.volumes.plane_source import VolumePlanes
 from SAMUNetSlicerLib.volumes.planes import Orientation, PlaneStack
 from SAMUNetSlicerLib.volumes.prompts import BoxPrompt, PointPrompt, SegmentPrompts, Sign
-from SAMUNetSlicerLib.volumes.propagation import Direction, PlaneRange
-from SAMUNetSlicerLib.volumes.provenance import PlaneOrigin
-from SAMUNetSlicerLib.volumes.results import result_provenance, result_segments
+from SAMUNetSlicerLib.volumes.propagation.walks import Direction, PlaneRange
+from SAMUNetSlicerLib.volumes.segmentations.provenance import PlaneOrigin
 from SAMUNetSlicerLib.volumes.windows import Window
 
 RADIUS_MM = 11.0

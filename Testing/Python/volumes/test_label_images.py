@@ -5,7 +5,7 @@ import SimpleITK as sitk
 from example_grids import random_geometry
 from SAMUNetSlicerLib.errors import InputError
 from SAMUNetSlicerLib.volumes.geometry import LPS_TO_RAS, GridGeometry
-from SAMUNetSlicerLib.volumes.label_images import read_labels_on_grid
+from SAMUNetSlicerLib.volumes.segmentations.label_images import read_labels_on_grid
 
 
 def write(path, labels_kji, geometry):

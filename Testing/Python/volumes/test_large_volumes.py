@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from fakes import BrightRegionNetwork
-from SAMUNetSlicerLib.inference.cache import EmbeddingCache
+from SAMUNetSlicerLib.inference.encoding.cache import EmbeddingCache
 from SAMUNetSlicerLib.inference.predictor import PlanePredictor
 from SAMUNetSlicerLib.volumes.geometry import GridGeometry
-from SAMUNetSlicerLib.volumes.job import SegmentationJob
+from SAMUNetSlicerLib.volumes.jobs.segmentation_job import SegmentationJob
 from SAMUNetSlicerLib.volumes.plane_source import VolumePlanes
 from SAMUNetSlicerLib.volumes.planes import Orientation, PlaneStack
 from SAMUNetSlicerLib.volumes.prompts import BoxPrompt, SegmentPrompts

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from SAMUNetSlicerLib.errors import PromptError
-from SAMUNetSlicerLib.volumes.markups import collect_prompts, read_markups
+from SAMUNetSlicerLib.volumes.files.markups import collect_prompts, read_markups
 from SAMUNetSlicerLib.volumes.prompts import BoxExtent, Sign
 
 SCHEMA = (

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from SAMUNetSlicerLib.errors import OutputError
-from SAMUNetSlicerLib.volumes.markups import collect_prompts, read_markups
-from SAMUNetSlicerLib.volumes.markups_writing import CoordinateSystem, write_markups
+from SAMUNetSlicerLib.volumes.files.markups import collect_prompts, read_markups
+from SAMUNetSlicerLib.volumes.files.markups_writing import CoordinateSystem, write_markups
 from SAMUNetSlicerLib.volumes.prompts import BoxExtent, BoxPrompt, PointPrompt, SegmentPrompts, Sign
 
 COORDINATES = st.tuples(*[st.floats(-1e4, 1e4)] * 3)

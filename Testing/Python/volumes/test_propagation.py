@@ -8,8 +8,8 @@ from SAMUNetSlicerLib.inference.predictor import PlaneImage, PlaneMask, PlanePre
 from SAMUNetSlicerLib.inference.prompts import PlanePrompts, bounding_box_xyxy
 from SAMUNetSlicerLib.inference.zoom import Crop
 from SAMUNetSlicerLib.networks.base import Decoded, PromptKind
-from SAMUNetSlicerLib.volumes.box_motion import Course, moved_logits
-from SAMUNetSlicerLib.volumes.propagation import (
+from SAMUNetSlicerLib.volumes.propagation.box_motion import Course, moved_logits
+from SAMUNetSlicerLib.volumes.propagation.walks import (
     Direction,
     NeighbourRule,
     PlaneRange,

@@ -11,7 +11,7 @@ from SAMUNetSlicerLib.errors import InputError
 from SAMUNetSlicerLib.project import VERSION
 from SAMUNetSlicerLib.volumes.geometry import GridGeometry
 from SAMUNetSlicerLib.volumes.prompts import BoxExtent, BoxPrompt, PointPrompt, SegmentPrompts, Sign
-from SAMUNetSlicerLib.volumes.provenance import (
+from SAMUNetSlicerLib.volumes.segmentations.provenance import (
     PROVENANCE_TAG,
     PlaneOrigin,
     PlaneRecord,
@@ -22,8 +22,8 @@ from SAMUNetSlicerLib.volumes.provenance import (
     provenance_tags,
     read_provenance,
 )
-from SAMUNetSlicerLib.volumes.segmentation_file import write_segmentation
-from SAMUNetSlicerLib.volumes.segments import named_segments
+from SAMUNetSlicerLib.volumes.segmentations.segmentation_file import write_segmentation
+from SAMUNetSlicerLib.volumes.segmentations.segments import named_segments
 
 SHA256 = "79d8c9dca6db4d69d3f905579e5250af05e859fff9c1f543e89a513c3028ce76"
 PROMPTS = SegmentPrompts(

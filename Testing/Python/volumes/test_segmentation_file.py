@@ -12,10 +12,10 @@ from example_grids import grid_geometries
 from requirements_guard import need
 from SAMUNetSlicerLib.errors import InputError, OutputError
 from SAMUNetSlicerLib.volumes.geometry import LPS_TO_RAS, GridGeometry
-from SAMUNetSlicerLib.volumes.segmentation_file import read_segmentation, write_segmentation
-from SAMUNetSlicerLib.volumes.segmentation_header import extent_of, read_segment_headers
-from SAMUNetSlicerLib.volumes.segments import Segment, named_segments
-from SAMUNetSlicerLib.volumes.terminology import TISSUE, terminology_entry
+from SAMUNetSlicerLib.volumes.segmentations.segmentation_file import read_segmentation, write_segmentation
+from SAMUNetSlicerLib.volumes.segmentations.segmentation_header import extent_of, read_segment_headers
+from SAMUNetSlicerLib.volumes.segmentations.segments import Segment, named_segments
+from SAMUNetSlicerLib.volumes.segmentations.terminology import TISSUE, terminology_entry
 
 GEOMETRY = GridGeometry((3, 4, 5), np.array([[0, 0, 2, 5], [-0.8, 0, 0, -7], [0, 0.8, 0, 9], [0, 0, 0, 1.0]]))
 

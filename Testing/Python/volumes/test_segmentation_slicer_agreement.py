@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from example_grids import grid_geometries
 from SAMUNetSlicerLib.volumes.geometry import GridGeometry
 from SAMUNetSlicerLib.volumes.prompts import BoxPrompt, PointPrompt, SegmentPrompts, Sign
-from SAMUNetSlicerLib.volumes.provenance import PlaneRecord, Provenance, read_provenance
-from SAMUNetSlicerLib.volumes.segmentation_file import read_segmentation, write_segmentation
-from SAMUNetSlicerLib.volumes.segments import TERMINOLOGY_TAG, Segment, named_segments
+from SAMUNetSlicerLib.volumes.segmentations.provenance import PlaneRecord, Provenance, read_provenance
+from SAMUNetSlicerLib.volumes.segmentations.segmentation_file import read_segmentation, write_segmentation
+from SAMUNetSlicerLib.volumes.segmentations.segments import TERMINOLOGY_TAG, Segment, named_segments
 
 pytestmark = pytest.mark.usefixtures("mrml_scene")
 

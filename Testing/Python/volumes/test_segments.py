@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from SAMUNetSlicerLib.volumes.segments import Segment, default_colours, named_segments
-from SAMUNetSlicerLib.volumes.terminology import TISSUE, find_term, terminology_entry
+from SAMUNetSlicerLib.volumes.segmentations.segments import Segment, default_colours, named_segments
+from SAMUNetSlicerLib.volumes.segmentations.terminology import TISSUE, find_term, terminology_entry
 
 MASK = np.zeros((2, 3, 4), dtype=bool)
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from SAMUNetSlicerLib.volumes.taper import Taper
+from SAMUNetSlicerLib.volumes.propagation.taper import Taper
 
 STEP = 40.0  # pixels from plane to plane, so that none of these is flat
 

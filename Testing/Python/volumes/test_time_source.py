@@ -7,7 +7,7 @@ from SAMUNetSlicerLib.inference.predictor import PlanePredictor
 from SAMUNetSlicerLib.inference.prompts import PlanePrompts, bounding_box_xyxy
 from SAMUNetSlicerLib.networks.base import PromptKind
 from SAMUNetSlicerLib.volumes.planes import Orientation, PlaneStack
-from SAMUNetSlicerLib.volumes.propagation import Propagation
+from SAMUNetSlicerLib.volumes.propagation.walks import Propagation
 from SAMUNetSlicerLib.volumes.sampling import voxels_to_mask
 from SAMUNetSlicerLib.volumes.time_source import FramePlanes
 from SAMUNetSlicerLib.volumes.volume import Volume

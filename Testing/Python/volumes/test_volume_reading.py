@@ -19,9 +19,9 @@ from volume_files import (
 )
 
 from SAMUNetSlicerLib.errors import InputError
+from SAMUNetSlicerLib.volumes.files.reading import describe_volume, read_sequence_length, read_volume
 from SAMUNetSlicerLib.volumes.geometry import GridGeometry
 from SAMUNetSlicerLib.volumes.planes import Orientation, PlaneStack, acquisition_orientation
-from SAMUNetSlicerLib.volumes.reading import describe_volume, read_sequence_length, read_volume
 from SAMUNetSlicerLib.volumes.volume import Modality, Volume
 
 

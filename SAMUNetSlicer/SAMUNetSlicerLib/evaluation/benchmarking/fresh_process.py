@@ -72,7 +72,7 @@ def main(model: str, device_name: str, engine: str, planes: int, more: int, star
     """The work of the new process."""
     from ...checkpoints.loading import load_network
     from ...inference.devices import choose_device
-    from ...inference.engines import EngineChoice
+    from ...inference.encoding.engines import EngineChoice
     from ...inference.opening import open_predictor
     from .machine import resident_bytes
     from .phantom import PhantomPlanes

@@ -11,7 +11,7 @@ from ...inference.predictor import PlaneImage, PlanePredictor
 from ...inference.preprocessing import prepare
 from ...inference.zoom import Crop
 from ...networks.base import NetworkPrompts
-from ...networks.published_forms import as_published
+from ...networks.parts.published_forms import as_published
 from .machine import MatrixRates, count_encode_flops
 from .phantom import SIDE, PhantomPlanes
 from .table import Row, ratio_row

@@ -11,12 +11,12 @@ from statistics import median
 
 import numpy as np
 
-from ...inference.cache import EmbeddingCache
-from ...inference.encoders import Precision, TorchEncoder
-from ...inference.openvino_encoder import OpenVinoEncoder
+from ...inference.encoding.cache import EmbeddingCache
+from ...inference.encoding.encoders import Precision, TorchEncoder
+from ...inference.encoding.openvino_encoder import OpenVinoEncoder
 from ...inference.predictor import PlanePredictor
-from ...networks.published_forms import as_published
-from ...volumes.propagation import Direction, Propagation
+from ...networks.parts.published_forms import as_published
+from ...volumes.propagation.walks import Direction, Propagation
 from .phantom import PhantomPlanes
 from .table import Row, in_ms, limit_row, ratio_row
 from .timing import seconds_of

@@ -10,8 +10,8 @@ import torch
 from ...checkpoints.catalogue import DEFAULT_MODEL
 from ...checkpoints.loading import LoadedModel, load_network
 from ...errors import ModelError
-from ...inference.encoders import Precision
-from ...inference.engines import EngineChoice, build_encode
+from ...inference.encoding.encoders import Precision
+from ...inference.encoding.engines import EngineChoice, build_encode
 from ...inference.opening import open_predictor
 from ...inference.predictor import PlanePredictor
 from ...networks.registry import FAMILIES, build

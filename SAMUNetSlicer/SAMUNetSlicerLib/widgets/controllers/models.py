@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...inference.jobs import Job, SteppedJob
-from ...scene.document import ModelIdentity
+from ...scene.record.document import ModelIdentity
 from .breathing import Breather, PatientPredictor
 from .texts import _, translated_note
 
@@ -50,7 +50,7 @@ class ModelLoader:
     def _connect_disk(self) -> None:
         if self._loaded is None:
             return
-        from ...inference.disk_cache import DiskCache, ModelEncodings
+        from ...inference.encoding.disk_cache import DiskCache, ModelEncodings
 
         predictor, model = self._loaded
         folder = self._encodings_folder

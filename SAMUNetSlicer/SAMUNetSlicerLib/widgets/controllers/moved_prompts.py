@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ...errors import UserError
-from ...scene.placed_prompts import PromptSet
-from ...scene.stacks import StackKey
+from ...scene.record.placed_prompts import PromptSet
+from ...scene.record.stacks import StackKey
 from .breathing import Interrupted
 from .session import Session
 from .texts import _

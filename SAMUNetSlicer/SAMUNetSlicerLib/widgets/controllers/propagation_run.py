@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from ...errors import EditError
-from ...scene.document import PlaneStatus
-from ...scene.propagating import PropagatedPlane
+from ...scene.actions.propagating import PropagatedPlane
+from ...scene.record.document import PlaneStatus
 from .breathing import Breather, Interrupted
 from .session import Session
 from .texts import _

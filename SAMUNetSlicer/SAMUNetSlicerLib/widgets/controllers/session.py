@@ -10,26 +10,26 @@ import numpy as np
 
 from ...errors import EditError
 from ...inference.zoom import Crop
-from ...scene.accepting import AcceptOutcome, proposed_planes
-from ...scene.accepting_in_time import AcceptedItems, proposed_items
-from ...scene.document import PlaneKey, PlaneState
-from ...scene.editing_rules import EditingRules, WriteMode
+from ...scene.actions.accepting import AcceptOutcome, proposed_planes
+from ...scene.actions.accepting_in_time import AcceptedItems, proposed_items
+from ...scene.actions.propagating import find_gaps, plane_states, worst_plane
+from ...scene.actions.recorder import recording
+from ...scene.actions.segmenting import prompted_indices
+from ...scene.actions.workspace import Workspace
 from ...scene.logic import SegmentationLogic
-from ...scene.placed_prompts import PromptSet
-from ...scene.propagating import find_gaps, plane_states, worst_plane
-from ...scene.recorder import recording
-from ...scene.segmentation_nodes import SegmentStatus, segment_ids, set_status, status_of
-from ...scene.segmenting import prompted_indices
-from ...scene.stacks import StackKey, stack_name
-from ...scene.volume_nodes import frame_of, items_of
-from ...scene.workspace import Workspace
+from ...scene.nodes.segmentation_nodes import SegmentStatus, segment_ids, set_status, status_of
+from ...scene.nodes.volume_nodes import frame_of, items_of
+from ...scene.record.document import PlaneKey, PlaneState
+from ...scene.record.editing_rules import EditingRules, WriteMode
+from ...scene.record.placed_prompts import PromptSet
+from ...scene.record.stacks import StackKey, stack_name
 from ...volumes.planes import Plane
 from ...volumes.prompts import BoxPrompt, SegmentPrompts
 from .texts import _
 
 if TYPE_CHECKING:  # bring packages that Slicer gets only later
     from ...inference.jobs import Job
-    from ...scene.history import HistoryOutcome
+    from ...scene.history.undo_redo import HistoryOutcome
 
 # Planes encoded ahead, as steps from the one that is worked on, in this order.
 _AHEAD = (1, -1, 2, -2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ...scene.document import PlaneState, PlaneStatus
+from ...scene.record.document import PlaneState, PlaneStatus
 from .texts import _
 
 # Hues that people with colour-blindness tell apart (after Okabe and Ito).

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import UserError
 from ...scene.logic import SegmentationLogic
-from ...scene.names import ROLE, ROLE_PROPOSALS
+from ...scene.nodes.names import ROLE, ROLE_PROPOSALS
 from .breathing import Breather, Interrupted
 from .models import ModelLoader
 from .propagation_run import Along, PropagationRun

@@ -1,0 +1,1 @@
+"""Encode planes: engines, and where encodings are kept."""

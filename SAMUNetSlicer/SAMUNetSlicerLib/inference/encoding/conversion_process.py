@@ -1,0 +1,87 @@
+"""Converting a network for OpenVINO in a process of its own, while a window lives: it takes up to a minute, once.
+
+The process writes what `OpenVinoEncoder` keeps (weights, no image data); whoever waits only reads it afterwards. Run as
+`python -m SAMUNetSlicerLib.inference.encoding.conversion_process MODEL`, which is what the job does.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from ..jobs import CancelledError, Job
+
+_LEFT_OVER_AFTER_S = 3600
+_END_S = 10
+
+
+class ConversionJob(Job[bool]):
+    """Converts a model, by its name or file. The result tells whether it went well; nothing is raised."""
+
+    def __init__(self, model: str) -> None:
+        self._cancelled = False
+        self._process: subprocess.Popen | None = None
+        try:
+            self._process = subprocess.Popen(
+                [_python(), "-m", __name__, model],
+                env={**os.environ, "PYTHONPATH": _path()},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+            )
+        except OSError:  # no such program, no memory: the result says so
+            return
+
+    def poll(self) -> bool:
+        return self._process is None or self._cancelled or self._process.poll() is not None
+
+    def result(self) -> bool:
+        if self._cancelled:
+            raise CancelledError
+        return self._process is not None and self._process.wait() == 0
+
+    def cancel(self) -> None:
+        if self.poll():
+            return
+        self._cancelled = True
+        self._process.kill()
+        self._process.wait(_END_S)
+
+
+def _python() -> str:
+    """Slicer's Python where this runs in Slicer, whose own program is no Python."""
+    return shutil.which("PythonSlicer") or sys.executable
+
+
+def _path() -> str:
+    library = str(Path(__file__).resolve().parents[3])
+    return os.pathsep.join(part for part in (library, os.environ.get("PYTHONPATH")) if part)
+
+
+def _remove_left_overs(folder: Path) -> None:
+    """What a process that was stopped has left, but not what another may be writing now."""
+    for left in folder.glob(".new-*"):
+        if time.time() - left.stat().st_mtime > _LEFT_OVER_AFTER_S:
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def main(model: str) -> None:
+    """Convert and compile a model as `open_predictor` would, and keep both."""
+    import torch
+
+    from ...checkpoints.loading import load_network
+    from .engines import EngineChoice, build_encode, kept_conversions_folder
+
+    folder = kept_conversions_folder()
+    _remove_left_overs(folder)
+    loaded = load_network(model)
+    build_encode(loaded.network, torch.device("cpu"), EngineChoice.OPENVINO, folder / loaded.identity).prepare()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,124 @@
+"""What encodes planes: the interface, and torch.
+
+Encoding is nearly all of the time that a new plane takes, so it can be begun as a `Job` and a window stays alive
+meanwhile: the graphics card computes by itself, torch on the processor pauses between the parts of the network.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator
+from enum import Enum
+
+import torch
+from torch import Tensor
+
+from ...networks.base import Embedding, PromptedNetwork
+from ..jobs import CancelledError, Done, Job, SteppedJob
+
+
+class Precision(Enum):
+    """AUTO is half (bfloat16) where the hardware computes with it by itself, full elsewhere."""
+
+    AUTO = "auto"
+    FULL = "full"
+    HALF = "half"
+
+
+class Encoder(ABC):
+    """Encodes (N, 3, S, S) prepared planes that lie on the predictor's device.
+
+    planes_at_once: how many planes one call takes best. signature: differs where the answers do, weights apart.
+    Embeddings are bfloat16 where they were computed in half precision, since they take half the room so.
+    """
+
+    planes_at_once = 1
+    signature = ""
+
+    def prepare(self) -> None:  # noqa: B027 (most have nothing to prepare)
+        """Do what is done once and takes seconds, rather than with the first plane."""
+
+    @abstractmethod
+    def begin(self, images: Tensor) -> Job[Embedding]:
+        """Begin to encode."""
+
+    def __call__(self, images: Tensor) -> Embedding:
+        """Encode, waiting for it."""
+        return self.begin(images).result()
+
+
+# An encoder, or any function that does its work at once.
+Encode = Callable[[Tensor], Embedding]
+
+
+def begin_encoding(encode: Encode, images: Tensor) -> Job[Embedding]:
+    """Begin `encode(images)`; what is not an `Encoder` is done at once."""
+    return encode.begin(images) if isinstance(encode, Encoder) else Done(encode(images))
+
+
+class TorchEncoder(Encoder):
+    """Encodes with torch, on whatever device the planes lie."""
+
+    def __init__(self, network: PromptedNetwork, precision: Precision = Precision.FULL) -> None:
+        self._network = network
+        self.precision = precision
+
+    @property
+    def signature(self) -> str:
+        return f"torch {self.precision.value}"
+
+    def begin(self, images: Tensor) -> Job[Embedding]:
+        if images.device.type == "cuda":
+            with self._mode(images.device):
+                return _CudaJob(self._network, images, self._kept_type)
+        return SteppedJob(self._steps(images))
+
+    def _steps(self, images: Tensor) -> Generator[None, None, Embedding]:
+        steps = self._network.encode_steps(images)
+        while True:
+            # Torch's modes are global: they must not hold while this pauses.
+            with torch.inference_mode(), self._mode(images.device):
+                try:
+                    next(steps)
+                except StopIteration as end:
+                    return end.value.to(self._kept_type)
+            yield
+
+    @property
+    def _kept_type(self) -> torch.dtype:
+        return torch.bfloat16 if self.precision is Precision.HALF else torch.float32
+
+    def _mode(self, device: torch.device) -> contextlib.AbstractContextManager:
+        if self.precision is not Precision.HALF:
+            return contextlib.nullcontext()
+        has_bfloat16 = device.type == "cpu" or (device.type == "cuda" and torch.cuda.is_bf16_supported())
+        return torch.autocast(device.type, torch.bfloat16 if has_bfloat16 else torch.float16)
+
+
+class _CudaJob(Job[Embedding]):
+    """Encodes on a stream of its own, beside the decodes of planes that are encoded already."""
+
+    def __init__(self, network: PromptedNetwork, images: Tensor, kept_type: torch.dtype) -> None:
+        self._stream = torch.cuda.Stream(images.device)
+        self._stream.wait_stream(torch.cuda.current_stream(images.device))
+        with torch.cuda.stream(self._stream), torch.inference_mode():
+            images.record_stream(self._stream)
+            self._embedding: Embedding | None = network.encode(images).to(kept_type)
+        self._done = self._stream.record_event()
+
+    def poll(self) -> bool:
+        return self._embedding is None or self._done.query()
+
+    def result(self) -> Embedding:
+        if self._embedding is None:
+            raise CancelledError
+        self._done.synchronize()
+        for tensor in self._embedding.features.values():
+            tensor.record_stream(torch.cuda.current_stream(tensor.device))
+        return self._embedding
+
+    def cancel(self) -> None:
+        """Forget it: what was given to the card runs to its end there."""
+        if not self.poll():
+            self._embedding = None

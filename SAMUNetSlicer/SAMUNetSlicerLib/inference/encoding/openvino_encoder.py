@@ -1,0 +1,186 @@
+"""OpenVINO as what encodes planes on the processor, on its own threads and in a fraction of torch's time."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+import warnings
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ...networks.base import Embedding, PromptedNetwork
+from ..jobs import CancelledError, Job
+from ..shortage import is_shortage
+from .encoders import Encoder, Precision
+
+
+class _FeatureTuple(nn.Module):
+    """A network's `encode` as a module with tensors in and out, which is what can be converted."""
+
+    def __init__(self, network: PromptedNetwork, names: tuple[str, ...]) -> None:
+        super().__init__()
+        self.network = network
+        self.names = names
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        features = self.network.encode(images).features
+        return tuple(features[name] for name in self.names)
+
+
+class OpenVinoEncoder(Encoder):
+    """Encodes on the processor in bfloat16 where it has instructions for it, in float32 elsewhere.
+
+    Converting takes seconds, so it waits for `prepare` or the first plane.
+
+    kept_as: folder in which the converted network is kept for the next start. That it cannot be kept, or that what is
+    kept cannot be read, costs time only.
+    """
+
+    def __init__(
+        self, network: PromptedNetwork, kept_as: Path | None = None, precision: Precision = Precision.AUTO
+    ) -> None:
+        self._network = network
+        self._kept_as = kept_as
+        self._precision = precision
+        self._compiled = None
+
+    @property
+    def signature(self) -> str:
+        return f"openvino {self._hint}"
+
+    @cached_property
+    def _hint(self) -> str:
+        """OpenVINO's name of the number format."""
+        import openvino
+
+        able = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        return "bf16" if able and self._precision is not Precision.FULL else "f32"
+
+    @property
+    def is_converted(self) -> bool:
+        """Whether there is something that `prepare_from_kept` can try."""
+        return self._compiled is not None or (self._kept_as is not None and (self._kept_as / _MODEL_FILE).is_file())
+
+    def prepare(self) -> None:
+        if not self.prepare_from_kept():
+            model = self._convert()
+            # Better read again: what is compiled is kept under a name that differs for models in memory.
+            if not self.prepare_from_kept():
+                self._compiled = self._compile(_core(), model)
+
+    def prepare_from_kept(self) -> bool:
+        """Prepare without converting, which takes well under a second rather than up to a minute, where that is
+        possible. What is kept and cannot be read is removed.
+        """
+        if self._compiled is None and self.is_converted:
+            core = _core()
+            try:
+                model = core.read_model(self._kept_as / _MODEL_FILE)
+            except RuntimeError as error:
+                if is_shortage(error):
+                    raise
+                shutil.rmtree(self._kept_as, ignore_errors=True)
+                return False
+            # Where this folder may not be written, OpenVINO goes without what it keeps in it.
+            core.set_property({"CACHE_DIR": str(self._kept_as)})
+            self._compiled = self._compile(core, model)
+        return self._compiled is not None
+
+    def begin(self, images: Tensor) -> Job[Embedding]:
+        self.prepare()
+        kept_type = torch.bfloat16 if self._hint == "bf16" else torch.float32
+        return _OpenVinoJob(self._compiled, images, kept_type)
+
+    def _compile(self, core, model):
+        options = {"INFERENCE_PRECISION_HINT": self._hint, "INFERENCE_NUM_THREADS": torch.get_num_threads()}
+        return core.compile_model(model, "CPU", options)
+
+    def _convert(self):
+        import openvino
+
+        side = self._network.spec.preprocessing.input_size
+        example = torch.zeros(1, 3, side, side)
+        with torch.no_grad(), warnings.catch_warnings():
+            # Tracing warns of what is fixed here: size and number of the pictures.
+            warnings.simplefilter("ignore")
+            names = tuple(self._network.encode(example).features)
+            wrapped = _FeatureTuple(self._network, names).eval()
+            model = openvino.convert_model(wrapped, example_input=example)
+        model.reshape([*example.shape])  # a number left open costs a twentieth of the time
+        for port, name in zip(model.outputs, names, strict=True):
+            port.get_tensor().set_names({name})
+        if self._kept_as is not None:
+            _keep(model, self._kept_as)
+        return model
+
+
+class _OpenVinoJob(Job[Embedding]):
+    """One request a plane: they are cheap, and OpenVINO computes one after the other."""
+
+    def __init__(self, compiled, images: Tensor, kept_type: torch.dtype) -> None:
+        self._kept_type = kept_type
+        self._cancelled = False
+        # The requests read this memory until they are over.
+        self._images = images.contiguous()
+        self._requests = [compiled.create_infer_request() for _ in images]
+        for request, image in zip(self._requests, self._images.split(1), strict=True):
+            request.start_async([image.numpy()])
+
+    def poll(self) -> bool:
+        return self._cancelled or all(map(_is_over, self._requests))
+
+    def result(self) -> Embedding:
+        if self._cancelled:
+            raise CancelledError
+        return Embedding.concatenate([self._answer(request) for request in self._requests])
+
+    def cancel(self) -> None:
+        if not self.poll():
+            self._cancelled = True
+            for request in self._requests:
+                request.cancel()
+            for request in self._requests:
+                with contextlib.suppress(RuntimeError):  # which says that it was cancelled
+                    request.wait()
+
+    def _answer(self, request) -> Embedding:
+        request.wait()
+        outputs = {port.any_name: request.get_tensor(port).data for port in request.model_outputs}
+        # Copied: the memory is the request's.
+        return Embedding({name: torch.from_numpy(v).to(self._kept_type, copy=True) for name, v in outputs.items()})
+
+
+def _is_over(request) -> bool:
+    # What went wrong is raised by `result`.
+    with contextlib.suppress(RuntimeError):
+        return request.wait_for(0)
+    return True
+
+
+_MODEL_FILE = "encoder.xml"
+
+
+def _core():
+    import openvino
+
+    return openvino.Core()
+
+
+def _keep(model, folder: Path) -> None:
+    """Write the converted model whole or not at all; another process may do the same at the same time.
+
+    Where nothing can be written, or the other process was faster, nothing is kept.
+    """
+    import openvino
+
+    # RuntimeError is what OpenVINO says of a full disk.
+    with contextlib.suppress(OSError, RuntimeError):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".new-", ignore_cleanup_errors=True) as temporary:
+            new = Path(temporary) / "model"
+            openvino.save_model(model, new / _MODEL_FILE, compress_to_fp16=False)
+            new.rename(folder)

@@ -1,0 +1,1 @@
+"""From sources of images with masks to what training is fed with."""

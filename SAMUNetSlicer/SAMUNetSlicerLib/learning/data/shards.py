@@ -1,0 +1,116 @@
+"""Sharding a collection too large to be listed in memory: tar files in WebDataset's form, read from front to back.
+
+A sample holds `image.png`, `parts.png` (numbered parts) and `about.json` (objects, source, case). Samples are written
+in random order, so reading needs no shuffling beyond that of the shards. Nothing in a shard is unpickled.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import webdataset
+from PIL import Image
+
+from ...errors import InputError
+from .production import read_or_skip
+from .sources import Picture, SourceSpec, Split, find_pairs, is_volume, split_pairs
+
+_PATTERN = "shard-*.tar"
+_INDEX = "index.json"
+
+
+@dataclass(frozen=True)
+class Written:
+    """What came of writing: samples in shards, and pairs (or planes) that were left out."""
+
+    samples: int
+    skipped: int
+
+
+def write_shards(
+    specs: list[SourceSpec], root: Path, folder: Path, split: Split, shard_length: int, planes: int, seed: int = 0
+) -> Written:
+    """Write one side of the split by case. planes: random ones of each volume.
+
+    The last samples that do not fill a shard are written too; index.json tells the lengths.
+    """
+    pairs = [pair for spec in specs for pair in split_pairs(spec, find_pairs(spec, root), split)]
+    draws = np.repeat(np.arange(len(pairs)), [planes if is_volume(pair.image) else 1 for pair in pairs])
+    rng = np.random.default_rng(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    samples = skipped = 0
+    with webdataset.ShardWriter(str(folder / "shard-%06d.tar"), maxcount=shard_length, verbose=0) as writer:
+        for index in rng.permutation(draws):
+            picture = read_or_skip(pairs[index], rng)
+            if picture is None:
+                skipped += 1
+                continue
+            writer.write({"__key__": f"{samples:09d}", **_encoded(picture)})
+            samples += 1
+    if not samples:
+        raise InputError("There is nothing on this side of the split that could be written.")
+    (folder / _INDEX).write_text(json.dumps({"shard_length": shard_length, "samples": samples, "skipped": skipped}))
+    return Written(samples, skipped)
+
+
+class ShardStream:
+    """Endless pictures from a folder of shards, in another order of shards each time round.
+
+    rank, world: this process takes every world-th shard. Memory does not depend on the number of samples.
+    """
+
+    def __init__(self, folder: Path, seed: int = 0, rank: int = 0, world: int = 1) -> None:
+        shards = sorted(folder.glob(_PATTERN))
+        if len(shards) < world:
+            raise InputError(f"{folder} has too few shards. Write them first, at least one for each process.")
+        index = json.loads((folder / _INDEX).read_text())
+        lengths = [index["shard_length"]] * (len(shards) - 1)
+        lengths.append(index["samples"] - sum(lengths))
+        self._shards = list(zip(shards, lengths, strict=True))[rank::world]
+        self._seed = seed
+
+    def pictures(self, already: int = 0) -> Iterator[Picture]:
+        """From the beginning of the shard in which picture number `already` lies."""
+        for round_number in itertools.count():
+            for index in np.random.default_rng([self._seed, round_number]).permutation(len(self._shards)):
+                shard, length = self._shards[index]
+                if already >= length:
+                    already -= length
+                else:
+                    already = 0
+                    yield from _read_shard(shard)
+
+
+def _read_shard(path: Path) -> Iterator[Picture]:
+    # Without WebDataset's own decoders, some of which unpickle.
+    for sample in webdataset.WebDataset(str(path), shardshuffle=False):
+        about = json.loads(sample["about.json"])
+        objects = tuple(tuple(members) for members in about["objects"])
+        image, parts = _picture(sample["image.png"]), _picture(sample["parts.png"])
+        yield Picture(image, parts, objects, about["source"], about["case"])
+
+
+def _encoded(picture: Picture) -> dict[str, bytes]:
+    about = {"objects": picture.objects, "source": picture.source, "case": picture.case}
+    return {
+        "image.png": _png(picture.image),
+        "parts.png": _png(picture.labels),
+        "about.json": json.dumps(about).encode(),
+    }
+
+
+def _png(array: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(array).save(stream, format="PNG")
+    return stream.getvalue()
+
+
+def _picture(content: bytes) -> np.ndarray:
+    with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
+        return np.array(image)

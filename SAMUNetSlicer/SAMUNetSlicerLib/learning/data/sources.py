@@ -1,0 +1,321 @@
+"""Where training images come from: folders of image + mask, and volumes cut to planes in three orientations.
+
+A source is described by a `SourceSpec` (see the configurations beside this file), not by code. Cases are split into
+training and development by a hash of the case's name, so that the split neither depends on the order of files nor on
+the machine, and planes of one case never stand on both sides.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from PIL import Image
+
+from ...errors import InputError
+from .windows import Intensity, to_eight_bit
+
+_VOLUME_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
+_PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".bmp")
+MIN_AREA = 30  # pixels of the picture
+MAX_PARTS = 250
+_MOSTLY = 0.9
+_THRESHOLD = 127  # of a mask that is a picture of 0 and 255, whose JPEG form has values between
+
+
+class Objects(StrEnum):
+    """What one object of a label map is."""
+
+    COMPONENTS = "components"  # a connected component of one label
+    FOREGROUND = "foreground"  # a connected component of all labels together: numbers mean something else
+    INSTANCES = "instances"  # a label
+    BINARY = "binary"  # a connected component of what is brighter than 127
+
+
+class Split(StrEnum):
+    TRAIN = "train"
+    DEVELOPMENT = "development"
+
+
+@dataclass(frozen=True)
+class SourceSpec:
+    """One source of training images.
+
+    folder: relative to the data's root. Files are <id><image_ending>.<suffix> and <id><one of mask_endings>.<suffix>,
+    unless `pairs` names them. case_pattern: regular expression searched in <id>; what it matches is the case.
+    development_fraction of the cases (at least one if above 0) and the named development_cases are held back.
+    index: a JSON file in the folder, {image: [masks, ..]}, as SA-Med2D has it (`SAMed2D_v1.json`, or
+    `image2label_train.json` of its demo); then files are not searched, and each mask is one object.
+    weight: share of this source among all.
+    """
+
+    name: str
+    folder: str
+    objects: Objects = Objects.COMPONENTS
+    intensity: Intensity = Intensity.PICTURE
+    image_ending: str = "_image"
+    mask_endings: tuple[str, ...] = ("_mask", "_labels")
+    pairs: tuple[tuple[str, str], ...] = ()
+    index: str = ""
+    case_pattern: str = ".+"
+    development_fraction: float = 0.0
+    development_cases: tuple[str, ...] = ()
+    weight: float = 1.0
+
+    @staticmethod
+    def from_mapping(entry: Mapping) -> SourceSpec:
+        """From a table of a TOML or JSON configuration. Raises InputError for an unknown key or value."""
+        values = dict(entry)
+        try:
+            for name, kind in (("objects", Objects), ("intensity", Intensity)):
+                if name in values:
+                    values[name] = kind(values[name])
+            for name in ("mask_endings", "development_cases"):
+                if name in values:
+                    values[name] = tuple(values[name])
+            if "pairs" in values:
+                values["pairs"] = tuple((image, mask) for image, mask in values["pairs"])
+            return SourceSpec(**values)
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"The source {entry.get('name', '?')!r} of the configuration is wrong: {error}."
+            ) from error
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An image or volume with its mask; or an image with a mask for each of its objects."""
+
+    source: SourceSpec
+    case: str
+    image: Path
+    masks: tuple[Path, ...]
+
+    @property
+    def mask(self) -> Path:
+        """The only mask, or the first."""
+        return self.masks[0]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A plane with the objects on it.
+
+    image: (H, W) or (H, W, 3) uint8. labels: (H, W) uint8, 0 is background, parts numbered from 1.
+    objects: sets of parts; nested objects share parts.
+    """
+
+    image: np.ndarray
+    labels: np.ndarray
+    objects: tuple[tuple[int, ...], ...]
+    source: str = ""
+    case: str = ""
+
+
+def find_pairs(spec: SourceSpec, root: Path) -> list[Pair]:
+    """All pairs of a source, sorted. Raises InputError when there is none."""
+    folder = root / spec.folder
+    if spec.index:
+        pairs = _indexed_pairs(spec, folder)
+    elif spec.pairs:
+        pairs = [_pair(spec, folder / image, (folder / mask,), _stem(folder / image)) for image, mask in spec.pairs]
+    else:
+        pairs = []
+        for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+            stem = _stem(path)
+            if not stem.endswith(spec.image_ending) or not _is_image(path):
+                continue
+            identity = stem[: len(stem) - len(spec.image_ending)]
+            mask = _find_mask(folder, identity, spec.mask_endings)
+            if mask is not None:
+                pairs.append(_pair(spec, path, (mask,), identity))
+    if not pairs:
+        raise InputError(f"No pair of image and mask was found for the source '{spec.name}' in {folder}.")
+    return pairs
+
+
+def split_pairs(spec: SourceSpec, pairs: list[Pair], split: Split) -> list[Pair]:
+    """Those of one side of the split, by case."""
+    cases = sorted({p.case for p in pairs}, key=_hash)
+    count = 0
+    if spec.development_fraction > 0:
+        count = max(1, round(spec.development_fraction * len(cases)))
+    held = set(cases[:count]) | set(spec.development_cases)
+    return [p for p in pairs if (p.case in held) == (split is Split.DEVELOPMENT)]
+
+
+def read_picture(pair: Pair, rng: np.random.Generator) -> Picture | None:
+    """The picture of a pair, or a random plane of its volume with random windowing; None where it shows no object.
+
+    Raises InputError when the two files do not fit each other.
+    """
+    if is_volume(pair.image):
+        image, labels = _random_plane(pair, rng)
+    elif pair.source.index:
+        return _read_with_many_masks(pair)
+    else:
+        image, labels = _read_image(pair.image), _read_mask(pair.mask)
+    if image is None:
+        return None
+    if image.shape[:2] != labels.shape:
+        raise InputError(f"{pair.image.name} and {pair.mask.name} have different sizes.")
+    parts = number_parts(labels, pair.source.objects, rng)
+    count = int(parts.max())
+    if count == 0:
+        return None
+    return Picture(image, parts, tuple((i,) for i in range(1, count + 1)), pair.source.name, pair.case)
+
+
+def number_parts(labels: np.ndarray, objects: Objects, rng: np.random.Generator) -> np.ndarray:
+    """(H, W) uint8 map of the objects of a label map, at most 250 of at least 30 pixels, in random order."""
+    if objects is Objects.BINARY:
+        labels = labels > _THRESHOLD
+    elif objects is Objects.FOREGROUND:
+        labels = labels > 0
+    found: list[np.ndarray] = []
+    for value in np.unique(labels[labels > 0]):
+        mask = labels == value
+        if objects is Objects.INSTANCES:
+            found.append(mask)
+            continue
+        components = sitk.GetArrayFromImage(
+            sitk.ConnectedComponent(sitk.GetImageFromArray(mask.astype(np.uint8)), True)
+        )
+        found += [components == i for i in np.flatnonzero(np.bincount(components.ravel())[1:] >= MIN_AREA) + 1]
+    found = [mask for mask in found if mask.sum() >= MIN_AREA]
+    parts = np.zeros(labels.shape, np.uint8)
+    for number, index in enumerate(rng.permutation(len(found))[:MAX_PARTS], start=1):
+        parts[found[index]] = number
+    return parts
+
+
+def _random_plane(pair: Pair, rng: np.random.Generator) -> tuple[np.ndarray | None, np.ndarray]:
+    volume, labels, spacing_kji = _read_volume(pair.image, pair.mask)
+    axis = int(rng.choice(3, p=[0.5, 0.25, 0.25]))
+    planes = np.flatnonzero((labels > 0).sum(axis=tuple(a for a in range(3) if a != axis)) >= MIN_AREA)
+    if len(planes) == 0:
+        return None, labels
+    index = int(rng.choice(planes))
+    plane, plane_labels = np.take(volume, index, axis), np.take(labels, index, axis)
+    if rng.random() < 0.7:  # square pixels; otherwise voxels as they are stored
+        rows, columns = (s for a, s in enumerate(spacing_kji) if a != axis)
+        plane, plane_labels = _make_square(plane, plane_labels, rows, columns)
+    return to_eight_bit(plane, pair.source.intensity, rng), plane_labels
+
+
+def _make_square(plane: np.ndarray, labels: np.ndarray, rows_mm: float, columns_mm: float):
+    finest = min(rows_mm, columns_mm)
+    height = max(1, round(plane.shape[0] * rows_mm / finest))
+    width = max(1, round(plane.shape[1] * columns_mm / finest))
+    if (height, width) == plane.shape:
+        return plane, labels
+    smooth = Image.fromarray(plane.astype(np.float32)).resize((width, height), Image.Resampling.BILINEAR)
+    nearest = Image.fromarray(labels.astype(np.int32)).resize((width, height), Image.Resampling.NEAREST)
+    return np.asarray(smooth), np.asarray(nearest)
+
+
+@lru_cache(maxsize=64)
+def _read_volume(image_path: Path, mask_path: Path) -> tuple[np.ndarray, np.ndarray, tuple[float, float, float]]:
+    image = sitk.ReadImage(str(image_path))
+    mask = sitk.ReadImage(str(mask_path))
+    if image.GetSize() != mask.GetSize():
+        mask = sitk.Resample(mask, image, sitk.Transform(), sitk.sitkNearestNeighbor)
+    labels = sitk.GetArrayFromImage(mask).astype(np.int32)
+    return sitk.GetArrayFromImage(image).astype(np.float32), labels, image.GetSpacing()[::-1]
+
+
+def _read_image(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image.convert("L" if image.mode in ("L", "1", "I;16", "I") else "RGB"))
+
+
+def _read_mask(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        labels = np.asarray(image)
+    return (labels if labels.ndim == 2 else labels[..., :3].max(axis=2)).astype(np.int32)
+
+
+def overlay(masks: list[np.ndarray]) -> tuple[np.ndarray, tuple[tuple[int, ...], ...]]:
+    """(H, W) bool masks that may overlap, as parts and objects (see `Picture`); what lies inside is painted last."""
+    masks = sorted((m for m in masks if m.sum() >= MIN_AREA), key=lambda m: -int(m.sum()))[:MAX_PARTS]
+    parts = np.zeros(masks[0].shape if masks else (0, 0), np.uint8)
+    for number, mask in enumerate(masks, start=1):
+        parts[mask] = number
+    areas = np.bincount(parts.ravel(), minlength=len(masks) + 1)
+    objects = []
+    for mask in masks:
+        inside = np.bincount(parts[mask], minlength=len(masks) + 1)
+        members = tuple(n for n in range(1, len(masks) + 1) if inside[n] > _MOSTLY * areas[n])
+        if members and inside[list(members)].sum() > _MOSTLY * mask.sum():
+            objects.append(members)
+    return parts, tuple(objects)
+
+
+def _read_with_many_masks(pair: Pair) -> Picture | None:
+    """Masks of another size than the image's, a known defect of SA-Med2D, are left out."""
+    image = _read_image(pair.image)
+    masks = [_read_mask(path) > 0 for path in pair.masks]
+    parts, objects = overlay([mask for mask in masks if mask.shape == image.shape[:2]])
+    return Picture(image, parts, objects, pair.source.name, pair.case) if objects else None
+
+
+def _indexed_pairs(spec: SourceSpec, folder: Path) -> list[Pair]:
+    """Those of an index whose image and at least one mask exist. Entries may begin with the folder's own name."""
+    try:
+        index = json.loads((folder / spec.index).read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"The index {folder / spec.index} cannot be read: {error}.") from error
+    pairs = []
+    for entry, mask_entries in index.items():
+        image = _find_entry(folder, entry)
+        masks = tuple(path for path in (_find_entry(folder, e) for e in mask_entries) if path is not None)
+        if image is not None and masks:
+            pairs.append(_pair(spec, image, masks, image.stem))
+    return sorted(pairs, key=lambda p: p.image)
+
+
+def _find_entry(folder: Path, entry: str) -> Path | None:
+    candidates = (folder / entry, folder.joinpath(*Path(entry).parts[1:]))
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _pair(spec: SourceSpec, image: Path, masks: tuple[Path, ...], identity: str) -> Pair:
+    match = re.search(spec.case_pattern, identity)
+    return Pair(spec, match.group(0) if match else identity, image, masks)
+
+
+def _find_mask(folder: Path, identity: str, endings: tuple[str, ...]) -> Path | None:
+    for ending in endings:
+        for suffix in _PICTURE_SUFFIXES + _VOLUME_SUFFIXES:
+            path = folder / f"{identity}{ending}{suffix}"
+            if path.exists():
+                return path
+    return None
+
+
+def is_volume(path: Path) -> bool:
+    """Whether a file is a volume rather than a picture, by its name."""
+    return path.name.endswith(_VOLUME_SUFFIXES)
+
+
+def _is_image(path: Path) -> bool:
+    return path.name.lower().endswith(_PICTURE_SUFFIXES + _VOLUME_SUFFIXES)
+
+
+def _stem(path: Path) -> str:
+    for suffix in _VOLUME_SUFFIXES:
+        if path.name.endswith(suffix):
+            return path.name.removesuffix(suffix)
+    return path.stem
+
+
+def _hash(case: str) -> str:
+    return hashlib.sha256(case.encode()).hexdigest()

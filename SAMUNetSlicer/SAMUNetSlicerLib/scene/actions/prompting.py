@@ -1,0 +1,104 @@
+"""Prompts of a segment added, taken away, or moved by mouse: each a step to undo."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from contextlib import suppress
+
+from ...errors import PromptError
+from ...volumes.prompts import BoxPrompt, PointPrompt, SegmentPrompts
+from ..nodes.markups_nodes import read_prompt_nodes
+from ..record.placed_prompts import PlacedBox, PromptSet, from_world
+from ..record.stacks import StackKey
+from .recorder import recording
+from .segmenting import prompted_indices
+from .workspace import Workspace, require_segment
+
+
+def add_prompts(workspace: Workspace, segment_id: str, prompts: SegmentPrompts, stack: StackKey) -> set[int]:
+    """Keep prompts (world RAS) with the segment, on planes of this stack, and return the planes that they lie on.
+
+    Those that are kept already are not doubled. Raises PromptError, before anything is kept, for prompts outside the
+    volume, and EditError for a segment that is gone.
+    """
+    name = require_segment(workspace, segment_id)
+    reading = workspace.check()
+    indices = prompted_indices(prompts, workspace.stack(stack))
+    new = from_world(prompts, reading.to_world, stack)
+    with recording(workspace, f"Add prompts of {name}") as recorder:
+        kept = workspace.prompts.read(segment_id, reading.frame)
+        recorder.write_prompts(segment_id, reading.frame, kept.with_new(new))
+    return indices
+
+
+def gather(workspace: Workspace, segment_id: str, given: Iterable) -> SegmentPrompts:
+    """Prompts as a caller gives them: markups nodes, `PointPrompt`s, `BoxPrompt`s, or bare RAS points (positive).
+
+    Raises PromptError or InputError for prompts that cannot be used.
+    """
+    name = require_segment(workspace, segment_id)
+    nodes, points, boxes = [], [], []
+    for item in given:
+        if hasattr(item, "GetNumberOfControlPoints"):
+            nodes.append(item)
+        elif isinstance(item, BoxPrompt):
+            boxes.append(item)
+        else:
+            points.append(item if isinstance(item, PointPrompt) else PointPrompt(tuple(item)))
+    read = read_prompt_nodes(nodes, name)
+    return SegmentPrompts(name, (*read.points, *points), (*read.boxes, *boxes))
+
+
+def clear_prompts(
+    workspace: Workspace, segment_id: str, stack: StackKey | None = None, indices: Collection[int] | None = None
+) -> None:
+    """Forget the segment's prompts: all, those of one stack, or those on some of its planes."""
+    name = require_segment(workspace, segment_id)
+    reading = workspace.check()
+    with recording(workspace, f"Delete prompts of {name}") as recorder:
+        prompts = workspace.prompts.read(segment_id, reading.frame)
+        gone = prompts if stack is None else prompts.on_stack(stack)
+        if stack is not None and indices is not None:
+            planes = workspace.stack(stack)
+
+            def lies_on(placed: PromptSet) -> bool:
+                return bool(prompted_indices(placed.in_world(name, reading.to_world), planes) & set(indices))
+
+            gone = PromptSet(
+                tuple(p for p in gone.points if lies_on(PromptSet(points=(p,)))),
+                tuple(b for b in gone.boxes if lies_on(PromptSet(boxes=(b,)))),
+            )
+        kept = PromptSet(
+            tuple(p for p in prompts.points if p not in gone.points),
+            tuple(b for b in prompts.boxes if b not in gone.boxes),
+        )
+        recorder.write_prompts(segment_id, reading.frame, kept)
+
+
+def note_prompts(workspace: Workspace, segment_id: str, stack: StackKey) -> dict[StackKey, set[int]]:
+    """Make a step of what was done to the segment's prompts in the scene since they were last seen.
+
+    Points and boxes without planes of their own were placed on this stack. Returns the planes of each stack on which
+    something has changed: where prompts came, went or moved.
+    """
+    name = require_segment(workspace, segment_id)
+    reading = workspace.check()
+    place = (segment_id, reading.frame)
+    before = workspace.seen_prompts.get(place, PromptSet())
+    workspace.prompts.state_planes(segment_id, name, stack, reading.frame)
+    now = workspace.prompts.read(*place)
+    if before.is_close_to(now):
+        return {}
+    with recording(workspace, f"Change prompts of {name}") as recorder:
+        recorder.keep_prompts(segment_id, reading.frame, before, now)
+    known = [*workspace.stack_keys(), stack]
+    changed: dict[StackKey, set[int]] = {}
+    for different in (before.without(now), now.without(before)):
+        for placed in (*different.points, *different.boxes):
+            own = placed.stack or stack
+            key = next((k for k in known if k.is_like(own)), own)
+            alone = PromptSet(boxes=(placed,)) if isinstance(placed, PlacedBox) else PromptSet(points=(placed,))
+            with suppress(PromptError):  # one that was moved off the volume lies on no plane
+                indices = prompted_indices(alone.in_world(name, reading.to_world), workspace.stack(key))
+                changed.setdefault(key, set()).update(indices)
+    return changed

@@ -1,0 +1,78 @@
+"""Going on with a saved scene: what was found, and what the user must be told about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ...errors import UserError
+from ..nodes.names import REFERENCE_SEGMENTATION, REFERENCE_VOLUME
+from ..nodes.state_node import read_document, state_nodes
+from ..record.document import ModelIdentity
+from .workspace import Workspace
+
+
+@dataclass(frozen=True, eq=False)
+class RestoredWork:
+    """Earlier work on one segmentation. workspace: None where it cannot be gone on with now; the notes say why."""
+
+    segmentation_name: str
+    workspace: Workspace | None
+    accepted: int
+    proposed: int
+    prompts: int
+    notes: tuple[str, ...]
+
+    @property
+    def summary(self) -> str:
+        """One sentence."""
+        return (
+            f"'{self.segmentation_name}': {self.accepted} accepted planes, {self.proposed} proposed planes and "
+            f"{self.prompts} prompts were restored."
+        )
+
+
+def restore(scene, model_is_installed: Callable[[ModelIdentity], bool] | None = None) -> list[RestoredWork]:
+    """Open all work that a scene holds. Nothing is removed from the scene, whatever is missing."""
+    return [_restore_one(scene, node, model_is_installed) for node in list(state_nodes(scene))]
+
+
+def _restore_one(scene, state_node, model_is_installed: Callable[[ModelIdentity], bool] | None) -> RestoredWork:
+    segmentation = state_node.GetNodeReference(REFERENCE_SEGMENTATION)
+    volume = state_node.GetNodeReference(REFERENCE_VOLUME)
+    name = state_node.GetName() if segmentation is None else segmentation.GetName()
+    notes: list[str] = []
+    workspace = None
+    if segmentation is None:
+        notes.append("The segmentation is not in the scene. Load it again to go on.")
+    elif volume is None:
+        notes.append("The volume is not in the scene. Load it, then choose it together with this segmentation.")
+    else:
+        try:
+            workspace = Workspace(scene, volume, segmentation)
+        except UserError as error:
+            notes.append(str(error))
+    if workspace is None:
+        document, note = read_document(state_node)
+        return RestoredWork(name, None, *_counts(document), 0, tuple([*notes, note] if note else notes))
+    notes += workspace.notes
+    workspace.notes.clear()
+    if model_is_installed is not None:
+        notes += [_missing(m) for m in workspace.document.models if not model_is_installed(m)]
+    gone = {key.segment_id for key in workspace.document.planes} - set(segmentation.GetSegmentation().GetSegmentIDs())
+    if gone:
+        notes.append(f"{len(gone)} segments that were worked on are no longer in the segmentation.")
+    prompts = sum(len(p.points) + len(p.boxes) for p in workspace.seen_prompts.values())
+    return RestoredWork(name, workspace, *_counts(workspace.document), prompts, tuple(notes))
+
+
+def _counts(document) -> tuple[int, int]:
+    states = document.planes.values()
+    return sum(s.accepted is not None for s in states), sum(s.proposed is not None for s in states)
+
+
+def _missing(model: ModelIdentity) -> str:
+    return (
+        f"The model {model.name or model.family} (SHA-256 {model.sha256[:8]}...) that was used is not installed. Its "
+        "results are all here; install it to go on with it, or choose another model."
+    )

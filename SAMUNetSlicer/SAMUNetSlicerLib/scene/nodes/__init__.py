@@ -1,0 +1,1 @@
+"""MRML nodes as the core's types, and back."""

@@ -1,0 +1,67 @@
+"""When a volume's own grid moves: its transform was hardened, it was centred, its origin was edited.
+
+Voxels are what the work is about, so proposals, prompts and our own result move along with them; whatever the user
+(or Slicer, hardening a whole hierarchy) has moved already stays. A segmentation that is not ours is the user's to move.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from ...volumes.geometry import GridGeometry
+from .placement import vtk_matrix
+
+_SAME_PLACE_MM = 1e-6
+_ROUNDING_MM = 1e-3  # of numbers that Slicer keeps as text
+REFERENCE_GEOMETRY = "Reference image geometry"
+
+
+def grid_move(before: GridGeometry | None, now: GridGeometry) -> np.ndarray | None:
+    """4 x 4: where the grid went, in the volume's own coordinates; None where it stands or became another grid."""
+    if before is None or before.shape_kji != now.shape_kji:
+        return None
+    if np.allclose(before.ijk_to_ras, now.ijk_to_ras, rtol=0, atol=_SAME_PLACE_MM):
+        return None
+    return now.ijk_to_ras @ before.ras_to_ijk
+
+
+def move_segmentations(nodes: Iterable, before: GridGeometry, move: np.ndarray) -> None:
+    """Move those that still state the old grid as the one they were made on."""
+    for node in nodes:
+        stated = _reference_matrix(node)
+        if stated is not None and np.allclose(stated, before.ijk_to_ras, rtol=0, atol=_ROUNDING_MM):
+            node.ApplyTransformMatrix(vtk_matrix(move))
+
+
+def bring_to_grid(segmentation_node, local: GridGeometry) -> None:
+    """Move a segmentation that states the same grid at another place to where the grid stands now."""
+    stated = _reference_matrix(segmentation_node)
+    if stated is None or _reference_shape(segmentation_node) != local.shape_kji:
+        return
+    if not np.allclose(stated, local.ijk_to_ras, rtol=0, atol=_ROUNDING_MM):
+        segmentation_node.ApplyTransformMatrix(vtk_matrix(local.ijk_to_ras @ np.linalg.inv(stated)))
+
+
+def _reference_numbers(segmentation_node) -> list[float]:
+    """A 4 x 4 matrix, then an extent, as Slicer writes them; [] where none are stated."""
+    text = segmentation_node.GetSegmentation().GetConversionParameter(REFERENCE_GEOMETRY)
+    return [float(number) for number in text.split(";") if number]
+
+
+def _reference_matrix(segmentation_node) -> np.ndarray | None:
+    """4 x 4 of the segmentation's reference geometry; None where it has none."""
+    numbers = _reference_numbers(segmentation_node)
+    return np.reshape(numbers[:16], (4, 4)) if len(numbers) >= 16 else None
+
+
+def _reference_shape(segmentation_node) -> tuple[int, ...]:
+    """(K, J, I) of the segmentation's reference geometry; () where it has none."""
+    extent = np.reshape(_reference_numbers(segmentation_node)[16:22], (-1, 2))
+    return tuple(int(last - first) + 1 for first, last in extent[::-1])
+
+
+def move_markups(nodes: Iterable, move: np.ndarray) -> None:
+    for node in nodes:
+        node.ApplyTransformMatrix(vtk_matrix(move))

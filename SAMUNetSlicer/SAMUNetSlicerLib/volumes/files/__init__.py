@@ -1,0 +1,1 @@
+"""Volumes and markups from files."""

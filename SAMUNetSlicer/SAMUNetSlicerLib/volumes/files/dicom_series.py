@@ -1,0 +1,196 @@
+"""DICOM files to stacks of slices that form one volume each.
+
+The files' own headers decide: slices of one series that share size, pixel spacing and direction are one stack,
+sorted along their normal; slices at the same positions again and again are the frames of a time series. A file of many
+frames (enhanced CT, MR, PET) is taken apart into slices alike, but not mixed with other files of its series, unless
+they are parts of one object. Images without positions (photographs, X-rays, ultrasound) are stacks by themselves.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ...errors import InputError
+from ..geometry import LPS_TO_RAS, GridGeometry
+from ..volume import Modality
+from .dicom_pixels import read_pixels
+from .dicom_slices import DicomSlice, read_header, slices_of
+
+_MODALITIES = {
+    "CT": Modality.CT,
+    "MR": Modality.MR,
+    "PT": Modality.PET,
+    "NM": Modality.PET,
+    "US": Modality.US,
+    **dict.fromkeys(("CR", "DX", "MG", "XA", "RF", "PX", "IO"), Modality.XRAY),
+}
+# DICOM objects that hold pixels but no picture.
+_NOT_PICTURES = {"SEG", "PR", "SR", "RTSTRUCT"}
+# Slices farther than this part of a step from where an even stack would have them are reported.
+_UNEVEN = 0.1
+_SAME_POSITION_MM = 1e-3
+
+
+@dataclass(frozen=True)
+class DicomStack:
+    """The files of one volume, or of several frames of it. key: what the user can choose it by."""
+
+    key: str
+    modality: str
+    description: str
+    frames: tuple[tuple[DicomSlice, ...], ...]
+
+    @property
+    def images(self) -> int:
+        return sum(len(frame) for frame in self.frames)
+
+
+def find_stacks(folder: Path) -> list[DicomStack]:
+    """All stacks of a folder; its sub-folders are searched only if it holds no DICOM image itself.
+    Raises InputError where there is none.
+    """
+    files = sorted(p for p in folder.iterdir() if p.is_file())
+    headers = [header for header in map(read_header, files) if header]
+    if not headers:
+        files = sorted(p for p in folder.rglob("*") if p.is_file() and p.parent != folder)
+        headers = [header for header in map(read_header, files) if header]
+    pictures = [header for header in headers if header.modality not in _NOT_PICTURES]
+    if headers and not pictures:
+        raise InputError(f"'{folder.name}' holds DICOM {headers[0].modality} objects but no images. Give the images.")
+    if not pictures:
+        raise InputError(f"The folder '{folder.name}' holds no DICOM images. Give a DICOM series folder or an image.")
+    return _stacks(pictures)
+
+
+def stack_of_file(file: Path) -> DicomStack:
+    """The stack that a DICOM file in its folder belongs to. Raises InputError for a file without a picture and for one
+    whose frames form several stacks.
+    """
+    header = read_header(file)
+    if header is None:
+        raise InputError(f"'{file.name}' is a DICOM file, but not an image that can be read. Give an image.")
+    if header.modality in _NOT_PICTURES:
+        raise InputError(f"'{file.name}' is a DICOM {header.modality} object, not an image. Give an image.")
+    stacks = find_stacks(file.parent)
+    # A copy of an image under another name is not itself a member.
+    holding = [
+        stack
+        for stack in stacks
+        if any(
+            member.path == file or (header.image_uid and member.image_uid == header.image_uid)
+            for frame in stack.frames
+            for member in frame
+        )
+    ]
+    if not holding:
+        raise InputError(f"'{file.name}' belongs to no DICOM series in its folder. Give the folder.")
+    # Frames of different directions, as in a localizer of three planes, leave the choice to the user.
+    return holding[0] if len(holding) == 1 else choose_stack(stacks, None)
+
+
+def choose_stack(stacks: list[DicomStack], series_id: str | None) -> DicomStack:
+    """The stack of that number in the list (from 1) or that key; without either the only one.
+    Raises InputError with the list of stacks where that does not tell.
+    """
+    wanted = None if series_id is None else str(series_id).strip()
+    chosen = [s for n, s in enumerate(stacks, 1) if wanted in (None, s.key, str(n))]
+    if len(chosen) == 1:
+        return chosen[0]
+    lines = [
+        f"  {n}: {s.modality} '{s.description}', {s.images} {'image' if s.images == 1 else 'images'}, {s.key}"
+        for n, s in enumerate(stacks, 1)
+    ]
+    problem = "There are several DICOM series." if wanted is None else f"There is no DICOM series '{wanted}'."
+    raise InputError("\n".join([f"{problem} Choose one by its number or its identifier (series):", *lines]))
+
+
+def read_stack(stack: DicomStack, frame: int) -> tuple[np.ndarray, GridGeometry, Modality]:
+    """Voxels (K, J, I) or (K, J, I, components) with rescale slope and intercept applied, geometry, modality.
+
+    Images stored with inverted grey (MONOCHROME1) come out as viewers show them: ITK turns them. Uneven slice
+    distances and frames of unknown position are warned of. Raises InputError where the pixels cannot be decoded or
+    scaled.
+    """
+    headers = stack.frames[frame]
+    _warn_of_unknown_positions(headers)
+    _warn_of_uneven_slices(headers)
+    voxels = read_pixels(headers)
+    return voxels, _geometry(headers, voxels.shape[:3]), _MODALITIES.get(stack.modality, Modality.OTHER)
+
+
+def _stacks(headers: list[DicomSlice]) -> list[DicomStack]:
+    series: dict[str, dict[tuple, list[DicomSlice]]] = defaultdict(lambda: defaultdict(list))
+    seen: set[str] = set()
+    for header in sorted(headers, key=lambda h: (h.series_number, h.series_uid, h.instance, h.path)):
+        # The same image under two file names counts once.
+        if header.image_uid and header.image_uid in seen:
+            continue
+        seen.add(header.image_uid)
+        for slice_ in slices_of(header):
+            series[header.series_uid][slice_.place].append(slice_)
+    stacks = []
+    for uid, places in series.items():
+        for number, members in enumerate(places.values(), 1):
+            key = (uid or "series") + (f"#{number}" if len(places) > 1 else "")
+            stacks.append(DicomStack(key, members[0].modality, members[0].description, _frames(members)))
+    return stacks
+
+
+def _frames(headers: list[DicomSlice]) -> tuple[tuple[DicomSlice, ...], ...]:
+    """Split images that repeat the same positions into frames, each sorted along the normal."""
+    by_position: list[list[DicomSlice]] = []
+    for header in sorted(headers, key=lambda h: h.depth_mm):
+        if by_position and header.depth_mm - by_position[-1][0].depth_mm < _SAME_POSITION_MM:
+            by_position[-1].append(header)
+        else:
+            by_position.append([header])
+    counts = {len(images) for images in by_position}
+    if len(counts) > 1:
+        raise InputError(
+            f"The DICOM series '{headers[0].description}' shows some positions {max(counts)} times and others "
+            f"{min(counts)} times. Export a series with every slice once, or complete frames."
+        )
+    ordered = [sorted(images, key=lambda h: h.turn) for images in by_position]
+    return tuple(zip(*ordered, strict=True))
+
+
+def _warn_of_unknown_positions(headers: tuple[DicomSlice, ...]) -> None:
+    for header in headers:
+        if header.unchecked:
+            warnings.warn(
+                f"The positions of the {header.size[2]} frames of '{header.path.name}' could not be checked: "
+                f"{header.unchecked}. Their order, distance and scale may be wrong.",
+                stacklevel=4,
+            )
+
+
+def _warn_of_uneven_slices(headers: tuple[DicomSlice, ...]) -> None:
+    depths = np.array([header.depth_mm for header in headers])
+    if len(depths) < 3:
+        return
+    gaps = np.diff(depths)
+    usual = float(np.median(gaps))
+    if np.abs(depths - np.linspace(depths[0], depths[-1], len(depths))).max() <= _UNEVEN * usual:
+        return
+    widest = int(gaps.argmax())
+    warnings.warn(
+        f"The DICOM slices are not evenly spaced: slices {widest + 1} and {widest + 2} are {gaps[widest]:.3g} mm "
+        f"apart, usually it is {usual:.3g} mm. Slices may be missing; positions along this direction are wrong.",
+        stacklevel=4,
+    )
+
+
+def _geometry(headers: tuple[DicomSlice, ...], shape_kji: tuple[int, ...]) -> GridGeometry:
+    """From the first and last positions, so that a tilted gantry's shear is kept."""
+    first, last = headers[0], headers[-1]
+    ijk_to_lps = np.eye(4)
+    ijk_to_lps[:3, :3] = first.direction_lps * first.spacing
+    if len(headers) > 1:
+        ijk_to_lps[:3, 2] = (last.origin_lps - first.origin_lps) / (len(headers) - 1)
+    ijk_to_lps[:3, 3] = first.origin_lps
+    return GridGeometry(shape_kji, LPS_TO_RAS @ ijk_to_lps)

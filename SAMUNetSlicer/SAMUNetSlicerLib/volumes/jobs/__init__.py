@@ -1,0 +1,1 @@
+"""Whole volumes without a window: the work as steps."""

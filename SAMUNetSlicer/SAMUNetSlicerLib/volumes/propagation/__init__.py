@@ -1,0 +1,1 @@
+"""From plane to plane."""

@@ -1,0 +1,342 @@
+"""From one segmented plane to its neighbours, plane by plane, until the object ends.
+
+A generator: each step costs one encode and one decode, so that any host can pace it, show it and stop it, and what
+was yielded is finished work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from itertools import pairwise
+from typing import Protocol
+
+import numpy as np
+
+from ...errors import UserError
+from ...inference.agreement import Appearance, Evidence, confidence, intersection_over_union
+from ...inference.mask_geometry import deepest_point_xy
+from ...inference.predictor import PlaneImage, PlaneMask, PlanePredictor, PlaneRequest
+from ...inference.prompts import PlanePrompts, Sign, bounding_box_xyxy
+from ...inference.zoom import Crop
+from ...networks.base import PromptKind
+from .box_motion import Course, bounded, expect
+from .taper import Taper
+
+
+class Direction(Enum):
+    """Which way to go from the prompted plane; up is towards higher plane numbers."""
+
+    BOTH = "both"
+    UP = "up"
+    DOWN = "down"
+    NONE = "none"
+
+
+class StopReason(Enum):
+    """Why a walk ended."""
+
+    VANISHED = "the object vanished"
+    DRIFTED = "the mask no longer agrees with its neighbour"
+    END = "the end of the range was reached"
+
+
+class NeighbourRule(Enum):
+    """How the mask of a plane becomes the prompts of the next."""
+
+    BOX = "bounding box"
+    BOX_AND_POINT = "bounding box and the point deepest inside"
+    BOX_AND_MASK = "bounding box and the mask, both moved"
+
+
+class PlaneSource(Protocol):
+    """Numbered planes of one stack. step_px: from one to the next, in pixels; 0 where they do not follow in space."""
+
+    @property
+    def step_px(self) -> float: ...
+
+    def __len__(self) -> int: ...
+
+    def image(self, index: int) -> PlaneImage: ...
+
+
+@dataclass(frozen=True)
+class PropagationPolicy:
+    """When to stop, and how prompts pass on.
+
+    rule: None chooses by what the model was trained for.
+    loose_margin: for models trained on boxes alone, which were drawn loosely (LiteMedSAM, MedSAM): share of the box's
+        longer side by which the expected box is widened on every side, at least 1 pixel. Others get the box as it is:
+        they trust boxes, fill what they are given, and masks would grow from plane to plane.
+    doubt: taken off the logits that are carried on with a mask (see `box_motion.expect`). Masks that are carried on as
+        they are never shrink with their object, and walk on where it has ended.
+    smallest_area: fewer pixels count as vanished.
+    lowest_iou, lowest_support: below either (see `agreement.Evidence`) the walk has drifted and ends before that plane.
+    lowest_own_share: so it has where the network's estimate of its answer falls below this share of the estimate for
+        the first plane of the walk; beyond an object's end it does.
+    far_carried, lowest_far_share: once the overlaps since the key plane multiply to less than the former, and no key
+        plane lies ahead, so it has where estimate times likeness of the grey values falls below the latter share.
+    """
+
+    rule: NeighbourRule | None = None
+    loose_margin: float = 0.03
+    doubt: float = 1.25
+    smallest_area: int = 12
+    lowest_iou: float = 0.3
+    lowest_support: float = 0.25
+    lowest_own_share: float = 0.8
+    far_carried: float = 0.1
+    lowest_far_share: float = 0.9
+
+
+@dataclass(frozen=True, eq=False)
+class PropagationStep:
+    """One finished plane, or the end of one walk (then `answer` is None and `stop` says why).
+
+    evidence: what the confidence rests on; None where there was nothing to judge.
+    """
+
+    index: int
+    direction: Direction
+    answer: PlaneMask | None
+    confidence: float
+    stop: StopReason | None = None
+    evidence: Evidence | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class KeyPlane:
+    """A plane whose mask, (H, W) bool and not empty, is known beforehand."""
+
+    index: int
+    mask: np.ndarray
+
+    @staticmethod
+    def of(index: int, answers: Mapping[int, PlaneMask]) -> KeyPlane | None:
+        """None where the object is not on that plane."""
+        mask = answers[index].mask
+        return KeyPlane(index, mask) if mask.any() else None
+
+
+@dataclass(frozen=True)
+class PlaneRange:
+    """Plane numbers first .. last, both included."""
+
+    first: int
+    last: int
+
+    def __contains__(self, index: int) -> bool:
+        return self.first <= index <= self.last
+
+    @classmethod
+    def of_stack(cls, count: int, within: PlaneRange | None = None) -> PlaneRange:
+        """All planes of a stack of `count`, or what a range has of them."""
+        return cls(0, count - 1) if within is None else cls(max(0, within.first), min(count - 1, within.last))
+
+
+@dataclass
+class Propagation:
+    """Walks over the planes of one stack with one predictor."""
+
+    planes: PlaneSource
+    predictor: PlanePredictor
+    policy: PropagationPolicy = field(default_factory=PropagationPolicy)
+
+    def from_plane(
+        self, start: int, answer: PlaneMask, direction: Direction = Direction.BOTH, within: PlaneRange | None = None
+    ) -> Iterator[PropagationStep]:
+        """Walk from the answered plane `start`, nearest planes first, both ways in turn for BOTH."""
+        yield from self.from_planes({start: answer}, direction, within)
+
+    def from_planes(
+        self,
+        answers: Mapping[int, PlaneMask],
+        direction: Direction = Direction.BOTH,
+        within: PlaneRange | None = None,
+        areas: Mapping[int, int] | None = None,
+    ) -> Iterator[PropagationStep]:
+        """Walk from several answered planes (the key planes), which themselves are never answered anew.
+
+        areas: pixels of the object on further planes that are known for sure, from which no walk begins.
+
+        Beyond the outermost key planes it walks outwards, nearest planes first. A plane between two key planes is
+        reached from both sides: first from below, and once more from above, reconciled with the first answer; the
+        later step counts. With one direction only, each key plane's walk ends before the next key plane.
+        """
+        within = PlaneRange.of_stack(len(self.planes), within)
+        starts = sorted(answers)
+        if not starts or direction is Direction.NONE:
+            return
+        areas = {**(areas or {}), **{index: int(np.count_nonzero(answers[index].mask)) for index in starts}}
+        outwards = [
+            self._walk(start, answers[start], way, within, taper=Taper.beyond(areas, start, self.planes.step_px))
+            for start, way in ((starts[-1], Direction.UP), (starts[0], Direction.DOWN))
+            if direction in (way, Direction.BOTH)
+        ]
+        yield from _in_turn(outwards)
+        for low, high in pairwise(starts):
+            between = PlaneRange(max(within.first, low + 1), min(within.last, high - 1))
+            taper = Taper.through(areas, low, high)
+            if direction is Direction.BOTH:
+                yield from self._bridge(low, high, answers, between, taper)
+            elif direction is Direction.UP:
+                yield from self._walk(low, answers[low], direction, between, KeyPlane.of(high, answers), taper)
+            else:
+                yield from self._walk(high, answers[high], direction, between, KeyPlane.of(low, answers), taper)
+
+    def prepare(
+        self, answers: Mapping[int, PlaneMask], direction: Direction = Direction.BOTH, within: PlaneRange | None = None
+    ) -> None:
+        """Begin to encode the planes that the walks of `from_planes` look at first.
+
+        For hosts that must not stand still: they poll `predictor.poll_ahead` before every step, the first included.
+        """
+        within = PlaneRange.of_stack(len(self.planes), within)
+        found = {start: answer for start, answer in answers.items() if answer.mask.any()}
+        for start, answer in found.items():
+            for way, step in ((Direction.UP, 1), (Direction.DOWN, -1)):
+                index = start + step
+                if direction in (way, Direction.BOTH) and index in within and index not in answers:
+                    self._encode_ahead(index, answer, answer.crop)
+
+    def _bridge(
+        self, low: int, high: int, answers: Mapping[int, PlaneMask], between: PlaneRange, taper: Taper
+    ) -> Iterator[PropagationStep]:
+        """Both walks between two key planes; where they meet, the nearer key plane weighs more."""
+        from_below: dict[int, PropagationStep] = {}
+        for step in self._walk(low, answers[low], Direction.UP, between, KeyPlane.of(high, answers), taper):
+            if step.answer is not None:
+                from_below[step.index] = step
+            yield step
+        crops = {index: step.answer.crop for index, step in from_below.items()}
+        for step in self._walk(high, answers[high], Direction.DOWN, between, KeyPlane.of(low, answers), taper, crops):
+            if step.answer is not None and step.index in from_below:
+                weight = (high - step.index) / (high - low)
+                yield reconcile(from_below[step.index], step, weight)
+            else:
+                yield step
+
+    def _walk(
+        self,
+        start: int,
+        answer: PlaneMask,
+        direction: Direction,
+        within: PlaneRange,
+        goal: KeyPlane | None = None,
+        taper: Taper | None = None,
+        crops: Mapping[int, Crop] | None = None,
+    ) -> Iterator[PropagationStep]:
+        """goal: behind the range's end, with the taper on the way to it; a taper alone: how the object should end.
+
+        crops: those that planes were already encoded from, kept where they serve.
+        """
+        step = 1 if direction is Direction.UP else -1
+        if not answer.mask.any():
+            yield PropagationStep(start, direction, None, 0.0, StopReason.VANISHED)
+            return
+        here, before = self.planes.image(start), None
+        expected = Appearance.under(here.rgb, answer.mask)
+        own_at_first, carried = None, 1.0
+        crops = crops or {}
+        index = start + step
+        crop = crops.get(index, answer.crop)
+        while index in within:
+            there = self.planes.image(index)
+            course = Course(before)
+            if goal is not None:
+                course = Course(before, goal.mask, share=taper.share_of_way(index - step, step, goal.index))
+            elif taper is not None:
+                course = Course(before, shrink=taper.shrink(index - step, step))
+            found = self.predictor.predict(there, self.next_prompts(answer, here, there, course), crop)
+            if np.count_nonzero(found.mask) < self.policy.smallest_area:
+                yield PropagationStep(index, direction, None, 0.0, StopReason.VANISHED)
+                return
+            seen = Appearance.under(there.rgb, found.mask)
+            evidence = Evidence.of(found, answer.mask, expected, seen, carried)
+            trust = confidence(evidence)
+            own_at_first = evidence.own if own_at_first is None else own_at_first
+            if self._has_drifted(evidence, own_at_first, is_between=goal is not None):
+                yield PropagationStep(index, direction, None, trust, StopReason.DRIFTED, evidence)
+                return
+            crop = crops.get(index + step, found.crop)
+            if index + step in within:
+                crop = self._encode_ahead(index + step, found, crop)
+            yield PropagationStep(index, direction, found, trust, evidence=evidence)
+            expected, carried = expected.followed_by(seen), evidence.carried
+            here, before, answer = there, answer.mask, found
+            index += step
+        yield PropagationStep(index - step, direction, None, 1.0, StopReason.END)
+
+    def _encode_ahead(self, index: int, neighbour: PlaneMask, crop: Crop) -> Crop:
+        """Begin to encode a plane while the host shows the one beside it; returns the crop to ask it in.
+
+        How the object moves between them is found out when the plane is asked for, while it is being encoded.
+        """
+        ahead = getattr(self.predictor, "encode_ahead", None)
+        if ahead is not None:
+            still = PlanePrompts(box_xyxy=bounding_box_xyxy(neighbour.mask))
+            with suppress(UserError):  # which comes again when the plane is asked for; this one is to be shown first
+                return ahead(PlaneRequest(self.planes.image(index), still, crop))
+        return crop
+
+    def _has_drifted(self, evidence: Evidence, own_at_first: float, is_between: bool) -> bool:
+        """is_between: whether a key plane lies ahead, so that the object surely goes on."""
+        policy = self.policy
+        is_far = evidence.carried < policy.far_carried and not is_between
+        return (
+            evidence.overlap < policy.lowest_iou
+            or evidence.support < policy.lowest_support
+            or evidence.own < policy.lowest_own_share * own_at_first
+            or (is_far and evidence.own * evidence.likeness < policy.lowest_far_share * own_at_first)
+        )
+
+    def next_prompts(self, answer: PlaneMask, here: PlaneImage, there: PlaneImage, course: Course) -> PlanePrompts:
+        """The prompts that the non-empty mask of the plane `here` gives for the plane beside it, `there`."""
+        height, width = answer.mask.shape
+        trained = self.predictor.trained_prompts
+        rule = self.policy.rule or default_rule(trained, is_between=course.goal is not None)
+        doubt = self.policy.doubt if rule is NeighbourRule.BOX_AND_MASK else 0.0
+        expected = expect(here.rgb, there.rgb, answer.logits, course, doubt)
+        x0, y0, x1, y1 = expected.box_xyxy
+        margin = 0.0 if PromptKind.POINTS in trained else max(1.0, self.policy.loose_margin * max(x1 - x0, y1 - y0))
+        box = (max(0.0, x0 - margin), max(0.0, y0 - margin), min(width, x1 + margin), min(height, y1 + margin))
+        if rule is NeighbourRule.BOX_AND_MASK:
+            return PlanePrompts(box_xyxy=box, mask=expected.logits)
+        if rule is NeighbourRule.BOX_AND_POINT:
+            return PlanePrompts(points_xy=(deepest_point_xy(expected.mask),), signs=(Sign.POSITIVE,), box_xyxy=box)
+        return PlanePrompts(box_xyxy=box)
+
+
+def _in_turn(walks: Iterable[Iterator[PropagationStep]]) -> Iterator[PropagationStep]:
+    going = list(walks)
+    while going:
+        for walk in list(going):
+            step = next(walk, None)
+            if step is None:
+                going.remove(walk)
+            else:
+                yield step  # before the next walk's is computed, which may fail
+
+
+def reconcile(one: PropagationStep, other: PropagationStep, weight_of_one: float) -> PropagationStep:
+    """Two answers for one plane as one: mean logits; the confidence falls with their disagreement."""
+    a, b = one.answer, other.answer
+    # Bounded, so that a plane's never-shown outskirts do not outvote the answer that did look there.
+    logits = weight_of_one * bounded(a.logits) + (1 - weight_of_one) * bounded(b.logits)
+    quality = None if a.quality is None or b.quality is None else min(a.quality, b.quality)
+    agreement = intersection_over_union(a.mask, b.mask)
+    merged = replace(b, logits=logits.astype(np.float32), quality=quality)
+    return replace(other, answer=merged, confidence=max(one.confidence, other.confidence) * float(np.sqrt(agreement)))
+
+
+def default_rule(trained: PromptKind, is_between: bool = False) -> NeighbourRule:
+    """The mask where the model has learnt to correct one; else box and point where it knows points.
+
+    Between key planes (`is_between`) box and point as well: where the object goes is known there. Measured on
+    development cases (docs/evaluation.md).
+    """
+    if PromptKind.NEIGHBOUR_MASK in trained and not is_between:
+        return NeighbourRule.BOX_AND_MASK
+    return NeighbourRule.BOX_AND_POINT if PromptKind.POINTS in trained else NeighbourRule.BOX

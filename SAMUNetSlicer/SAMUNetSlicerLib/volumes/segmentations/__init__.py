@@ -1,0 +1,1 @@
+"""Segments, how they came to be, and their files."""
