@@ -78,11 +78,26 @@ class PanelUser:
         self.settle()
 
     def settle(self) -> None:
-        """Let everything happen that was set off, short timers included, however slow the machine."""
-        for _round in range(14):
+        """Let everything happen that was set off, what waits for the mouse to rest included, however slow the machine.
+
+        What is computed goes on meanwhile; its end is not waited for.
+        """
+        for round_ in range(14):
             self.app.processEvents()
+            if round_ > 1 and not self._awaits():
+                return
             time.sleep(0.02)
-        self.app.processEvents()
+
+    def _awaits(self) -> bool:
+        panel = self.panel
+        return panel.work.busy or panel.work.answering or panel._moved.isActive() or panel._looked.isActive()
+
+    def rest(self, seconds: float = 60) -> None:
+        """Do nothing until the panel has encoded ahead what it wants to."""
+        end = time.monotonic() + seconds
+        while self.panel._idle.isActive() and time.monotonic() < end:
+            self.app.processEvents()
+        assert not self.panel._idle.isActive()
 
     def wait_while_busy(self, seconds: float = 60) -> None:
         """Until a propagation has ended."""

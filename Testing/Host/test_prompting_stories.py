@@ -210,8 +210,7 @@ def test_a_point_outside_the_volume_is_refused_in_words(user):
 def test_neighbouring_planes_are_encoded_while_the_user_rests(user):
     user.key("A")
     user.click("Red", at(user, (8, 32, 20)))
-    for _ in range(8):
-        user.settle()
+    user.rest()
     encoded = user.network.encoded
     assert not user.panel.work.encode_ahead(), "there is nothing left to do"
     user.view("Red").node.JumpSliceByOffsetting(*at(user, (9, 32, 20)))
