@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -161,6 +163,25 @@ def test_planes_between_two_key_planes_are_reached_from_both_and_key_planes_neve
     final = {s.index: s.answer.mask for s in steps}
     for index in range(8, 12):
         assert dice(final[index], planes.mask(index)) > 0.93
+
+
+def test_a_plane_where_the_way_back_is_lost_keeps_the_answer_of_the_way_there():
+    class LostOnTheWayBack(PlanePredictor):
+        visits = 0
+
+        def predict(self, image, prompts, crop=None):
+            answer = super().predict(image, prompts, crop)
+            self.visits += image.key == 10
+            lost = image.key == 10 and self.visits == 2
+            return replace(answer, logits=np.full_like(answer.logits, -6)) if lost else answer
+
+    planes, predictor = Ball(), LostOnTheWayBack(BrightRegionNetwork())
+    answers = {7: answer_at(planes, predictor, 7), 12: answer_at(planes, predictor, 12)}
+    steps = list(Propagation(planes, predictor).from_planes(answers, within=PlaneRange(8, 11)))
+    final = {s.index: s for s in steps if s.stop is not StopReason.END}
+    assert [s.index for s in steps if s.stop is None] == [8, 9, 10, 11, 11, 10]
+    assert dice(final[10].answer.mask, planes.mask(10)) > 0.93
+    assert final[10].confidence == 0
 
 
 def test_the_second_visit_of_a_plane_costs_no_encoding(predictor):

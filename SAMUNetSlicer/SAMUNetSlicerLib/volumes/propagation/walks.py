@@ -163,7 +163,8 @@ class Propagation:
 
         Beyond the outermost key planes it walks outwards, nearest planes first. A plane between two key planes is
         reached from both sides: first from below, and once more from above, reconciled with the first answer; the
-        later step counts. With one direction only, each key plane's walk ends before the next key plane.
+        later step counts. Where the walk from above is lost, the first answer stays, with the lower confidence. With
+        one direction only, each key plane's walk ends before the next key plane.
         """
         within = PlaneRange.of_stack(len(self.planes), within)
         starts = sorted(answers)
@@ -212,11 +213,13 @@ class Propagation:
             yield step
         crops = {index: step.answer.crop for index, step in from_below.items()}
         for step in self._walk(high, answers[high], Direction.DOWN, between, KeyPlane.of(low, answers), taper, crops):
-            if step.answer is not None and step.index in from_below:
-                weight = (high - step.index) / (high - low)
-                yield reconcile(from_below[step.index], step, weight)
-            else:
+            there = from_below.get(step.index)
+            if there is None or step.stop is StopReason.END:
                 yield step
+            elif step.answer is None:  # lost on the way back: what the way there has found stays, believed less
+                yield replace(there, confidence=min(there.confidence, step.confidence))
+            else:
+                yield reconcile(there, step, (high - step.index) / (high - low))
 
     def _walk(
         self,
