@@ -71,7 +71,8 @@ def _with_box(prompts: PlanePrompts, trained: PromptKind, model_name: str) -> tu
         return replace(prompts, box_xyxy=box), [f"{model_name} knows boxes only: the mask's bounding box was used."]
     positive = prompts.positive_xy
     if len(positive) >= 2:
-        low, high = np.floor(positive.min(axis=0)), np.floor(positive.max(axis=0)) + 1
+        pixels = np.floor(positive + 0.5)
+        low, high = pixels.min(axis=0), pixels.max(axis=0) + 1
         note = f"{model_name} knows boxes only: the bounding box of the {len(positive)} positive points was used."
         return replace(prompts, box_xyxy=(*low, *high)), [note]
     raise PromptError(

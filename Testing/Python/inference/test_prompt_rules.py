@@ -34,6 +34,11 @@ def test_boxes_only_uses_the_box_around_two_positive_points():
     assert len(admitted.notes) == 2
 
 
+def test_the_box_around_points_covers_the_pixels_in_which_they_lie():
+    prompts = PlanePrompts(((4.6, 7.4), (20.6, 30.4)), (POSITIVE, POSITIVE))
+    assert admit(prompts, PromptKind.BOX, "m").prompts.box_xyxy == (5, 7, 22, 31)
+
+
 def test_boxes_only_uses_the_box_around_a_mask():
     admitted = admit(PlanePrompts(mask=MASK), PromptKind.BOX, "m")
     assert admitted.prompts.box_xyxy == (5, 20, 26, 31)
