@@ -97,7 +97,11 @@ class ZoomPolicy:
         return self.mode is ZoomMode.WHOLE_PLANE or smallest or longest >= self.keep_smallest * side
 
     def in_middle(self, crop: Crop, plane_hw: tuple[int, int], extent: Box) -> bool:
-        """Whether `extent` lies inside the crop's middle part. The plane's own borders need no margin."""
+        """Whether `extent` lies inside the crop's middle part.
+
+        Nothing is asked of a side that is the plane's own border: a point on a border pixel may span a little more
+        than the plane.
+        """
         height, width = plane_hw
         margin = self.keep_margin * max(crop.size_hw)
         distances = (
@@ -106,7 +110,7 @@ class ZoomPolicy:
             (crop.x1 == width, crop.x1 - extent[2]),
             (crop.y1 == height, crop.y1 - extent[3]),
         )
-        return all(d >= (0 if at_border else margin) for at_border, d in distances)
+        return all(at_border or distance >= margin for at_border, distance in distances)
 
 
 def _quantised_side(side: float) -> int:

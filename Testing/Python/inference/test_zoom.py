@@ -47,6 +47,16 @@ def test_prompts_near_the_crops_border_move_the_crop():
     assert POLICY.choose(PLANE, outside, crop) != crop
 
 
+def test_a_point_in_the_outer_half_of_a_border_pixel_keeps_its_crop_and_is_looked_at_from_close_by():
+    for x, y in ((-0.5, 200), (399.5, 200), (200, -0.5), (200, 511.5)):
+        extent = (x, y, x + 1, y + 1)
+        half = POLICY.half(PLANE, extent)
+        assert half is not None
+        assert POLICY.in_middle(half, PLANE, extent)
+        crop = POLICY.choose(PLANE, extent)
+        assert POLICY.choose(PLANE, extent, crop) is crop
+
+
 def test_an_object_that_became_small_gets_a_closer_crop():
     crop = POLICY.choose(PLANE, (150, 150, 250, 250))
     closer = POLICY.choose(PLANE, (195, 195, 205, 205), crop)
