@@ -1,14 +1,11 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
 
 from fakes import ALL_PROMPTS, BrightRegionNetwork
 from SAMUNetSlicerLib.errors import InputError
-from SAMUNetSlicerLib.inference.predictor import PlaneImage, PlaneMask, PlanePredictor
+from SAMUNetSlicerLib.inference.predictor import PlaneImage, PlanePredictor
 from SAMUNetSlicerLib.inference.prompts import PlanePrompts, bounding_box_xyxy
-from SAMUNetSlicerLib.inference.zoom import Crop
 from SAMUNetSlicerLib.networks.base import Decoded, PromptKind
 from SAMUNetSlicerLib.volumes.propagation.box_motion import Course, moved_logits
 from SAMUNetSlicerLib.volumes.propagation.walks import (
@@ -17,10 +14,8 @@ from SAMUNetSlicerLib.volumes.propagation.walks import (
     PlaneRange,
     Propagation,
     PropagationPolicy,
-    PropagationStep,
     StopReason,
     default_rule,
-    reconcile,
 )
 
 PLANES = 21
@@ -165,47 +160,12 @@ def test_planes_between_two_key_planes_are_reached_from_both_and_key_planes_neve
         assert dice(final[index], planes.mask(index)) > 0.93
 
 
-def test_a_plane_where_the_way_back_is_lost_keeps_the_answer_of_the_way_there():
-    class LostOnTheWayBack(PlanePredictor):
-        visits = 0
-
-        def predict(self, image, prompts, crop=None):
-            answer = super().predict(image, prompts, crop)
-            self.visits += image.key == 10
-            lost = image.key == 10 and self.visits == 2
-            return replace(answer, logits=np.full_like(answer.logits, -6)) if lost else answer
-
-    planes, predictor = Ball(), LostOnTheWayBack(BrightRegionNetwork())
-    answers = {7: answer_at(planes, predictor, 7), 12: answer_at(planes, predictor, 12)}
-    steps = list(Propagation(planes, predictor).from_planes(answers, within=PlaneRange(8, 11)))
-    final = {s.index: s for s in steps if s.stop is not StopReason.END}
-    assert [s.index for s in steps if s.stop is None] == [8, 9, 10, 11, 11, 10]
-    assert dice(final[10].answer.mask, planes.mask(10)) > 0.93
-    assert final[10].confidence == 0
-
-
 def test_the_second_visit_of_a_plane_costs_no_encoding(predictor):
     planes = Ball()
     answers = {7: answer_at(planes, predictor, 7), 12: answer_at(planes, predictor, 12)}
     encoded = predictor.network.encoded
     list(Propagation(planes, predictor).from_planes(answers, within=PlaneRange(7, 12)))
     assert predictor.network.encoded - encoded <= 4 + 1, "four planes lie between; at most one needs another crop"
-
-
-def test_where_both_ways_disagree_the_nearer_key_plane_wins_and_confidence_falls():
-    shape = (60, 60)
-
-    def step(columns, trust):
-        logits = np.full(shape, -6.0, dtype=np.float32)
-        logits[20:40, columns] = 6.0
-        return PropagationStep(5, Direction.UP, PlaneMask(logits, None, Crop(0, 0, 60, 60)), trust)
-
-    left, right = step(slice(10, 30), 0.9), step(slice(20, 40), 0.9)
-    merged = reconcile(left, right, weight_of_one=0.8)
-    assert merged.answer.mask[30, 12]
-    assert not merged.answer.mask[30, 38]
-    assert merged.confidence == pytest.approx(0.9 * (1 / 3) ** 0.5)
-    assert reconcile(left, left, 0.5).confidence == pytest.approx(0.9)
 
 
 @pytest.mark.parametrize("direction", [Direction.UP, Direction.DOWN])

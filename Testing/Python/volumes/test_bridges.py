@@ -1,0 +1,54 @@
+"""Planes between two key planes, which are answered from both."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from test_propagation import Ball, answer_at, dice
+
+from fakes import BrightRegionNetwork
+from SAMUNetSlicerLib.inference.predictor import PlaneMask, PlanePredictor
+from SAMUNetSlicerLib.inference.zoom import Crop
+from SAMUNetSlicerLib.volumes.propagation.walks import (
+    Direction,
+    PlaneRange,
+    Propagation,
+    PropagationStep,
+    StopReason,
+    reconcile,
+)
+
+
+def test_a_plane_where_the_way_back_is_lost_keeps_the_answer_of_the_way_there():
+    class LostOnTheWayBack(PlanePredictor):
+        visits = 0
+
+        def predict(self, image, prompts, crop=None):
+            answer = super().predict(image, prompts, crop)
+            self.visits += image.key == 10
+            lost = image.key == 10 and self.visits == 2
+            return replace(answer, logits=np.full_like(answer.logits, -6)) if lost else answer
+
+    planes, predictor = Ball(), LostOnTheWayBack(BrightRegionNetwork())
+    answers = {7: answer_at(planes, predictor, 7), 12: answer_at(planes, predictor, 12)}
+    steps = list(Propagation(planes, predictor).from_planes(answers, within=PlaneRange(8, 11)))
+    final = {s.index: s for s in steps if s.stop is not StopReason.END}
+    assert [s.index for s in steps if s.stop is None] == [8, 9, 10, 11, 11, 10]
+    assert dice(final[10].answer.mask, planes.mask(10)) > 0.93
+    assert final[10].confidence == 0
+
+
+def test_where_both_ways_disagree_the_nearer_key_plane_wins_and_confidence_falls():
+    shape = (60, 60)
+
+    def step(columns, trust):
+        logits = np.full(shape, -6.0, dtype=np.float32)
+        logits[20:40, columns] = 6.0
+        return PropagationStep(5, Direction.UP, PlaneMask(logits, None, Crop(0, 0, 60, 60)), trust)
+
+    left, right = step(slice(10, 30), 0.9), step(slice(20, 40), 0.9)
+    merged = reconcile(left, right, weight_of_one=0.8)
+    assert merged.answer.mask[30, 12]
+    assert not merged.answer.mask[30, 38]
+    assert merged.confidence == pytest.approx(0.9 * (1 / 3) ** 0.5)
+    assert reconcile(left, left, 0.5).confidence == pytest.approx(0.9)
