@@ -11,6 +11,7 @@ from ..evaluation.benchmarking.machine import describe_machine, measure_matrix_r
 from ..evaluation.benchmarking.run import Extent, default_models, measure, open_subject
 from ..evaluation.benchmarking.scene_figures import scene_report
 from ..evaluation.benchmarking.table import Row, as_json, as_markdown
+from ..evaluation.option_types import count
 from ..inference.devices import choose_device
 from ..inference.encoding.engines import EngineChoice
 
@@ -27,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
     parser.add_argument("--engine", choices=[e.value for e in EngineChoice], default=EngineChoice.AUTO.value)
-    parser.add_argument("--repetitions", type=int, default=Extent.repetitions)
+    parser.add_argument("--repetitions", type=count, default=Extent.repetitions)
     parser.add_argument("--quick", action="store_true", help="fewer planes: a minute instead of ten, rougher")
     parser.add_argument("--no-scene", action="store_true", help="leave the scene's figures out")
     parser.add_argument("--json", action="store_true", help="print JSON")

@@ -25,6 +25,7 @@ from ..project import NAME, NOT_FOR_CLINICAL_USE, VERSION
 from .case_sets import CaseSet, CaseSource, read_case_set
 from .cases import plane_cases, volume_cases
 from .methods import ModelMethod, PlaneMethod
+from .option_types import count, distance, seed
 from .peers import rule_methods
 from .protocols import PLANE_PROTOCOLS
 from .volume_methods import FixedBox, PropagatedBox, SeedsOnThreePlanes, VolumeMethod
@@ -55,9 +56,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--peers", nargs="*", choices=[_BASELINE_PEER, _RULES_PEER], default=[_BASELINE_PEER, _RULES_PEER],
         help="also LiteMedSAM zoomed and whole, and rules without learning (default: both; nothing after it: none)",
     )  # fmt: skip
-    parser.add_argument("--limit", type=_positive, metavar="N", help="at most N targets of each source, evenly spaced")
-    parser.add_argument("--tolerance", type=float, default=DEFAULT_TOLERANCE, help="of NSD, in mm (pictures: pixels)")
-    parser.add_argument("--seed", type=int, default=0, help="of jittered boxes, random points and intervals")
+    parser.add_argument("--limit", type=count, metavar="N", help="at most N targets of each source, evenly spaced")
+    parser.add_argument("--tolerance", type=distance, default=DEFAULT_TOLERANCE, help="of NSD, in mm (or pixels)")
+    parser.add_argument("--seed", type=seed, default=0, help="of jittered boxes, random points and intervals")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
     parser.add_argument(
         "--engine", choices=[e.value for e in EngineChoice], default=EngineChoice.TORCH.value,
@@ -189,10 +190,3 @@ def _made(folder: Path) -> Path:
     except OSError as error:
         raise OutputError(f"The folder {folder} cannot be made: {error.strerror}. Choose another place.") from error
     return folder
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
-    return number

@@ -29,6 +29,7 @@ from ..volumes.propagation.walks import NeighbourRule, Propagation, PropagationP
 from ..volumes.sampling import mask_to_voxels
 from .case_sets import read_case_set
 from .cases import VolumeCase, volume_cases
+from .option_types import count
 
 HELP = "Compare the rules of propagation and test the confidences, on 3D targets."
 BAD_DICE = 0.8
@@ -174,7 +175,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="root of the data")
     parser.add_argument("--set", default="development", help="development, unseen, or a TOML file of sources")
     parser.add_argument("--model", default=DEFAULT_MODEL, help="model name or checkpoint file")
-    parser.add_argument("--limit", type=int, metavar="N", help="at most N targets of each source")
+    parser.add_argument("--limit", type=count, metavar="N", help="at most N targets of each source")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
     parser.add_argument("--engine", choices=[e.value for e in EngineChoice], default=EngineChoice.AUTO.value)
     parser.add_argument("--output", type=Path, required=True, help="Markdown file to write")
