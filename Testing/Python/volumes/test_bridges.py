@@ -35,7 +35,7 @@ def test_a_plane_where_the_way_back_is_lost_keeps_the_answer_of_the_way_there():
     final = {s.index: s for s in steps if s.stop is not StopReason.END}
     assert [s.index for s in steps if s.stop is None] == [8, 9, 10, 11, 11, 10]
     assert dice(final[10].answer.mask, planes.mask(10)) > 0.93
-    assert final[10].confidence == 0
+    assert (final[10].confidence, final[10].direction) == (0, Direction.DOWN)
 
 
 def test_where_both_ways_disagree_the_nearer_key_plane_wins_and_confidence_falls():

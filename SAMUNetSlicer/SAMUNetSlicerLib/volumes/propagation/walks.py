@@ -217,7 +217,7 @@ class Propagation:
             if there is None or step.stop is StopReason.END:
                 yield step
             elif step.answer is None:  # lost on the way back: what the way there has found stays, believed less
-                yield replace(there, confidence=min(there.confidence, step.confidence))
+                yield replace(there, direction=step.direction, confidence=min(there.confidence, step.confidence))
             else:
                 yield reconcile(there, step, (high - step.index) / (high - low))
 
