@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -74,6 +75,20 @@ def test_the_longest_block_of_a_host_is_found(monkeypatch):
     now = [0.0]
     monkeypatch.setattr(timing.time, "perf_counter", lambda: now[0])
     assert propagation_rows.longest_block(predictor, 4) == pytest.approx(0.7)
+
+
+@pytest.mark.parametrize("good_answers", [0, 2, 5])
+def test_a_model_that_loses_the_object_has_a_row_that_says_so(good_answers):
+    class Weak(BrightRegionNetwork):
+        answers = 0
+
+        def decode(self, embedding, prompts):
+            decoded = super().decode(embedding, prompts)
+            self.answers += 1
+            return decoded if self.answers <= good_answers else replace(decoded, logits=decoded.logits * 0 - 5)
+
+    (row,) = propagation_rows.propagation_rows(PlanePredictor(Weak()), 10)
+    assert row.value == "not measured: the model loses the object at once"
 
 
 def test_arithmetic_of_a_known_network_is_counted():

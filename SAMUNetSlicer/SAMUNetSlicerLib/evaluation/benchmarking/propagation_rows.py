@@ -58,18 +58,23 @@ class TimedPropagation:
         began = time.perf_counter()
         while done < planes:
             step = next(self._steps, None)
-            if step is None:
+            if step is None and not done:
                 return False
-            if step.answer is None:  # a walk has ended: turns do not mix both ways
-                if done:
-                    break
-                continue
-            self.masks[step.index] = step.answer.mask
-            done += 1
+            if step is None or (step.answer is None and done):  # a walk has ended: turns do not mix both ways
+                break
+            if step.answer is not None:
+                self.masks[step.index] = step.answer.mask
+                way = step.direction
+                done += 1
         while not self._predictor.poll_ahead():
             time.sleep(_POLL_S)
-        self._seconds[step.direction].append((time.perf_counter() - began) / done)
+        self._seconds[way].append((time.perf_counter() - began) / done)
         return True
+
+    @property
+    def has_gone_both_ways(self) -> bool:
+        """Whether there is a plane to tell the time of, each way."""
+        return all(self._seconds.values())
 
     def seconds(self, *ways: Direction) -> float:
         """For all planes of these ways: the median of the turns' seconds a plane, times the planes."""
@@ -92,6 +97,9 @@ def propagation_rows(predictor: PlanePredictor, count: int) -> list[Row]:
     while going_on:
         going_on = ours.turn(planes) | theirs.turn(planes)
     predictor.cache.clear()
+    one_way = f"propagation over {count} planes, one way"
+    if not (ours.has_gone_both_ways and theirs.has_gone_both_ways):
+        return [Row(one_way, value="not measured: the model loses the object at once")]
     both = (Direction.UP, Direction.DOWN)
     both_ways = (
         f"- and back, each plane answered from both sides "
@@ -100,7 +108,6 @@ def propagation_rows(predictor: PlanePredictor, count: int) -> list[Row]:
     difference = mean_dice_difference(ours.masks, theirs.masks)
     found = f"{difference:.4f} on {len(ours.masks)} planes"
     met = difference <= _DICE_TOLERANCE and ours.masks.keys() == theirs.masks.keys()
-    one_way = f"propagation over {count} planes, one way"
     return [
         ratio_row(one_way, theirs.seconds(Direction.UP), ours.seconds(Direction.UP), _TARGET),
         ratio_row(both_ways, theirs.seconds(*both), ours.seconds(*both), _TARGET),
