@@ -95,20 +95,19 @@ def auc_of_bad_planes(
 
 
 def fit_calibration(planes: Sequence[PlaneTrust], bad_below: float = BAD_DICE) -> Calibration:
-    """The logistic model of `Evidence` that best tells good planes from bad ones; weights are never negative.
+    """The logistic model of `Evidence` that best tells good planes from bad ones, of which there must be some of each;
+    weights are never negative.
 
     Good and bad planes count the same in all, since their shares depend on the object; a small ridge keeps the weights
     finite where the planes can be told apart perfectly.
     """
     evidence = np.array([astuple(p.evidence) for p in planes])
     good = np.array([p.dice >= bad_below for p in planes])
-
-    share = np.clip(good.mean(), 1 / len(good), 1 - 1 / len(good))
-    counts = np.where(good, 0.5 / share, 0.5 / (1 - share))
+    counts = np.where(good, 0.5 / good.sum(), 0.5 / (~good).sum())
 
     def cost(parameters: np.ndarray) -> float:
         margin = (parameters[0] + evidence @ parameters[1:]) * np.where(good, 1, -1)
-        return float((counts * np.logaddexp(0, -margin)).mean() + _RIDGE * np.square(parameters[1:]).sum())
+        return float((counts * np.logaddexp(0, -margin)).sum() + _RIDGE * np.square(parameters[1:]).sum())
 
     bounds = [(None, None)] + [(0, None)] * evidence.shape[1]
     found = minimize(cost, np.zeros(1 + evidence.shape[1]), method="L-BFGS-B", bounds=bounds).x
@@ -131,6 +130,8 @@ def trust_table(planes: Sequence[PlaneTrust]) -> str:
         if inside:
             share = np.mean([p.dice >= BAD_DICE for p in inside])
             lines.append(f"| {low:.1f} to {low + _BIN:.1f} | {len(inside)} | {share:.2f} |")
+    if auc_of_bad_planes(planes) is None:
+        return "\n".join([*lines, "", "Nothing was fitted: that takes good planes and bad ones.", ""])
     fitted = fit_calibration(planes)
     weights = ", ".join(f"{w:.2f}" for w in fitted.weights)
     return "\n".join([*lines, "", f"Fitted on these planes: bias {fitted.bias:.2f}, weights {weights}.", ""])

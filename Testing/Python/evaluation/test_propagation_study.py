@@ -69,6 +69,12 @@ def test_the_trust_table_names_each_part_of_the_evidence():
     assert "| confidence | 0.500 |" in text  # all the same: no better than chance
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("planes", [(), ((0.9, 0.95),), ((0.9, 0.95), (0.1, 0.9))])
+def test_the_trust_table_fits_nothing_without_good_planes_and_bad_ones(planes):
+    assert trust_table(trusts(*planes)).endswith("\n\nNothing was fitted: that takes good planes and bad ones.\n")
+
+
 def test_a_ball_is_walked_and_scored_in_3d():
     geometry = random_geometry(8)
     volume = sphere(geometry, geometry.to_ras((geometry.size_ijk - 1) / 2), 11.0)
