@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import argparse
 import platform
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import torch
 
+from ..atomic_file import check_destination
 from ..checkpoints.catalogue import DEFAULT_MODEL
 from ..checkpoints.loading import LoadedModel, load_network
-from ..errors import OutputError
+from ..errors import OutputError, UserError
 from ..extras import needing
 from ..inference.devices import choose_device, describe_device
 from ..inference.encoding.cache import EmbeddingCache
 from ..inference.encoding.encoders import Encode
 from ..inference.encoding.engines import EngineChoice, build_encode, kept_conversions_folder
 from ..inference.predictor import PlanePredictor
+from ..inference.prompt_rules import check_answers_prompts
 from ..inference.zoom import ZoomMode, ZoomPolicy
 from ..project import NAME, NOT_FOR_CLINICAL_USE, VERSION
 from .case_sets import CaseSet, CaseSource, read_case_set
@@ -35,6 +38,7 @@ HELP = "Measure models on images and volumes with reference masks: simulated pro
 BASELINE_MODEL = "lite_medsam"
 VOLUME_PROTOCOL = "volume"
 DEFAULT_TOLERANCE = 2.0
+RESULTS, REPORT = "results.csv", "report.md"
 _ZOOM_NAMES = {ZoomMode.ADAPTIVE: "zoomed", ZoomMode.WHOLE_PLANE: "whole plane"}
 _BASELINE_PEER, _RULES_PEER = "lite_medsam", "rules"
 
@@ -104,19 +108,24 @@ def run_evaluation(arguments: argparse.Namespace) -> Path:
                 f"Evaluation on the set '{cases.name}'", tuple(_lines(arguments, cases, arena)), cases.groups,
                 arguments.seed,
             )  # fmt: skip
-            write_csv(folder / "results.csv", results)
-            write_markdown(folder / "report.md", results, facts)
+            write_csv(folder / RESULTS, results)
+            write_markdown(folder / REPORT, results, facts)
             for prompt, extremes in sheets.items():
                 name = prompt.replace(" + ", "_").replace(" ", "_")
                 write_contact_sheet(folder / f"worst_best_{name}.png", extremes, f"{arena.main_method}, {prompt}")
-    return folder / "report.md"
+    if not results:
+        raise UserError(
+            "Nothing was measured: the set has no targets for these protocols, or no model or peer understands their "
+            "prompts. Choose other protocols or models."
+        )
+    return folder / REPORT
 
 
 @dataclass(frozen=True)
 class _Arena:
-    """Who takes part. main_method: whose worst and best answers are drawn."""
+    """Who takes part. models: by their names in tables. main_method: whose worst and best answers are drawn."""
 
-    models: tuple[LoadedModel, ...]
+    models: dict[str, LoadedModel]
     planes: tuple[PlaneMethod, ...]
     volumes: tuple[VolumeMethod, ...]
     main_method: str
@@ -128,28 +137,38 @@ def _assemble(arguments: argparse.Namespace) -> _Arena:
     wanted = [(name, (ZoomMode(arguments.zoom),)) for name in arguments.model]
     if _BASELINE_PEER in arguments.peers:
         wanted.append((BASELINE_MODEL, (ZoomMode.ADAPTIVE, ZoomMode.WHOLE_PLANE)))
-    models: dict[str, LoadedModel] = {}
+    models = {name: load_network(name, device=device) for name in dict(wanted)}
+    for model in models.values():
+        check_answers_prompts(model.network.spec)
+    labels = _labels(models)
     methods: dict[str, ModelMethod] = {}
-    caches: dict[str, EmbeddingCache] = {}
-    encoders: dict[str, Encode] = {}
+    caches = {name: EmbeddingCache() for name in models}
+    encoders = {name: _encoder(model, device, arguments.engine) for name, model in models.items()}
     for name, zooms in wanted:
-        if name not in models:
-            models[name], caches[name] = load_network(name, device=device), EmbeddingCache()
-            kept_as = kept_conversions_folder() / models[name].identity
-            encoders[name] = build_encode(models[name].network, device, EngineChoice(arguments.engine), kept_as)
         for zoom in zooms:
             predictor = PlanePredictor(models[name].network, device, ZoomPolicy(zoom), caches[name], encoders[name])
-            method = ModelMethod(f"{models[name].name}, {_ZOOM_NAMES[zoom]}", predictor)
+            method = ModelMethod(f"{labels[name]}, {_ZOOM_NAMES[zoom]}", predictor)
             methods.setdefault(method.name, method)
     volumes: list[VolumeMethod] = [PropagatedBox(method.name, method.predictor) for method in methods.values()]
     planes: list[PlaneMethod] = list(methods.values())
     if _BASELINE_PEER in arguments.peers:
-        whole = methods[f"{models[BASELINE_MODEL].name}, {_ZOOM_NAMES[ZoomMode.WHOLE_PLANE]}"]
-        volumes.append(FixedBox(f"{models[BASELINE_MODEL].name}, fixed box on every plane", whole.predictor))
+        whole = methods[f"{labels[BASELINE_MODEL]}, {_ZOOM_NAMES[ZoomMode.WHOLE_PLANE]}"]
+        volumes.append(FixedBox(f"{labels[BASELINE_MODEL]}, fixed box on every plane", whole.predictor))
     if _RULES_PEER in arguments.peers:
         planes += rule_methods().values()
         volumes.append(SeedsOnThreePlanes("grow from seeds"))
-    return _Arena(tuple(models.values()), tuple(planes), tuple(volumes), next(iter(methods)), device)
+    named = {labels[name]: model for name, model in models.items()}
+    return _Arena(named, tuple(planes), tuple(volumes), next(iter(methods)), device)
+
+
+def _labels(models: Mapping[str, LoadedModel]) -> dict[str, str]:
+    """The models' names in tables; files of one name, from several folders, are called as they were given."""
+    times = Counter(model.name for model in models.values())
+    return {given: model.name if times[model.name] == 1 else given for given, model in models.items()}
+
+
+def _encoder(model: LoadedModel, device: torch.device, engine: str) -> Encode:
+    return build_encode(model.network, device, EngineChoice(engine), kept_conversions_folder() / model.identity)
 
 
 def _followed(
@@ -170,8 +189,8 @@ def _lines(arguments: argparse.Namespace, cases: CaseSet, arena: _Arena) -> Iter
     yield f"{NAME} {VERSION}. {NOT_FOR_CLINICAL_USE}"
     limit = "all targets" if arguments.limit is None else f"at most {arguments.limit} targets of each source"
     yield f"Set '{cases.name}', {limit}, seed {arguments.seed}; the target is the largest component of a label"
-    for model in arena.models:
-        yield f"Model {model.name}: family {model.family}, SHA-256 {model.sha256[:16]}..., licence {model.licence}"
+    for name, model in arena.models.items():
+        yield f"Model {name}: family {model.family}, SHA-256 {model.sha256[:16]}..., licence {model.licence}"
     versions = f"torch {torch.__version__}, Python {platform.python_version()}"
     yield f"On {describe_device(arena.device)}, engine {arguments.engine}, {versions}"
     unit = f"{arguments.tolerance:g} mm, or {arguments.tolerance:g} px for pictures without a scale"
@@ -185,8 +204,11 @@ def _lines(arguments: argparse.Namespace, cases: CaseSet, arena: _Arena) -> Iter
 
 
 def _made(folder: Path) -> Path:
+    """The folder, in which the report can be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"The folder {folder} cannot be made: {error.strerror}. Choose another place.") from error
+    for name in (RESULTS, REPORT):
+        check_destination(folder / name)
     return folder

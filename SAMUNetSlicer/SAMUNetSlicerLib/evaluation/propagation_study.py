@@ -24,6 +24,7 @@ from ..inference.agreement import Calibration, Evidence
 from ..inference.devices import choose_device
 from ..inference.encoding.engines import EngineChoice, build_encode, kept_conversions_folder
 from ..inference.predictor import PlanePredictor
+from ..inference.prompt_rules import check_answers_prompts
 from ..inference.prompts import PlanePrompts, bounding_box_xyxy
 from ..volumes.propagation.walks import NeighbourRule, Propagation, PropagationPolicy
 from ..volumes.sampling import mask_to_voxels
@@ -190,6 +191,7 @@ def run_study(arguments: argparse.Namespace) -> str:
     check_destination(arguments.output)
     device = choose_device(arguments.device)
     model = load_network(arguments.model, device=device)
+    check_answers_prompts(model.network.spec)
     engine = EngineChoice(arguments.engine)
     encode = build_encode(model.network, device, engine, kept_conversions_folder() / model.identity)
     predictor = PlanePredictor(model.network, device, encode_planes=encode)

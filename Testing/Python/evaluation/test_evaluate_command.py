@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import argparse
 import csv
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 from PIL import Image
 
-from fakes import BrightRegionNetwork
+from fakes import ALL_PROMPTS, BrightRegionNetwork
 from requirements_guard import need
 from SAMUNetSlicerLib.checkpoints.loading import LoadedModel
+from SAMUNetSlicerLib.errors import ModelError, OutputError, UserError
 from SAMUNetSlicerLib.evaluation import command
+from SAMUNetSlicerLib.networks.base import PromptKind
 
 need("monai")
 
@@ -68,7 +72,9 @@ def data(tmp_path_factory):
 @pytest.fixture
 def evaluate(data, tmp_path, monkeypatch):
     def load(name, device):
-        return LoadedModel(BrightRegionNetwork(), "bright_region", "0" * 64, str(name), "Apache-2.0")
+        network = BrightRegionNetwork(PromptKind.BOX if "boxes" in name else ALL_PROMPTS)
+        network.spec = replace(network.spec, classes=int("classes" in name))
+        return LoadedModel(network, "bright_region", "0" * 64, Path(name).name, "Apache-2.0")
 
     def run(*options: str, output: str = "report"):
         parser = argparse.ArgumentParser()
@@ -111,6 +117,31 @@ def test_the_same_seed_gives_the_same_files_and_a_limit_the_same_prompts(evaluat
 def test_no_peers_are_asked_where_none_is_wanted(evaluate):
     _, rows = evaluate("--protocols", "box", "--peers")
     assert {row["method"] for row in rows} == {"sam_unet_tiny, zoomed"}
+
+
+def test_files_of_one_name_are_told_apart_by_their_folders(evaluate):
+    report, rows = evaluate(
+        "--protocols", "box", "--limit", "1", "--peers", "--model", "one/a.pth", "two/a.pth", "b.pth"
+    )
+    assert {row["method"] for row in rows} == {"one/a.pth, zoomed", "two/a.pth, zoomed", "b.pth, zoomed"}
+    assert "- Model two/a.pth: family" in report.read_text(encoding="utf-8")
+
+
+def test_nothing_to_measure_is_told(evaluate):
+    with pytest.raises(UserError, match="Nothing was measured"):
+        evaluate("--protocols", "points", "--peers", "--model", "boxes.pth")
+
+
+def test_models_that_take_no_prompts_are_refused(evaluate):
+    with pytest.raises(ModelError, match="finds its classes by itself"):
+        evaluate("--model", "classes.pth")
+
+
+def test_a_report_that_could_not_be_written_is_refused_before_the_work(evaluate, tmp_path, monkeypatch):
+    monkeypatch.setattr(command, "plane_cases", lambda *_: pytest.fail("the work began"))
+    (tmp_path / "report" / "results.csv").mkdir(parents=True)
+    with pytest.raises(OutputError, match="is a folder"):
+        evaluate("--protocols", "box")
 
 
 def test_what_is_finished_is_written_when_interrupted(evaluate, monkeypatch, tmp_path):
