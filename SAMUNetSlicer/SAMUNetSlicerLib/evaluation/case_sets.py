@@ -60,11 +60,12 @@ class SourceSettings:
         values = dict(entry)
         try:
             values["objects"] = Objects(values.get("objects", Objects.COMPONENTS))
+            values["planes_per_label"] = int(values.get("planes_per_label", SourceSettings.planes_per_label))
             values["volume_labels"] = tuple(int(label) for label in values.get("volume_labels", ()))
             settings = SourceSettings(**values)
         except (TypeError, ValueError) as error:
             raise InputError(f"The source '{source}' of the set of cases is wrong: {error}.") from error
-        parse_window(settings.window)
+        parse_window(str(settings.window))
         return settings
 
 
@@ -98,7 +99,7 @@ def read_case_set(name_or_path: str | Path, root: Path) -> CaseSet:
     """
     path = _locate(name_or_path)
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(_text_of(path))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"The set of cases {path.name} is not valid TOML: {error}.") from error
     described = [*_held_back(content, path.parent, root), *_listed(content, root)]
@@ -106,8 +107,10 @@ def read_case_set(name_or_path: str | Path, root: Path) -> CaseSet:
     missing = tuple(source.name for source in described if not source.files)
     if not sources:
         raise InputError(f"The folder {root} holds nothing of the set '{path.stem}'. Name the root of its data.")
-    groups = {group: tuple(names) for group, names in content.get("groups", {}).items()}
-    return CaseSet(path.stem, sources, groups, missing)
+    groups = content.get("groups", {})
+    if not isinstance(groups, Mapping) or not all(map(_are_texts, groups.values())):
+        raise InputError(f"In the set of cases {path.name} each of the [groups] is a list of names of sources.")
+    return CaseSet(path.stem, sources, {group: tuple(names) for group, names in groups.items()}, missing)
 
 
 def spread(items: Sequence[Item], limit: int | None) -> list[Item]:
@@ -127,11 +130,18 @@ def _locate(name_or_path: str | Path) -> Path:
     return path
 
 
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path.name} cannot be read: {error.strerror}.") from error
+
+
 def _held_back(content: Mapping, folder: Path, root: Path) -> Iterator[CaseSource]:
     """What the training configuration holds back for development."""
     if "training" not in content:
         return
-    configuration = tomllib.loads((folder / content["training"]).read_text(encoding="utf-8"))
+    configuration = tomllib.loads(_text_of(folder / str(content["training"])))
     for entry in configuration["sources"]:
         spec = SourceSpec.from_mapping(entry)
         if not spec.development_fraction and not spec.development_cases:
@@ -146,16 +156,32 @@ def _held_back(content: Mapping, folder: Path, root: Path) -> Iterator[CaseSourc
 
 
 def _listed(content: Mapping, root: Path) -> Iterator[CaseSource]:
-    for entry in content.get("sources", []):
+    entries = content.get("sources", [])
+    if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in entries):
+        raise InputError("Each source of the set of cases begins with the line [[sources]].")
+    for entry in entries:
         values = dict(entry)
         try:
-            name, folder, image = values.pop("name"), root / values.pop("folder"), values.pop("image")
-            patterns, case_pattern = values.pop("masks"), re.compile(values.pop("case", ".+"))
-        except (KeyError, re.error) as error:
+            name, folder, image, masks = (values.pop(key) for key in ("name", "folder", "image", "masks"))
+            case_pattern = re.compile(values.pop("case", ".+"))
+        except (KeyError, TypeError, re.error) as error:
             raise InputError(f"A source of the set of cases lacks or misspells {error}.") from error
+        if not all(isinstance(text, str) for text in (name, folder, image)) or not _are_texts(masks):
+            raise InputError(f"In the source '{name}' name, folder and image are texts, masks is a list of patterns.")
         files = []
-        for mask in sorted(path for pattern in patterns for path in folder.glob(pattern)):
+        for mask in sorted(path for pattern in masks for path in _matching(root / folder, pattern)):
             found = case_pattern.search(mask.stem)
             case = found.group(0) if found else mask.stem
-            files.append(CaseFiles(case, folder / image.format(case=case), mask))
+            files.append(CaseFiles(case, root / folder / image.replace("{case}", case), mask))
         yield CaseSource(name, tuple(files), SourceSettings.from_mapping(values, name))
+
+
+def _matching(folder: Path, pattern: str) -> Iterator[Path]:
+    try:
+        yield from folder.glob(pattern)
+    except (ValueError, NotImplementedError, IndexError) as error:
+        raise InputError(f"'{pattern}' is not a pattern of files in the folder {folder.name}.") from error
+
+
+def _are_texts(values: object) -> bool:
+    return isinstance(values, list) and all(isinstance(value, str) for value in values)

@@ -10,7 +10,7 @@ from SAMUNetSlicerLib.errors import InputError, UserError
 from SAMUNetSlicerLib.evaluation.case_sets import SETS_FOLDER, read_case_set, spread
 from SAMUNetSlicerLib.learning.data.sources import Objects
 
-SET = """
+LUNGS = """
 [[sources]]
 name = "lungs"
 folder = "xray"
@@ -18,16 +18,19 @@ masks = ["*-mask.png"]
 case = '^\\d+'
 image = "{case}.png"
 objects = "binary"
-
+"""
+ELSEWHERE = """
 [[sources]]
 name = "elsewhere"
 folder = "not/here"
 masks = ["*.png"]
 image = "{case}.png"
-
+"""
+GROUPS = """
 [groups]
 "easy ones" = ["lungs"]
 """
+SET = LUNGS + ELSEWHERE + GROUPS
 
 
 def picture(path, size=(20, 20)) -> None:
@@ -100,6 +103,31 @@ def test_mistakes_are_named(own_set, tmp_path):
         own_set.write_text(SET.replace('objects = "binary"', wrong), encoding="utf-8")
         with pytest.raises(error, match=r"lungs|abdominal"):
             read_case_set(own_set, tmp_path / "data")
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        ('masks = ["*-mask.png"]', 'masks = "*-mask.png"', "masks is a list of patterns"),
+        ('masks = ["*-mask.png"]', 'masks = ["/*-mask.png"]', "is not a pattern of files in the folder xray"),
+        ('folder = "xray"', "folder = 5", "name, folder and image are texts"),
+        ('image = "{case}.png"', "image = 5", "name, folder and image are texts"),
+        ('objects = "binary"', "window = 5", "'5' is not a window"),
+        ('objects = "binary"', 'planes_per_label = "few"', "The source 'lungs' of the set of cases is wrong"),
+        ('"easy ones" = ["lungs"]', '"easy ones" = "lungs"', "is a list of names of sources"),
+        ("[[sources]]", "[sources.x]", r"begins with the line \[\[sources\]\]"),
+        ("[[sources]]", 'training = "none.toml"\n[[sources]]', "none.toml cannot be read"),
+    ],
+)
+def test_values_of_the_wrong_kind_are_told_in_plain_words(own_set, tmp_path, right, wrong, said):
+    own_set.write_text((LUNGS + GROUPS).replace(right, wrong), encoding="utf-8")
+    with pytest.raises(UserError, match=said):
+        read_case_set(own_set, tmp_path / "data")
+
+
+def test_an_images_name_may_hold_other_braces(own_set, tmp_path):
+    own_set.write_text(SET.replace("{case}.png", "{id}_{case}.png"), encoding="utf-8")
+    assert read_case_set(own_set, tmp_path / "data").sources[0].files[0].image.name == "{id}_1.png"
 
 
 @pytest.mark.parametrize(
