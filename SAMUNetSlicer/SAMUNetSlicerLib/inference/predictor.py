@@ -241,6 +241,7 @@ class PlanePredictor:
         for look in looks:
             with suppress(CancelledError):  # then it is encoded here
                 yield self._ahead.pop((look.image.key, look.crop), None)
+        self._give_up_wrong_guesses({look.image.key for look in looks})
         embeddings = yield from self._encode([(look.image, look.crop) for look in looks])
         answers: list[PlaneMask | None] = [None] * len(looks)
         for group in groups_of_like_shape(looks, self.prompts_at_once):
@@ -249,6 +250,11 @@ class PlanePredictor:
                 answers[i] = answer
             yield
         return answers
+
+    def _give_up_wrong_guesses(self, images: set[Hashable]) -> None:
+        """What was begun ahead of pictures that are answered from other crops: hosts that do not poll would keep it."""
+        for key in [key for key in self._ahead if key[0] in images]:
+            self._ahead.pop(key).cancel()
 
     @torch.inference_mode()
     def _decode(self, looks: Sequence[Look], embeddings: Sequence[Embedding]) -> list[PlaneMask]:

@@ -201,6 +201,18 @@ def test_work_ahead_can_be_given_up(monkeypatch):
     assert predictor.predict(plane(0), BOX).mask.any()
 
 
+def test_a_wrong_guess_of_the_crop_is_given_up_with_the_answer_from_another(monkeypatch):
+    every_turn_a_step(monkeypatch)
+    predictor = PlanePredictor(SlowNetwork())
+    predictor.encode_ahead(PlaneRequest(plane(0), PlanePrompts(box_xyxy=(2, 2, 118, 98))))
+    predictor.encode_ahead(PlaneRequest(plane(1), BOX))
+    predictor.predict(plane(0), BOX)
+    assert [key for key, _crop in predictor._ahead] == [1]
+    while not predictor.poll_ahead():
+        pass
+    assert predictor.counts.encoded == 2
+
+
 def test_an_answer_survives_that_the_work_ahead_it_waits_for_is_given_up(monkeypatch):
     every_turn_a_step(monkeypatch)
     predictor = PlanePredictor(SlowNetwork())
