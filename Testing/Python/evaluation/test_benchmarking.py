@@ -28,6 +28,7 @@ from SAMUNetSlicerLib.evaluation.benchmarking.propagation_rows import (
     straightforward,
 )
 from SAMUNetSlicerLib.evaluation.benchmarking.table import as_markdown, ratio_row
+from SAMUNetSlicerLib.inference.encoding.engines import EngineChoice
 from SAMUNetSlicerLib.inference.predictor import PlanePredictor
 from SAMUNetSlicerLib.volumes.propagation.walks import Direction
 
@@ -184,6 +185,15 @@ def test_the_whole_benchmark_prints_every_row(monkeypatch, capsys):
         assert any(words in row["what"] for row in rows), words
     assert main(["benchmark", "--model", "fake", "--quick", "--no-scene", "--device", "cpu"]) == ExitCode.OK
     assert "(b), this machine's limit" in capsys.readouterr().out
+
+
+def test_the_new_process_computes_on_the_same_card(monkeypatch):
+    asked = []
+    monkeypatch.setattr(run, "measure_session", lambda *a: asked.append(a) or SessionFacts(5.0, None, None, None))
+    loaded = LoadedModel(BrightRegionNetwork(), "bright_region", "ab" * 32, "fake", "none")
+    subject = run.Subject("fake", loaded, PlanePredictor(loaded.network, torch.device("cpu:0")))
+    list(run.measure(subject, RATES, EngineChoice.TORCH, run.Extent(1, 10, 2, 2, 3), False, lambda _what: None))
+    assert asked[0][:2] == ("fake", "cpu:0")
 
 
 def test_a_family_without_weights_is_measured_with_random_ones(monkeypatch):

@@ -87,5 +87,5 @@ def measure(
     yield from propagation_rows(predictor, extent.propagated)
     yield block_row(predictor, extent.blocked, times.forward)
     told(f"a new process with {extent.more_planes} planes")
-    facts = measure_session(subject.name, predictor.device.type, engine.value, extent.planes, extent.more_planes)
+    facts = measure_session(subject.name, str(predictor.device), engine.value, extent.planes, extent.more_planes)
     yield from session_rows(facts, times.forward, extent.planes, extent.more_planes)
