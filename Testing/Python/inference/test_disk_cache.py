@@ -1,5 +1,6 @@
 """Encodings on the disk: whole or not at all, bounded, never another's, whatever other processes do."""
 
+import json
 import os
 import stat
 import subprocess
@@ -103,6 +104,22 @@ def test_a_damaged_file_is_ignored_and_removed(cache, damage):
     if damage == "header":
         content[0] ^= 255
     path.write_bytes({"cut": content[:-100], "empty": b"", "text": b"not tensors at all"}.get(damage, content))
+    assert cache.get(KEYS[0]) is None
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"__metadata__": None, "image": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}},
+        {"image": {"dtype": "F4", "shape": [16], "data_offsets": [0, 8]}},
+    ],
+)
+def test_a_file_of_another_program_is_ignored_and_removed(cache, header):
+    text = json.dumps(header).encode()
+    path = cache.folder / f"{KEYS[0]}.safetensors"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(len(text).to_bytes(8, "little") + text + bytes(8))
     assert cache.get(KEYS[0]) is None
     assert not path.exists()
 

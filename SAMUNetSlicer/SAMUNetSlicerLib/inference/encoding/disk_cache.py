@@ -44,7 +44,7 @@ class DiskCache(KeptEncodings):
             return None
         try:
             features, metadata = load(content), _metadata(content)
-        except (SafetensorError, ValueError):
+        except (SafetensorError, ValueError, KeyError):  # the last: a number format that this library does not know
             features, metadata = {}, {}
         if not features or metadata.get("key") != key or metadata.get("digest") != _digest(features):
             remove(path)
@@ -98,7 +98,7 @@ def encoding_key(rgb: np.ndarray, model: str) -> str:
 def _metadata(content: bytes) -> dict[str, str]:
     """Of a safetensors file, which begins with the length of its JSON header."""
     length = int.from_bytes(content[:8], "little")
-    return json.loads(content[8 : 8 + length]).get("__metadata__", {})
+    return json.loads(content[8 : 8 + length]).get("__metadata__") or {}
 
 
 def _digest(features: dict[str, Tensor]) -> str:
