@@ -22,12 +22,14 @@ from ..volumes.plane_source import VolumePlanes
 from ..volumes.planes import PlaneStack, acquisition_orientation
 from ..volumes.sampling import voxels_to_mask
 from ..volumes.segmentations.label_images import read_labels_on_grid
-from ..volumes.windows import default_window, parse_window
+from ..volumes.volume import Volume
+from ..volumes.windows import default_window, parse_window, percentile_window, to_uint8
 from .case_sets import CaseFiles, CaseSource, SourceSettings, spread
 
 # Of a picture with dozens of instances (cells), these many, evenly spaced from the smallest to the largest.
 INSTANCES_PER_PICTURE = 4
 _BINARY_THRESHOLD = 127  # masks that are JPEG pictures have values between 0 and 255
+_DEEP_MODES = ("I", "F")  # Pillow's names of grey pictures with 16 or 32 bits
 _PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 
@@ -103,7 +105,8 @@ def _planes_of_files(source: CaseSource, entry: CaseFiles, quota: int | None) ->
 
 
 def _pictured(source: CaseSource, entry: CaseFiles, quota: int | None) -> Iterator[PlaneCase]:
-    rgb, labels = _read_picture(entry.image, "RGB"), _read_picture(entry.mask, None)
+    picture, labels = _read_picture(entry.image), np.asarray(_read_picture(entry.mask))
+    rgb = _in_eight_bits(picture, source.settings.window)
     labels = labels if labels.ndim == 2 else labels[..., :3].max(axis=2)
     labels = labels.astype(np.uint8) * 255 if labels.dtype == bool else labels
     if rgb.shape[:2] != labels.shape:
@@ -114,12 +117,22 @@ def _pictured(source: CaseSource, entry: CaseFiles, quota: int | None) -> Iterat
         yield PlaneCase(source.name, entry.case, f"{entry.name} {label}", image, target)
 
 
-def _read_picture(path: Path, mode: str | None) -> np.ndarray:
+def _read_picture(path: Path) -> Image.Image:
     try:
         with Image.open(path) as picture:
-            return np.asarray(picture.convert(mode) if mode else picture)
+            picture.load()
+            return picture
     except OSError as error:
         raise InputError(f"The picture {path.name} cannot be read.") from error
+
+
+def _in_eight_bits(picture: Image.Image, window: str) -> np.ndarray:
+    """(H, W, 3) uint8; what has more than 8 bits, such as an X-ray of 16, in the window."""
+    if not picture.mode.startswith(_DEEP_MODES):
+        return np.asarray(picture.convert("RGB"))
+    grey = np.asarray(picture)
+    volume = Volume(grey[None], GridGeometry((1, *grey.shape), np.eye(4)))
+    return to_uint8(grey, parse_window(window) or percentile_window(volume))
 
 
 def _targets(labels: np.ndarray, objects: Objects) -> Iterator[tuple[str, np.ndarray]]:

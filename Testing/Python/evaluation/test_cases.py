@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -47,6 +49,16 @@ def test_grey_rims_of_a_jpeg_mask_do_not_count(pictured):
 def test_a_picture_of_two_colours_is_a_mask_too(pictured):
     (case,) = plane_cases(pictured(two_parts(255) > 0, Objects.BINARY))
     assert case.target.sum() == 18 * 18
+
+
+@pytest.mark.parametrize(("window", "grey"), [("auto", {0, 128, 255}), ("0:4000", {64, 128, 159, 191})])
+def test_a_picture_of_sixteen_bits_is_windowed_not_white(pictured, window, grey):
+    source = pictured(two_parts(255), Objects.BINARY)
+    values = np.repeat(np.array([1000, 2000, 2500, 3000], np.uint16), 10)
+    Image.fromarray(np.tile(values, (40, 1))).save(source.files[0].image)
+    (case,) = plane_cases(replace(source, settings=replace(source.settings, window=window)))
+    assert case.image.rgb.shape == (40, 40, 3)
+    assert set(np.unique(case.image.rgb)) == grey
 
 
 def test_each_label_is_a_target_unless_numbers_mean_something_else(pictured):
