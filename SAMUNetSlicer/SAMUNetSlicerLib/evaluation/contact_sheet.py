@@ -49,7 +49,7 @@ def write_contact_sheet(path: Path, extremes: Extremes, title: str) -> None:
             axis.set_axis_off()
         for axis, shown in zip(row, tiles, strict=False):
             _draw(axis, shown)
-    figure.suptitle(f"{title}: worst, then best (green target, red answer)", fontsize=10)
+    figure.suptitle(f"{title}: worst, then best (green target, red answer)", fontsize=10, parse_math=False)
     with written_whole(path) as stream:
         FigureCanvasAgg(figure).print_png(stream)
 
@@ -76,7 +76,8 @@ def _draw(axis: Axes, shown: Shown) -> None:
         axis.set_xlim(max(-0.5, x0 - around), min(width - 0.5, x1 + around))
         axis.set_ylim(min(height - 0.5, y1 + around), max(-0.5, y0 - around))
     result = shown.result
-    axis.set_title(f"{result.scores.dice:.2f}  {result.source}\n{result.target[:34]}", fontsize=6, pad=2)
+    title = f"{result.scores.dice:.2f}  {result.source}\n{result.target[:34]}"
+    axis.set_title(title, fontsize=6, pad=2, parse_math=False)
 
 
 def _contour(axis: Axes, mask_yx: np.ndarray, colour: str) -> None:

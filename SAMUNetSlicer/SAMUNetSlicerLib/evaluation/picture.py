@@ -18,12 +18,14 @@ from ..volumes.jobs.segmentation_job import SegmentResult
 from ..volumes.plane_source import VolumePlanes
 from ..volumes.sampling import voxels_to_mask
 from ..volumes.segmentations.segments import default_colours
+from .case_sets import spread
 
 Rectangle = tuple[float, float, float, float]
 
 COLUMNS = 5
 MOST_PLANES = 20
 _INCHES = 2.6  # per picture
+_NAMES_INCHES = 0.25  # per row of names
 _MARGIN = 0.12  # shown around the segments, as a share of their extent
 
 
@@ -33,14 +35,16 @@ def contact_sheet(
     results: Mapping[str, SegmentResult],
     title: str = "",
 ) -> None:
-    """Write a PNG of the segmented planes (at most 20, the prompted ones always among them).
+    """Write a PNG of the segmented planes (at most 20, the prompted ones first).
 
     Raises OutputError where `path` cannot be written.
     """
     chosen = choose_planes(results)
     columns = min(COLUMNS, max(1, len(chosen)))
     rows = max(1, -(-len(chosen) // columns))
-    figure = Figure(figsize=(columns * _INCHES, rows * _INCHES + 0.5), layout="constrained", facecolor="black")
+    named_rows = -(-len(results) // columns)
+    height = rows * _INCHES + 0.25 + named_rows * _NAMES_INCHES
+    figure = Figure(figsize=(columns * _INCHES, height), layout="constrained", facecolor="black")
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     colours = dict(zip(results, default_colours(list(results)), strict=True))
     view = _view_around(planes, chosen, results)
@@ -49,23 +53,23 @@ def contact_sheet(
     for axis, index in zip(axes, chosen, strict=False):
         _draw_plane(axis, planes, index, results, colours, view)
     handles = [Line2D([], [], color=colour, label=name) for name, colour in colours.items()]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), labelcolor="white", frameon=False)
+    names = figure.legend(
+        handles=handles, loc="outside lower center", ncols=min(columns, len(handles)), labelcolor="white", frameon=False
+    )
+    for text in names.get_texts():
+        text.set_parse_math(False)  # a $ is a $
     if title:
-        figure.suptitle(title, color="white", fontsize=10)
+        figure.suptitle(title, color="white", fontsize=10, parse_math=False)
     with written_whole(path) as stream:
         FigureCanvasAgg(figure).print_png(stream)
 
 
 def choose_planes(results: Mapping[str, SegmentResult]) -> list[int]:
-    """Plane numbers to show: all that were segmented, thinned evenly where there are too many."""
-    prompted = sorted({i for result in results.values() for i in result.plane_prompts})
+    """Plane numbers to show: all that were segmented; of too many, evenly spread, prompted ones before others."""
     segmented = sorted({i for result in results.values() for i in result.planes})
-    if len(segmented) <= MOST_PLANES:
-        return segmented
-    room = max(0, MOST_PLANES - len(prompted))
-    others = [i for i in segmented if i not in prompted]
-    thinned = [others[i] for i in np.unique(np.linspace(0, len(others) - 1, room).round().astype(int))] if room else []
-    return sorted({*prompted, *thinned})
+    prompted = {i for result in results.values() for i in result.plane_prompts}
+    first = spread([i for i in segmented if i in prompted], MOST_PLANES)
+    return sorted(first + spread([i for i in segmented if i not in prompted], MOST_PLANES - len(first)))
 
 
 def _view_around(planes: VolumePlanes, chosen: Sequence[int], results: Mapping[str, SegmentResult]) -> Rectangle:
