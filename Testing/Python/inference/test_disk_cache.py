@@ -82,6 +82,14 @@ def test_another_model_precision_crop_or_content_is_encoded_anew(cache):
         assert worker.counts.encoded == 1
 
 
+def test_another_version_of_the_program_encodes_anew(cache, monkeypatch):
+    picture, encodings = np.zeros((2, 2, 3), dtype=np.uint8), ModelEncodings(cache, "model")
+    key = encodings.key(picture, "torch full")
+    assert encodings.key(picture, "torch full") == key
+    monkeypatch.setattr("SAMUNetSlicerLib.inference.encoding.disk_cache.VERSION", "99.0")
+    assert encodings.key(picture, "torch full") != key
+
+
 def test_a_picture_that_only_has_another_shape_is_another():
     picture = np.zeros((4, 6, 3), dtype=np.uint8)
     assert encoding_key(picture, "m") != encoding_key(picture.reshape(6, 4, 3), "m")

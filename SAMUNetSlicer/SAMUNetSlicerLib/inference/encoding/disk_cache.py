@@ -4,8 +4,9 @@ What is kept is computed from patients' pictures and shows them roughly: it is p
 their owner alone, stay within a number of bytes (the least recently used go first), and `clear` removes them all.
 
 An encoding is known by a hash of what it was computed from: the pixels of the crop as the network sees them, which
-hold the volume's content, the plane, the crop and the window; and the model with its weights, engine and precision.
-So a wrong one cannot be served, whatever happened to the volume meanwhile.
+hold the volume's content, the plane, the crop and the window; the model with its weights, engine and precision; and the
+program's version, since another one may prepare pictures or encode them otherwise. So a wrong one cannot be served,
+whatever happened to the volume meanwhile.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from ...networks.base import Embedding
+from ...project import VERSION
 from .kept_encodings import NEW_SUFFIX, SUFFIX, KeptEncodings, remove
 
 
@@ -85,7 +87,7 @@ class ModelEncodings:
 
     def key(self, rgb: np.ndarray, engine: str) -> str:
         """For a crop's pixels (H, W, 3) and `Encoder.signature`."""
-        return encoding_key(rgb, f"{self.model} {engine}")
+        return encoding_key(rgb, f"{self.model} {engine} {VERSION}")
 
 
 def encoding_key(rgb: np.ndarray, model: str) -> str:
