@@ -184,7 +184,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_study(arguments: argparse.Namespace) -> str:
-    """Run the study, write its Markdown table and return it.
+    """Run the study, write its Markdown table and return it. Interrupted, it writes what is finished.
 
     Raises InputError for a set without volumes, OutputError (before the work) where the table cannot be written.
     """
@@ -195,16 +195,27 @@ def run_study(arguments: argparse.Namespace) -> str:
     engine = EngineChoice(arguments.engine)
     encode = build_encode(model.network, device, engine, kept_conversions_folder() / model.identity)
     predictor = PlanePredictor(model.network, device, encode_planes=encode)
+    cases = read_case_set(arguments.set, arguments.data)
     results: dict[NeighbourRule, list[Walked]] = {rule: [] for rule in NeighbourRule}
-    for source in read_case_set(arguments.set, arguments.data).sources:
-        for case in volume_cases(source, arguments.limit):
-            for rule in NeighbourRule:
-                results[rule].append(walk(case, predictor, rule))
-    if not any(results.values()):
+    text = ""
+    try:
+        for source in cases.sources:
+            for case in volume_cases(source, arguments.limit):
+                walks = {rule: walk(case, predictor, rule) for rule in NeighbourRule}
+                for rule, walked in walks.items():
+                    results[rule].append(walked)
+    finally:
+        if any(results.values()):
+            text = _report(results)
+            with written_whole(arguments.output) as stream:
+                stream.write(text.encode())
+    if not text:
         raise InputError("The set has no volumes with a target.")
+    return text
+
+
+def _report(results: dict[NeighbourRule, list[Walked]]) -> str:
+    """The table of the rules, and what the confidences of the best one are worth."""
     best = max(results, key=lambda rule: mean_over_sources(results[rule]))
     planes = [p for walked in results[best] for p in walked.planes]
-    text = f"{table(results)}\nThe rule '{best.value}':\n\n{trust_table(planes)}"
-    with written_whole(arguments.output) as stream:
-        stream.write(text.encode())
-    return text
+    return f"{table(results)}\nThe rule '{best.value}':\n\n{trust_table(planes)}"

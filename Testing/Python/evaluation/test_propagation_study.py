@@ -5,8 +5,10 @@ import pytest
 
 from example_grids import random_geometry, sphere
 from fakes import BrightRegionNetwork
+from SAMUNetSlicerLib.checkpoints.loading import LoadedModel
 from SAMUNetSlicerLib.errors import OutputError
 from SAMUNetSlicerLib.evaluation import propagation_study
+from SAMUNetSlicerLib.evaluation.case_sets import CaseSet
 from SAMUNetSlicerLib.evaluation.cases import VolumeCase
 from SAMUNetSlicerLib.evaluation.propagation_study import (
     PlaneTrust,
@@ -93,6 +95,28 @@ def test_a_table_that_could_not_be_written_is_refused_before_the_work(tmp_path, 
     arguments = parser.parse_args(["--data", str(tmp_path), "--output", str(tmp_path / "no folder" / "table.md")])
     with pytest.raises(OutputError, match="does not exist"):
         propagation_study.run_study(arguments)
+
+
+def test_what_is_finished_is_written_when_interrupted(tmp_path, monkeypatch):
+    geometry = random_geometry(8)
+    volume = sphere(geometry, geometry.to_ras((geometry.size_ijk - 1) / 2), 11.0)
+    planes = VolumePlanes(volume, PlaneStack(geometry, Orientation.AXIAL), Window(-1, 1))
+
+    def one_case(_source, _limit):
+        yield VolumeCase("made up", "ball", "ball", planes, volume.voxels > 0)
+        raise KeyboardInterrupt
+
+    model = LoadedModel(BrightRegionNetwork(), "bright_region", "0" * 64, "fake", "none")
+    monkeypatch.setattr(propagation_study, "load_network", lambda *_args, **_kwargs: model)
+    monkeypatch.setattr(propagation_study, "volume_cases", one_case)
+    monkeypatch.setattr(propagation_study, "read_case_set", lambda *_args: CaseSet("made up", (None,), {}))
+    parser = argparse.ArgumentParser()
+    propagation_study.add_arguments(parser)
+    output = tmp_path / "table.md"
+    options = ["--data", str(tmp_path), "--output", str(output), "--engine", "torch", "--device", "cpu"]
+    with pytest.raises(KeyboardInterrupt):
+        propagation_study.run_study(parser.parse_args(options))
+    assert "| rule | Dice, mean over sources | made up |" in output.read_text(encoding="utf-8")
 
 
 def test_the_table_weighs_sources_alike():
