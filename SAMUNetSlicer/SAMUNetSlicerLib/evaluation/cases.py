@@ -105,8 +105,9 @@ def _planes_of_files(source: CaseSource, entry: CaseFiles, quota: int | None) ->
 
 
 def _pictured(source: CaseSource, entry: CaseFiles, quota: int | None) -> Iterator[PlaneCase]:
-    picture, labels = _read_picture(entry.image), np.asarray(_read_picture(entry.mask))
+    picture, mask = _read_picture(entry.image), _read_picture(entry.mask)
     rgb = _in_eight_bits(picture, source.settings.window)
+    labels = np.asarray(mask.convert("L") if mask.mode == "LA" else mask)  # how opaque a pixel is labels nothing
     labels = labels if labels.ndim == 2 else labels[..., :3].max(axis=2)
     labels = labels.astype(np.uint8) * 255 if labels.dtype == bool else labels
     if rgb.shape[:2] != labels.shape:

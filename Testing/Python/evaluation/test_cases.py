@@ -61,6 +61,16 @@ def test_a_picture_of_sixteen_bits_is_windowed_not_white(pictured, window, grey)
     assert set(np.unique(case.image.rgb)) == grey
 
 
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+def test_how_opaque_a_mask_is_labels_nothing(pictured, mode):
+    source = pictured(two_parts(255), Objects.BINARY)
+    path = source.files[0].mask
+    with Image.open(path) as mask:
+        mask.convert(mode).save(path)
+    (case,) = plane_cases(source)
+    assert case.target.sum() == 18 * 18
+
+
 def test_each_label_is_a_target_unless_numbers_mean_something_else(pictured):
     labels = two_parts(3)
     labels[20:30, 20:38] = 5
