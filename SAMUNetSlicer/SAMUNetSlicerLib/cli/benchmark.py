@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import replace
 
 from ..errors import ExitCode
 from ..evaluation.benchmarking.machine import describe_machine, measure_matrix_rates
@@ -28,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
     parser.add_argument("--engine", choices=[e.value for e in EngineChoice], default=EngineChoice.AUTO.value)
-    parser.add_argument("--repetitions", type=count, default=Extent.repetitions)
+    parser.add_argument("--repetitions", type=count, help="of short works (default: 7, quick: 3)")
     parser.add_argument("--quick", action="store_true", help="fewer planes: a minute instead of ten, rougher")
     parser.add_argument("--no-scene", action="store_true", help="leave the scene's figures out")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -37,7 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> ExitCode:
     device = choose_device(arguments.device)
     engine = EngineChoice(arguments.engine)
-    extent = _QUICK if arguments.quick else Extent(repetitions=arguments.repetitions)
+    extent = _QUICK if arguments.quick else Extent()
+    extent = replace(extent, repetitions=arguments.repetitions or extent.repetitions)
     machine = describe_machine(device)
     rates = measure_matrix_rates(device)
     has_amx = "amx" in machine["half precision in hardware"]

@@ -187,6 +187,21 @@ def test_the_whole_benchmark_prints_every_row(monkeypatch, capsys):
     assert "(b), this machine's limit" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("options", "repetitions", "planes"),
+    [([], 7, 100), (["--quick"], 3, 10), (["--quick", "--repetitions", "5"], 5, 10)],
+)
+def test_repetitions_are_those_asked_for(monkeypatch, options, repetitions, planes):
+    extents = []
+    monkeypatch.setattr(benchmark, "measure_matrix_rates", lambda device: RATES)
+    monkeypatch.setattr(benchmark, "open_subject", lambda *_: run.Subject("fake", None, None))
+    monkeypatch.setattr(
+        benchmark, "measure", lambda _subject, _rates, _engine, extent, *_: extents.append(extent) or []
+    )
+    assert main(["benchmark", "--model", "fake", "--no-scene", "--device", "cpu", *options]) == ExitCode.OK
+    assert [(e.repetitions, e.propagated) for e in extents] == [(repetitions, planes)]
+
+
 def test_the_new_process_computes_on_the_same_card(monkeypatch):
     asked = []
     monkeypatch.setattr(run, "measure_session", lambda *a: asked.append(a) or SessionFacts(5.0, None, None, None))
