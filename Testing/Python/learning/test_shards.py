@@ -84,6 +84,13 @@ def test_processes_read_different_shards(shards):
     assert len(first) + len(second) == len(list(shards.glob("*.tar")))
 
 
+def test_shards_are_read_by_processes_that_torchrun_started(shards, monkeypatch):
+    """WebDataset looks at these variables by itself."""
+    for name, value in {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1"}.items():
+        monkeypatch.setenv(name, value)
+    assert next(ShardStream(shards, rank=1, world=2).pictures()).source == "discs"
+
+
 def test_too_few_shards_are_explained(shards):
     with pytest.raises(InputError, match="too few"):
         ShardStream(shards, rank=9, world=10)

@@ -88,8 +88,8 @@ class ShardStream:
 
 
 def _read_shard(path: Path) -> Iterator[Picture]:
-    # Without WebDataset's own decoders, some of which unpickle.
-    for sample in webdataset.WebDataset(str(path), shardshuffle=False):
+    # Without WebDataset's own decoders, some of which unpickle. Shards are shared among processes by `ShardStream`.
+    for sample in webdataset.WebDataset(str(path), shardshuffle=False, nodesplitter=None):
         about = json.loads(sample["about.json"])
         objects = tuple(tuple(members) for members in about["objects"])
         image, parts = _picture(sample["image.png"]), _picture(sample["parts.png"])
