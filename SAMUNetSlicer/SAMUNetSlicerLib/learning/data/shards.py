@@ -18,6 +18,7 @@ import webdataset
 from PIL import Image
 
 from ...errors import InputError
+from .crops import whole_parts
 from .production import read_or_skip
 from .sources import Picture, SourceSpec, Split, find_pairs, is_volume, split_pairs
 
@@ -48,7 +49,7 @@ def write_shards(
     with webdataset.ShardWriter(str(folder / "shard-%06d.tar"), maxcount=shard_length, verbose=0) as writer:
         for index in rng.permutation(draws):
             picture = read_or_skip(pairs[index], rng)
-            if picture is None:
+            if picture is None or not whole_parts(picture)[1]:  # training would skip it, and lose count
                 skipped += 1
                 continue
             writer.write({"__key__": f"{samples:09d}", **_encoded(picture)})
@@ -76,15 +77,15 @@ class ShardStream:
         self._seed = seed
 
     def pictures(self, already: int = 0) -> Iterator[Picture]:
-        """From the beginning of the shard in which picture number `already` lies."""
+        """From picture number `already` on, counted from 0."""
         for round_number in itertools.count():
             for index in np.random.default_rng([self._seed, round_number]).permutation(len(self._shards)):
                 shard, length = self._shards[index]
                 if already >= length:
                     already -= length
                 else:
+                    yield from itertools.islice(_read_shard(shard), already, None)
                     already = 0
-                    yield from _read_shard(shard)
 
 
 def _read_shard(path: Path) -> Iterator[Picture]:
