@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -35,8 +36,11 @@ def written_whole(path: str | os.PathLike) -> Iterator[BinaryIO]:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         with temporary.open("xb") as stream:
+            mode = os.fstat(stream.fileno()).st_mode
             yield stream
-            stream.flush()
+        # A library that wrote by name may have put another file in its place, which nobody else may read.
+        temporary.chmod(stat.S_IMODE(mode))
+        with temporary.open("r+b") as stream:
             # A full network disk may say so only now, and a rename must not overtake the data.
             os.fsync(stream.fileno())
         temporary.replace(path)
