@@ -13,12 +13,12 @@ from learning_examples import write_bank
 from lightning_fabric import Fabric
 from safetensors.torch import load_file, save_file
 
-from SAMUNetSlicerLib.errors import ModelError
+from SAMUNetSlicerLib.errors import ModelError, OutputError
 from SAMUNetSlicerLib.learning.data.bank import Bank
 from SAMUNetSlicerLib.learning.data.examples import BankExamples
 from SAMUNetSlicerLib.learning.settings import TrainingSettings, rate_factor, read_settings
 from SAMUNetSlicerLib.learning.start import start_from_lite_medsam, start_network
-from SAMUNetSlicerLib.learning.state import Average, Named, averaged, load_state, save_state
+from SAMUNetSlicerLib.learning.state import Average, Named, averaged, load_state, save_state, write_tensors
 from SAMUNetSlicerLib.learning.training import Trainer, train
 from SAMUNetSlicerLib.networks.lite_medsam import LiteMedSam
 from SAMUNetSlicerLib.networks.sam_unet_tiny import SamUnetTiny
@@ -131,6 +131,20 @@ def test_a_checkpoint_of_something_else_is_refused(bank, tmp_path):
     path.write_bytes(b"no tensors")
     with pytest.raises(ModelError, match="not a checkpoint of this training"):
         build_trainer(bank).resume(path)
+
+
+def test_a_full_disk_is_told_and_keeps_the_checkpoint(tmp_path):
+    resource = pytest.importorskip("resource", reason="a small disk is simulated by a limit that Windows lacks")
+    path = tmp_path / "checkpoint.safetensors"
+    path.write_bytes(b"earlier")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+        with pytest.raises(OutputError, match="could not be written"):
+            write_tensors(path, {"any": torch.zeros(1000)}, {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == b"earlier"
 
 
 def test_training_waits_while_the_pause_file_exists(bank, tmp_path, monkeypatch):
