@@ -24,6 +24,15 @@ def check_destination(path: str | os.PathLike) -> None:
         raise OutputError(f"The folder of {path} may not be written. Choose another place.")
 
 
+def made_folder(folder: Path) -> Path:
+    """The folder, made where it is missing, with those above it. Raises OutputError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"The folder {folder} cannot be made: {error.strerror}. Choose another place.") from error
+    return folder
+
+
 @contextlib.contextmanager
 def written_whole(path: str | os.PathLike) -> Iterator[BinaryIO]:
     """Open a temporary neighbour of `path` for writing bytes; it takes the place of `path` once all is on the disk.

@@ -11,9 +11,9 @@ from typing import TypeVar
 
 import torch
 
+from ..atomic_file import made_folder
 from ..checkpoints.catalogue import DEFAULT_MODEL
 from ..checkpoints.loading import LoadedModel, load_network
-from ..errors import OutputError
 from ..extras import needing
 from ..inference.devices import choose_device, describe_device
 from ..inference.encoding.cache import EmbeddingCache
@@ -78,7 +78,7 @@ def run_evaluation(arguments: argparse.Namespace) -> Path:
         from .running import Result, Shown, evaluate_planes, evaluate_volumes
     cases = read_case_set(arguments.set, arguments.data)
     arena = _assemble(arguments)
-    folder = _made(arguments.output)
+    folder = made_folder(arguments.output)
     results: list[Result] = []
     sheets: dict[str, Extremes] = {}
 
@@ -181,14 +181,6 @@ def _lines(arguments: argparse.Namespace, cases: CaseSet, arena: _Arena) -> Iter
     )
     if cases.missing:
         yield f"Not in the data folder: {', '.join(cases.missing)}"
-
-
-def _made(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"The folder {folder} cannot be made: {error.strerror}. Choose another place.") from error
-    return folder
 
 
 def _positive(text: str) -> int:

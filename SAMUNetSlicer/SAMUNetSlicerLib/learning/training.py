@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from lightning_fabric import Fabric
 from torch import Tensor
 
+from ..atomic_file import made_folder
 from ..networks.base import Decoded, Embedding, PromptedNetwork
 from .data.crops import object_mask
 from .data.examples import Examples
@@ -202,7 +203,7 @@ def train(trainer: Trainer, folder: Path, pause_file: Path | None, after_step: C
 
     While `pause_file` exists, training waits (a checkpoint is written first).
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    made_folder(folder)
     checkpoint = folder / CHECKPOINT
     if checkpoint.exists():
         trainer.resume(checkpoint)

@@ -1,5 +1,6 @@
 import itertools
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -105,6 +106,45 @@ def test_shards_are_read_by_processes_that_torchrun_started(shards, monkeypatch)
     for name, value in {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1"}.items():
         monkeypatch.setenv(name, value)
     assert next(ShardStream(shards, rank=1, world=2).pictures()).source == "discs"
+
+
+def test_shards_are_not_mixed_with_earlier_ones(shards, tmp_path):
+    with pytest.raises(InputError, match="holds shards already"):
+        write_shards([SPEC], tmp_path, shards, Split.DEVELOPMENT, shard_length=4, planes=1)
+
+
+def test_an_empty_side_leaves_no_shard(shards, tmp_path):
+    (tmp_path / "set" / "c1_1_labels.png").unlink()
+    spec = replace(
+        SPEC, case_pattern=f"^{BROKEN}", development_cases=tuple(f"c{n}_{m}" for n in range(8) for m in (0, 1))
+    )
+    with pytest.raises(InputError, match="nothing on this side"):
+        write_shards([spec], tmp_path, tmp_path / "none", Split.TRAIN, shard_length=4, planes=1)
+    assert not list((tmp_path / "none").iterdir())
+
+
+def test_shards_that_were_not_finished_are_told(shards):
+    (shards / "shard-000001.tar").unlink()
+    with pytest.raises(InputError, match="missing"):
+        ShardStream(shards)
+    (shards / "index.json").unlink()
+    with pytest.raises(InputError, match="not complete"):
+        ShardStream(shards)
+
+
+def test_a_damaged_shard_is_named(shards):
+    for shard in shards.glob("*.tar"):
+        content = bytearray(shard.read_bytes())
+        content[600:3000] = bytes(2400)
+        shard.write_bytes(content)
+    with pytest.raises(InputError, match=r"shard-00000\d.tar is damaged"):
+        list(itertools.islice(ShardStream(shards).pictures(), 11))
+
+
+def test_a_folder_may_have_any_name(shards, tmp_path):
+    folder = tmp_path / "10%d {a,b}"
+    write_shards([SPEC], tmp_path, folder, Split.TRAIN, shard_length=4, planes=1)
+    assert next(ShardStream(folder).pictures()).source == "discs"
 
 
 def test_too_few_shards_are_explained(shards):

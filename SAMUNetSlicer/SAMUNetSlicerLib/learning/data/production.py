@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...atomic_file import made_folder
 from ...errors import InputError
 from ..data import synthetic
 from ..settings import locate_configuration
@@ -105,7 +106,7 @@ def fill_bank(
     folder: Path, looks: Callable[[int], list[Look]], shards: Iterable[int], weights: Path, threads: int
 ) -> Iterator[int]:
     """Write those of the numbered shards that are missing, and yield each. looks(index) gives a shard's looks."""
-    folder.mkdir(parents=True, exist_ok=True)
+    made_folder(folder)
     encode = build_encode(load_encoder(weights), batch=1, threads=threads)
     for index in shards:
         path = shard_path(folder, index)
