@@ -1,4 +1,5 @@
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ from PIL import Image
 
 from SAMUNetSlicerLib.errors import InputError
 from SAMUNetSlicerLib.learning.data.crops import object_mask
+from SAMUNetSlicerLib.learning.data.production import read_or_skip
 from SAMUNetSlicerLib.learning.data.sources import (
     Objects,
     SourceSpec,
@@ -16,6 +18,7 @@ from SAMUNetSlicerLib.learning.data.sources import (
     read_picture,
     split_pairs,
 )
+from SAMUNetSlicerLib.learning.data.volume_planes import LabelledVolumes
 from SAMUNetSlicerLib.learning.data.windows import Intensity
 
 
@@ -70,6 +73,121 @@ def test_files_of_different_sizes_are_refused(tmp_path):
     Image.fromarray(np.full((7, 7), 255, np.uint8)).save(tmp_path / "set" / "p0_0_mask.png")
     with pytest.raises(InputError, match="sizes"):
         read_picture(find_pairs(SPEC, tmp_path)[0], np.random.default_rng(0))
+
+
+def write_pair(folder, image, mask, suffix="png"):
+    """Pictures as they are given to Pillow."""
+    image.save(folder / f"a_image.{suffix}")
+    mask.save(folder / f"a_mask.{suffix}")
+
+
+SQUARE = np.zeros((40, 50), np.uint8)
+SQUARE[10:20, 10:30] = 255
+
+
+def read_only_pair(folder, **settings):
+    spec = SourceSpec("any", ".", **settings)
+    return read_picture(find_pairs(spec, folder)[0], np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "RGB", "RGBA"])
+def test_a_mask_may_have_any_mode(tmp_path, mode):
+    write_pair(tmp_path, Image.fromarray(SQUARE), Image.fromarray(SQUARE).convert(mode))
+    labels = read_only_pair(tmp_path, objects=Objects.BINARY).labels
+    np.testing.assert_array_equal(labels, SQUARE > 0)
+
+
+def test_each_colour_of_a_mask_is_a_label(tmp_path):
+    coloured = np.zeros((40, 50, 3), np.uint8)
+    coloured[10:20, 10:20] = (255, 0, 0)
+    coloured[10:20, 20:30] = (0, 255, 0)  # touches the first
+    write_pair(tmp_path, Image.fromarray(SQUARE), Image.fromarray(coloured))
+    assert len(read_only_pair(tmp_path).objects) == 2
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
+def test_pictures_of_more_than_8_bits_are_windowed(tmp_path, dtype):
+    image = np.linspace(0, 4095, SQUARE.size).reshape(SQUARE.shape).astype(dtype)
+    write_pair(tmp_path, Image.fromarray(image), Image.fromarray(SQUARE.astype(np.uint8)), "tif")
+    picture = read_only_pair(tmp_path)
+    assert picture.image.dtype == np.uint8
+    assert 100 < np.median(picture.image) < 156
+
+
+@pytest.mark.parametrize("suffix", ["PNG", "tiff", "Tif"])
+def test_endings_are_found_however_they_are_written(tmp_path, suffix):
+    write_pair(tmp_path, Image.fromarray(SQUARE), Image.fromarray(SQUARE), suffix)
+    assert read_only_pair(tmp_path) is not None
+
+
+def test_a_picture_too_large_to_be_opened_is_skipped(tmp_path, monkeypatch):
+    write_pair(tmp_path, Image.fromarray(SQUARE), Image.fromarray(SQUARE))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    (pair,) = find_pairs(SourceSpec("any", "."), tmp_path)
+    assert read_or_skip(pair, np.random.default_rng(0)) is None
+
+
+def test_a_damaged_picture_is_skipped(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 255, (60, 60, 3), dtype=np.uint8)
+    write_pair(tmp_path, Image.fromarray(noise), Image.fromarray(SQUARE))
+    path = tmp_path / "a_image.png"
+    content = path.read_bytes()
+    data = content.index(b"IDAT")
+    (pair,) = find_pairs(SourceSpec("any", "."), tmp_path)
+    for broken in (content[: data + 50], content[:data] + b"\r]\xc2A" + content[data + 4 :], b""):
+        path.write_bytes(broken)
+        assert read_or_skip(pair, np.random.default_rng(0)) is None
+
+
+def write_volumes(folder, voxels, labels, is_vector=False):
+    sitk.WriteImage(sitk.GetImageFromArray(voxels, isVector=is_vector), str(folder / "a_image.nii.gz"))
+    sitk.WriteImage(sitk.GetImageFromArray(labels), str(folder / "a_mask.nii.gz"))
+
+
+def test_colour_volumes_and_time_series_are_skipped(tmp_path):
+    labels = np.ones((5, 20, 30), np.uint8)
+    for voxels, is_vector in ((np.zeros((5, 20, 30, 3), np.uint8), True), (np.zeros((2, 5, 20, 30), np.int16), False)):
+        write_volumes(tmp_path, voxels, labels, is_vector)
+        (pair,) = find_pairs(SourceSpec("any", "."), tmp_path)
+        assert read_or_skip(pair, np.random.default_rng(0)) is None
+
+
+def test_voxels_that_are_no_numbers_do_not_blacken_a_plane(tmp_path):
+    voxels = np.random.default_rng(0).uniform(1, 100, (5, 20, 30)).astype(np.float32)
+    voxels[:, :3] = np.nan
+    write_volumes(tmp_path, voxels, np.ones((5, 20, 30), np.uint8))
+    assert read_only_pair(tmp_path, intensity=Intensity.RELATIVE).image.max() > 200
+
+
+def test_volumes_used_last_are_kept_within_a_limit(tmp_path):
+    paths = []
+    for name in "abc":
+        (tmp_path / name).mkdir()
+        write_volumes(tmp_path / name, np.zeros((5, 20, 30), np.int16), np.ones((5, 20, 30), np.uint8))
+        paths.append((tmp_path / name / "a_image.nii.gz", tmp_path / name / "a_mask.nii.gz"))
+    volumes = LabelledVolumes(limit=2 * 3 * 3000)
+    first, second = (volumes.read(*pair) for pair in paths[:2])
+    assert volumes.read(*paths[0]) is first
+    volumes.read(*paths[2])
+    assert volumes.read(*paths[0]) is first
+    assert volumes.read(*paths[1]) is not second
+
+
+def test_thousands_of_objects_need_one_map(tmp_path):
+    labels = np.zeros((1400, 1400), np.int32)
+    for number in range(1600):
+        row, column = divmod(number, 40)
+        labels[35 * row : 35 * row + 20, 35 * column : 35 * column + 20] = number + 1
+    tracemalloc.start()
+    parts = (
+        number_parts(labels, Objects.COMPONENTS, np.random.default_rng(0)),
+        number_parts(labels, Objects.INSTANCES, np.random.default_rng(0)),
+    )
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_array_equal(*parts)
+    assert len(np.unique(parts[0])) == 251
+    assert peak < 30 * labels.size
 
 
 @pytest.mark.parametrize(
