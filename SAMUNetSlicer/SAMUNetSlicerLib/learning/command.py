@@ -16,7 +16,7 @@ from ..networks.sam_unet_tiny import SamUnetTiny
 from .curve import draw_curve
 from .data.bank import Bank
 from .data.examples import BankExamples, Examples, PictureExamples, StreamExamples
-from .data.production import read_sources
+from .data.production import nothing_to_train_on, read_sources
 from .data.shards import ShardStream
 from .data.sources import Split, find_pairs, split_pairs
 from .development import fuse_tiny, measure
@@ -92,6 +92,8 @@ def _examples(network: PromptedNetwork, files: Files, settings: TrainingSettings
         raise InputError("SAM-UNet is trained on pictures: name the shards, or the data and the sources.")
     specs = read_sources(files.sources)
     pairs = [p for spec in specs for p in split_pairs(spec, find_pairs(spec, files.data), Split.TRAIN)]
+    if not pairs:
+        raise nothing_to_train_on()
     return PictureExamples(pairs, network)
 
 

@@ -10,6 +10,7 @@ from repository import LIBRARY
 from SAMUNetSlicerLib.errors import InputError, ModelError
 from SAMUNetSlicerLib.learning import training
 from SAMUNetSlicerLib.learning.command import Files, run_training
+from SAMUNetSlicerLib.learning.data import examples
 from SAMUNetSlicerLib.learning.data.examples import PictureExamples
 from SAMUNetSlicerLib.learning.data.sources import SourceSpec, find_pairs
 from SAMUNetSlicerLib.learning.losses import LossWeights, PromptLoss
@@ -83,6 +84,14 @@ def test_pictures_come_whole_with_their_objects_in_place(tmp_path):
     assert not example.parts[205:].any()  # 80 of 100 rows
 
 
+def test_pictures_without_objects_end_a_training(tmp_path, monkeypatch):
+    monkeypatch.setattr(examples, "PATIENCE", 20)
+    pairs = pairs_of_two_discs(tmp_path)
+    Image.fromarray(np.zeros((80, 100), np.uint8)).save(pairs[0].mask)
+    with pytest.raises(InputError, match="shows an object"):
+        PictureExamples(pairs, build("sam_unet_res34")).draw(1, np.random.default_rng(0))
+
+
 def test_other_families_are_not_trained(tmp_path):
     save_file({"a": torch.zeros(1)}, tmp_path / "any.safetensors")
     with pytest.raises(ModelError, match="lite_medsam"):
@@ -106,8 +115,8 @@ def test_sam_unet_learns_all_but_its_vit(tmp_path):
         family="sam_unet_res34", steps=1, images=1, objects=2, rounds=(1.0,), precision=Precision.FLOAT32,
         loss_side=256, warm_up=0, cool_down=0.0, decay=0.0, habits=Habits(shares=(1, 0, 0, 0, 0)),
     )  # fmt: skip
-    examples = PictureExamples(pairs_of_two_discs(tmp_path), network)
-    trainer = training.Trainer(network, examples, settings, Fabric(accelerator="cpu", devices=1))
+    drawn = PictureExamples(pairs_of_two_discs(tmp_path), network)
+    trainer = training.Trainer(network, drawn, settings, Fabric(accelerator="cpu", devices=1))
     training.train(trainer, tmp_path, None, lambda now: None)
     moved = {
         name.split(".")[0] for name, tensor in network.state_dict().items() if not torch.equal(tensor, before[name])

@@ -13,7 +13,7 @@ from ...inference.preprocessing import prepare
 from ...networks.base import Embedding, Preprocessing, PromptedNetwork
 from .bank import Bank, Entry
 from .crops import whole_parts
-from .production import read_or_skip
+from .production import PATIENCE, no_objects, read_or_skip
 from .shards import ShardStream
 from .sources import Pair, Picture
 
@@ -74,13 +74,15 @@ class PictureExamples(Examples):
         self._preprocessing = network.spec.preprocessing
 
     def draw(self, count: int, rng: np.random.Generator) -> list[WholePicture]:
-        found: list[WholePicture] = []
-        while len(found) < count:
+        return [self._draw_one(rng) for _ in range(count)]
+
+    def _draw_one(self, rng: np.random.Generator) -> WholePicture:
+        for _ in range(PATIENCE):
             picture = self._picture(rng)
             example = None if picture is None else prepare_whole(picture, self._preprocessing)
             if example is not None:
-                found.append(example)
-        return found
+                return example
+        raise no_objects()
 
     def _picture(self, rng: np.random.Generator) -> Picture | None:
         return read_or_skip(self._pairs[rng.integers(len(self._pairs))], rng)
