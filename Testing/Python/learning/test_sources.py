@@ -1,4 +1,6 @@
+import itertools
 import json
+import tomllib
 import tracemalloc
 
 import numpy as np
@@ -6,6 +8,7 @@ import pytest
 import SimpleITK as sitk
 from PIL import Image
 
+from repository import ROOT
 from SAMUNetSlicerLib.errors import InputError
 from SAMUNetSlicerLib.learning.data.crops import object_mask
 from SAMUNetSlicerLib.learning.data.production import read_or_skip
@@ -230,7 +233,27 @@ def write_indexed(root, masks):
     listed = [f"data_demo/masks/{name}.png" for name in [*masks, "missing"]]
     index = {"data_demo/images/ct_00--set--c7--x_0003.png": listed, "data_demo/images/missing.png": listed}
     (folder / "index.json").write_text(json.dumps(index))
-    return SourceSpec("demo", "data_demo", index="index.json", case_pattern=r"^.+(?=-{2,}[^-]+$)")
+    return SourceSpec("demo", "data_demo", index="index.json", case_pattern=documented_pattern())
+
+
+def documented_pattern():
+    """Of SA-Med2D."""
+    block = (ROOT / "docs" / "training.md").read_text().split("```toml")[1].split("```")[0]
+    return tomllib.loads(block)["sources"][0]["case_pattern"]
+
+
+@pytest.mark.parametrize("patient", ["p-1", "p.2", "BraTS20_001_--3"])
+def test_modalities_and_slices_of_a_patient_are_one_case(tmp_path, patient):
+    (tmp_path / "masks").mkdir()
+    index = {}
+    for modality, plane in itertools.product(("mr_t1", "mr_t2"), ("x_0001", "z_0002")):
+        name = f"{modality}--A-set--{patient}--{plane}.png"
+        (tmp_path / name).touch()
+        (tmp_path / "masks" / name).touch()
+        index[name] = [f"masks/{name}"]
+    (tmp_path / "index.json").write_text(json.dumps(index))
+    spec = SourceSpec("demo", ".", index="index.json", case_pattern=documented_pattern())
+    assert [pair.case for pair in find_pairs(spec, tmp_path)] == [f"A-set--{patient}"] * 4
 
 
 def block(rows, columns, shape=(40, 50)):
@@ -242,7 +265,7 @@ def block(rows, columns, shape=(40, 50)):
 def test_an_index_of_images_and_masks_is_read_and_missing_files_are_left_out(tmp_path):
     spec = write_indexed(tmp_path, {"organ": block((2, 30), (2, 40)), "lesion": block((10, 20), (10, 20))})
     (pair,) = find_pairs(spec, tmp_path)
-    assert pair.case == "ct_00--set--c7"
+    assert pair.case == "set--c7"
     picture = read_picture(pair, np.random.default_rng(0))
     areas = sorted(object_mask(picture.labels, members).sum() for members in picture.objects)
     assert areas == [100, 28 * 38]  # the lesion, and the organ with it
