@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from .data.production import nothing_to_train_on, read_sources
 from .data.shards import ShardStream
 from .data.sources import Split, find_pairs, split_pairs
 from .development import fuse_tiny, measure
+from .logs import DEVELOPMENT_LOG, LOG, append_line
 from .settings import TrainingSettings, read_settings
 from .start import start_network
 from .state import averaged, read_step
@@ -65,10 +65,11 @@ def run_training(
         if held is not None and fabric.is_global_zero and (now.step % measure_every == 0 or now.step == settings.steps):
             with averaged(now.named, now.average):
                 figures = measure(now.network, fuse_tiny(now.network), held)
-            _log_figures(files.folder / "development.csv", now.step, figures)
+            line = {"time": time.strftime("%H:%M:%S"), "step": now.step, **figures}
+            append_line(files.folder / DEVELOPMENT_LOG, line)
 
     train(trainer, files.folder, files.pause_file, after_step)
-    if fabric.is_global_zero and (files.folder / "log.csv").exists():
+    if fabric.is_global_zero and (files.folder / LOG).exists():
         draw_curve(files.folder)
 
 
@@ -95,12 +96,3 @@ def _examples(network: PromptedNetwork, files: Files, settings: TrainingSettings
     if not pairs:
         raise nothing_to_train_on()
     return PictureExamples(pairs, network)
-
-
-def _log_figures(path: Path, step: int, figures: dict[str, float]) -> None:
-    is_new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        if is_new:
-            writer.writerow(["time", "step", *figures])
-        writer.writerow([time.strftime("%H:%M:%S"), step, *(round(v, 4) for v in figures.values())])

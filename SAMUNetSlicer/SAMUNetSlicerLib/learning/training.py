@@ -7,10 +7,9 @@ grow with them.
 
 from __future__ import annotations
 
-import csv
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import astuple, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +22,7 @@ from ..atomic_file import made_folder
 from ..networks.base import Decoded, Embedding, PromptedNetwork
 from .data.crops import object_mask
 from .data.examples import Examples
+from .logs import DEVELOPMENT_LOG, LOG, append_line, forget_after
 from .losses import PromptLoss, intersection_over_union
 from .prompts import MASK_SIZE, Prompt, coarse, correct, first_prompt, group
 from .settings import Draw, Optimizer, Precision, TrainingSettings, rate_factor
@@ -207,10 +207,13 @@ def train(trainer: Trainer, folder: Path, pause_file: Path | None, after_step: C
     checkpoint = folder / CHECKPOINT
     if checkpoint.exists():
         trainer.resume(checkpoint)
+    if trainer.fabric.is_global_zero:
+        for name in (LOG, DEVELOPMENT_LOG):
+            forget_after(folder / name, trainer.step)
     for report in trainer.run():
         is_pausing = pause_file is not None and pause_file.exists()
         if trainer.fabric.is_global_zero:
-            _log(folder / "log.csv", report)
+            append_line(folder / LOG, asdict(report))
             is_due = report.step % trainer.settings.checkpoint_every == 0 or report.step == trainer.settings.steps
             if is_due or is_pausing:
                 trainer.save(checkpoint)
@@ -219,12 +222,3 @@ def train(trainer: Trainer, folder: Path, pause_file: Path | None, after_step: C
         after_step(trainer)
         while pause_file is not None and pause_file.exists():
             time.sleep(_PAUSE_SECONDS)
-
-
-def _log(path: Path, report: Report) -> None:
-    is_new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        if is_new:
-            writer.writerow([entry.name for entry in fields(Report)])
-        writer.writerow([v if isinstance(v, int) else round(v, 4) for v in astuple(report)])

@@ -105,6 +105,29 @@ def test_a_resumed_training_ends_like_an_uninterrupted_one(bank, tmp_path):
         torch.testing.assert_close(second.average.values[name], whole.average.values[name], rtol=1e-4, atol=1e-6)
 
 
+def test_the_log_of_a_killed_training_goes_on_without_a_gap_or_a_repetition(bank, tmp_path):
+    folder = tmp_path / "run"
+    settings = replace(SETTINGS, checkpoint_every=2)
+
+    def killed_after(step):
+        def check(trainer):
+            if trainer.step == step:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            train(build_trainer(bank, settings), folder, None, check)
+
+    killed_after(1)  # before the first checkpoint
+    killed_after(3)
+    (folder / "development.csv").write_text("time,step,box\n10:00:00,2,0.5\n10:00:01,3,0.6\n")
+    with (folder / "log.csv").open("a") as file:
+        file.write("4,0.5")  # killed while it wrote
+    train(build_trainer(bank, settings), folder, None, lambda trainer: None)
+    lines = (folder / "log.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["step", "1", "2", "3", "4"]
+    assert (folder / "development.csv").read_text() == "time,step,box\n10:00:00,2,0.5\n"
+
+
 def test_what_a_resumed_optimizer_remembers_lies_where_its_parameters_do(tmp_path):
     """The device "meta" stands in for a graphics card."""
     path = tmp_path / "checkpoint.safetensors"
