@@ -21,6 +21,7 @@ from ..inference.encoding.encoders import Encode
 from ..inference.encoding.engines import EngineChoice, build_encode, kept_conversions_folder
 from ..inference.predictor import PlanePredictor
 from ..inference.zoom import ZoomMode, ZoomPolicy
+from ..positive import positive
 from ..project import NAME, NOT_FOR_CLINICAL_USE, VERSION
 from .case_sets import CaseSet, CaseSource, read_case_set
 from .cases import plane_cases, volume_cases
@@ -55,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--peers", nargs="*", choices=[_BASELINE_PEER, _RULES_PEER], default=[_BASELINE_PEER, _RULES_PEER],
         help="also LiteMedSAM zoomed and whole, and rules without learning (default: both; nothing after it: none)",
     )  # fmt: skip
-    parser.add_argument("--limit", type=_positive, metavar="N", help="at most N targets of each source, evenly spaced")
+    parser.add_argument("--limit", type=positive, metavar="N", help="at most N targets of each source, evenly spaced")
     parser.add_argument("--tolerance", type=float, default=DEFAULT_TOLERANCE, help="of NSD, in mm (pictures: pixels)")
     parser.add_argument("--seed", type=int, default=0, help="of jittered boxes, random points and intervals")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
@@ -181,10 +182,3 @@ def _lines(arguments: argparse.Namespace, cases: CaseSet, arena: _Arena) -> Iter
     )
     if cases.missing:
         yield f"Not in the data folder: {', '.join(cases.missing)}"
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
-    return number

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
 from lightning_fabric import Fabric
 
 from ..errors import InputError
@@ -53,13 +55,16 @@ def run_training(
     processes: as many train together, when this is started by `torchrun`. Raises InputError and ModelError.
     """
     settings = read_settings(config)
+    started = int(os.environ.get("WORLD_SIZE", 1)) if dist.is_torchelastic_launched() else processes
+    if started != processes:  # each would train by itself, in the same folder
+        raise InputError(f"torchrun started {started} processes. Add --processes {started}.")
     torch.set_num_threads(threads)
     fabric = Fabric(accelerator="auto", devices=processes, strategy="ddp" if processes > 1 else "auto")
     fabric.launch()
     torch.manual_seed(settings.seed)
     network = start_network(settings.family, files.start)
     trainer = Trainer(network, _examples(network, files, settings, fabric), settings, fabric)
-    held = None if files.development_bank is None else Bank(files.development_bank)
+    held = None if files.development_bank is None else _filled(files.development_bank)
 
     def after_step(now: Trainer) -> None:
         if held is not None and fabric.is_global_zero and (now.step % measure_every == 0 or now.step == settings.steps):
@@ -73,14 +78,18 @@ def run_training(
         draw_curve(files.folder)
 
 
+def _filled(folder: Path) -> Bank:
+    bank = Bank(folder)
+    if len(bank) == 0:
+        raise InputError(f"The bank {folder} is empty. Fill it first.")
+    return bank
+
+
 def _examples(network: PromptedNetwork, files: Files, settings: TrainingSettings, fabric: Fabric) -> Examples:
     if isinstance(network, SamUnetTiny):
         if files.bank is None:
             raise InputError("sam_unet_tiny is trained on a bank: fill one and name it.")
-        bank = Bank(files.bank)
-        if len(bank) == 0:
-            raise InputError(f"The bank {files.bank} is empty. Fill it first.")
-        return BankExamples(bank)
+        return BankExamples(_filled(files.bank))
     if files.development_bank is not None:
         raise InputError("The development bank is for sam_unet_tiny. Leave it out.")
     if files.shards is not None:

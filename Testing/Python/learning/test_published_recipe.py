@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from learning_examples import two_discs
+from learning_examples import two_discs, write_bank
 from lightning_fabric import Fabric
 from PIL import Image
 from safetensors.torch import load_file, save_file
@@ -51,6 +51,43 @@ def test_a_wrong_key_of_a_recipe_is_named(tmp_path):
     path.write_text("[training]\nstep = 5\n")
     with pytest.raises(InputError, match="step"):
         read_settings(path)
+
+
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ("rounds = [0.5, 0.4]", "rounds"),
+        ("rounds = []", "rounds"),
+        ("images = 0", "images"),
+        ("checkpoint_every = 0", "checkpoint_every"),
+        ('steps = "4"', "steps"),
+        ("loss_side = 100", "loss_side"),
+        ("habits = 3", "int"),
+        ("habits = {shares = [1.0, 1.0]}", "shares"),
+    ],
+)
+def test_a_value_that_cannot_be_is_told_before_the_training(tmp_path, line, named):
+    path = tmp_path / "config.toml"
+    path.write_text(f"[training]\n{line}\n")
+    with pytest.raises(InputError, match=named):
+        read_settings(path)
+
+
+def test_torchrun_and_the_option_must_agree(tmp_path, monkeypatch):
+    for name, value in {"TORCHELASTIC_RUN_ID": "any", "WORLD_SIZE": "8"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(InputError, match="--processes 8"):
+        run_training(CONFIG, Files(tmp_path / "start", tmp_path / "run"))
+
+
+def test_an_empty_development_bank_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "SAMUNetSlicerLib.learning.command.start_network", lambda family, start: build(family, device="cpu")
+    )
+    write_bank(tmp_path / "bank")
+    files = Files(tmp_path / "start", tmp_path / "run", bank=tmp_path / "bank", development_bank=tmp_path / "held")
+    with pytest.raises(InputError, match="held is empty"):
+        run_training("sam_unet_tiny", files)
 
 
 def test_boxes_are_moved_as_a_whole():

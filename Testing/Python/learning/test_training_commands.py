@@ -78,6 +78,19 @@ def test_a_training_side_without_cases_is_told(encoded, discs, capsys):
     assert main([*encoded, "--looks=16", "--synthetic=1"]) == ExitCode.OK
 
 
+def test_a_worker_that_is_not_among_them_is_refused(encoded, discs, capsys):
+    """It would make again what another makes, and one share would be missing."""
+    assert main([*encoded, "--workers=2", "--worker=2"]) == ExitCode.USAGE
+    assert "no worker 2" in capsys.readouterr().err
+    assert not (discs / "bank").exists()
+
+
+def test_a_held_back_side_without_looks_is_told(encoded, discs, capsys):
+    (discs / "sources.toml").write_text(SOURCES.replace("0.25", "0.0"))
+    assert main([*encoded, "--split=development"]) == ExitCode.INPUT
+    assert "development_fraction" in capsys.readouterr().err
+
+
 def test_pictures_that_never_show_an_object_end_the_filling(encoded, discs, capsys, monkeypatch):
     monkeypatch.setattr(production, "PATIENCE", 20)
     for path in (discs / "set").glob("*_labels.png"):
