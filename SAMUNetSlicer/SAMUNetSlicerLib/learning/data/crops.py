@@ -160,4 +160,5 @@ def turned(picture: Picture, rng: np.random.Generator) -> Picture:
         labels = ndimage.zoom(labels, zoom, order=0)
     present = set(np.unique(labels).tolist())
     objects = tuple(members for members in picture.objects if present.issuperset(members))
-    return Picture(np.ascontiguousarray(image), np.ascontiguousarray(labels), objects, picture.source, picture.case)
+    # Copies, since torch takes no negative strides, which numpy calls contiguous where there is one row.
+    return Picture(image.copy(), labels.copy(), objects, picture.source, picture.case)
