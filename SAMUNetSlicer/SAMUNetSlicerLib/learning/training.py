@@ -208,10 +208,11 @@ def train(trainer: Trainer, folder: Path, pause_file: Path | None, after_step: C
     if checkpoint.exists():
         trainer.resume(checkpoint)
     if trainer.fabric.is_global_zero:
+        _clear_leftovers(folder)
         for name in (LOG, DEVELOPMENT_LOG):
             forget_after(folder / name, trainer.step)
     for report in trainer.run():
-        is_pausing = pause_file is not None and pause_file.exists()
+        is_pausing = _is_pausing(pause_file, trainer.fabric)
         if trainer.fabric.is_global_zero:
             append_line(folder / LOG, asdict(report))
             is_due = report.step % trainer.settings.checkpoint_every == 0 or report.step == trainer.settings.steps
@@ -220,5 +221,17 @@ def train(trainer: Trainer, folder: Path, pause_file: Path | None, after_step: C
         if report.step % _REFRESH_EVERY == 0:
             trainer.examples.refresh()
         after_step(trainer)
-        while pause_file is not None and pause_file.exists():
+        while is_pausing and pause_file.exists():
             time.sleep(_PAUSE_SECONDS)
+
+
+def _is_pausing(pause_file: Path | None, fabric: Fabric) -> bool:
+    """Decided by one process for all: one that paused alone would keep the others waiting until they give up."""
+    return pause_file is not None and fabric.broadcast(pause_file.exists())
+
+
+def _clear_leftovers(folder: Path) -> None:
+    """Delete what a training that was killed while it wrote left behind, as large as a checkpoint each time."""
+    for pattern in (f".{CHECKPOINT}.*", ".tmp??????"):  # atomic_file's names, and those of safetensors
+        for path in folder.glob(pattern):
+            path.unlink(missing_ok=True)

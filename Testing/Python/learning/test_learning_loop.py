@@ -18,7 +18,7 @@ from SAMUNetSlicerLib.learning.data.bank import Bank
 from SAMUNetSlicerLib.learning.data.examples import BankExamples
 from SAMUNetSlicerLib.learning.settings import TrainingSettings, rate_factor, read_settings
 from SAMUNetSlicerLib.learning.start import start_from_lite_medsam, start_network
-from SAMUNetSlicerLib.learning.state import Average, Named, averaged, load_state, save_state, write_tensors
+from SAMUNetSlicerLib.learning.state import Average, Named, averaged, load_state, read_step, save_state, write_tensors
 from SAMUNetSlicerLib.learning.training import Trainer, train
 from SAMUNetSlicerLib.networks.lite_medsam import LiteMedSam
 from SAMUNetSlicerLib.networks.sam_unet_tiny import SamUnetTiny
@@ -183,6 +183,35 @@ def test_training_waits_while_the_pause_file_exists(bank, tmp_path, monkeypatch)
     train(build_trainer(bank), tmp_path / "run", pause, lambda trainer: None)
     assert len(waited) == 1
     assert (tmp_path / "run" / "log.csv").read_text().count("\n") == 1 + SETTINGS.steps
+
+
+def test_all_processes_pause_when_the_first_does(bank, tmp_path, monkeypatch):
+    """Here it saw the file, and this process no longer does."""
+    trainer = build_trainer(bank)
+    asked = []
+    monkeypatch.setattr(trainer.fabric, "broadcast", lambda seen: asked.append(seen) or True)
+    train(trainer, tmp_path / "run", tmp_path / "pause", lambda now: None)
+    assert asked == [False] * SETTINGS.steps
+
+
+def test_a_training_is_only_paused_with_a_checkpoint_written(bank, tmp_path, monkeypatch):
+    folder, pause = tmp_path / "run", tmp_path / "pause"
+    saved = []
+    monkeypatch.setattr(
+        time, "sleep", lambda seconds: saved.append(read_step(folder / "checkpoint.safetensors")) or pause.unlink()
+    )
+    settings = replace(SETTINGS, checkpoint_every=100)
+    train(build_trainer(bank, settings), folder, pause, lambda now: pause.touch() if now.step == 1 else None)
+    assert saved == [2], "the file came while step 1 was measured, after its checkpoint would have been written"
+
+
+def test_half_checkpoints_of_a_killed_training_are_deleted(bank, tmp_path):
+    for name in (".checkpoint.safetensors.0af12ab1", ".tmpTbFbFB", "notes.txt"):
+        (tmp_path / name).touch()
+    train(build_trainer(bank, replace(SETTINGS, steps=1)), tmp_path, None, lambda now: None)
+    assert {path.name for path in tmp_path.iterdir() if path.is_file()} == {
+        "checkpoint.safetensors", "log.csv", "notes.txt",
+    }  # fmt: skip
 
 
 def test_the_average_stands_in_only_for_a_while(bank):
