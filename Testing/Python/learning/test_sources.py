@@ -271,6 +271,13 @@ def test_an_index_of_images_and_masks_is_read_and_missing_files_are_left_out(tmp
     assert areas == [100, 28 * 38]  # the lesion, and the organ with it
 
 
+@pytest.mark.parametrize("content", ['["a.png"]', '{"a.png": 3}', "no json"])
+def test_an_index_of_another_form_is_told(tmp_path, content):
+    (tmp_path / "index.json").write_text(content)
+    with pytest.raises(InputError, match="index.json cannot be read"):
+        find_pairs(SourceSpec("demo", ".", index="index.json"), tmp_path)
+
+
 def test_a_mask_of_another_size_is_left_out(tmp_path):
     spec = write_indexed(tmp_path, {"good": block((2, 30), (2, 40)), "bad": block((2, 9), (2, 9), shape=(20, 20))})
     picture = read_picture(find_pairs(spec, tmp_path)[0], np.random.default_rng(0))

@@ -54,9 +54,10 @@ class SourceSpec:
     folder: relative to the data's root. Files are <id><image_ending>.<suffix> and <id><one of mask_endings>.<suffix>,
     unless `pairs` names them. case_pattern: regular expression searched in <id>; what it matches is the case.
     development_fraction of the cases (at least one if above 0) and the named development_cases are held back.
+    objects, intensity: see `Objects` and `Intensity`; of pictures, only those of more than 8 bits have an intensity.
     index: a JSON file in the folder, {image: [masks, ..]}, as SA-Med2D has it (`SAMed2D_v1.json`, or
     `image2label_train.json` of its demo); then files are not searched, and each mask is one object.
-    weight: share of this source among all.
+    weight: share of this source among all, in a bank.
     """
 
     name: str
@@ -248,11 +249,12 @@ def _read_with_many_masks(pair: Pair, rng: np.random.Generator) -> Picture | Non
 def _indexed_pairs(spec: SourceSpec, folder: Path) -> list[Pair]:
     """Those of an index whose image and at least one mask exist. Entries may begin with the folder's own name."""
     try:
-        index = json.loads((folder / spec.index).read_text())
-    except (OSError, ValueError) as error:
+        index = json.loads((folder / spec.index).read_text(encoding="utf-8"))
+        entries = [(image, list(masks)) for image, masks in index.items()]
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise InputError(f"The index {folder / spec.index} cannot be read: {error}.") from error
     pairs = []
-    for entry, mask_entries in index.items():
+    for entry, mask_entries in entries:
         image = _find_entry(folder, entry)
         masks = tuple(path for path in (_find_entry(folder, e) for e in mask_entries) if path is not None)
         if image is not None and masks:
