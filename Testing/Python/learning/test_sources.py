@@ -162,6 +162,24 @@ def test_voxels_that_are_no_numbers_do_not_blacken_a_plane(tmp_path):
     assert read_only_pair(tmp_path, intensity=Intensity.RELATIVE).image.max() > 200
 
 
+@pytest.mark.parametrize("has_header", [True, False])
+def test_a_mask_that_is_stored_in_another_direction_is_turned(tmp_path, has_header):
+    labels = np.zeros((6, 20, 20), np.uint8)
+    labels[1:5, 2:9, 3:12] = 1
+    write_volumes(tmp_path, labels.astype(np.int16), labels)
+    image, mask = (sitk.ReadImage(str(tmp_path / f"a_{name}.nii.gz")) for name in ("image", "mask"))
+    for volume in (image, mask):
+        volume.SetSpacing((0.5, 0.5, 2.0))
+        volume.SetOrigin((10.0, 20.0, 30.0))
+    mask = sitk.DICOMOrient(mask, "RAS") if has_header else sitk.GetImageFromArray(labels)
+    if has_header:
+        assert not np.array_equal(sitk.GetArrayFromImage(mask), labels)
+    sitk.WriteImage(image, str(tmp_path / "a_image.nii.gz"))
+    sitk.WriteImage(mask, str(tmp_path / "a_mask.nii.gz"))
+    found = LabelledVolumes().read(tmp_path / "a_image.nii.gz", tmp_path / "a_mask.nii.gz")
+    np.testing.assert_array_equal(found.labels, found.voxels)
+
+
 def test_volumes_used_last_are_kept_within_a_limit(tmp_path):
     paths = []
     for name in "abc":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,11 +51,25 @@ def _read(image_path: Path, mask_path: Path) -> Labelled:
     for volume, path in ((image, image_path), (mask, mask_path)):
         if volume.GetDimension() != 3 or volume.GetNumberOfComponentsPerPixel() != 1:
             raise InputError(f"{path.name} is not a volume of three dimensions and one channel.")
-    if image.GetSize() != mask.GetSize():
+    if image.GetSize() != mask.GetSize() or _is_in_another_order(image, mask):
         mask = sitk.Resample(mask, image, sitk.Transform(), sitk.sitkNearestNeighbor)
     labels = sitk.GetArrayFromImage(mask)
     labels = labels if labels.dtype.kind in "iu" else np.nan_to_num(labels).astype(np.int32)
     return Labelled(sitk.GetArrayFromImage(image), labels, image.GetSpacing()[::-1])
+
+
+def _is_in_another_order(image: sitk.Image, mask: sitk.Image) -> bool:
+    """Whether the mask's voxels lie where the image's do, but are stored along other directions.
+
+    Headers that differ otherwise are not believed: masks are often saved without one.
+    """
+    first, second = (
+        np.array([v.TransformIndexToPhysicalPoint(c) for c in itertools.product(*((0, n - 1) for n in v.GetSize()))])
+        for v in (image, mask)
+    )
+    near = min(image.GetSpacing()) / 2
+    distances = np.linalg.norm(first[:, None] - second[None], axis=2)
+    return bool((distances.min(axis=1) < near).all() and (distances.diagonal() > near).any())
 
 
 def random_plane(
