@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -23,6 +24,15 @@ def check_destination(path: str | os.PathLike) -> None:
         raise OutputError(f"The folder of {path} may not be written. Choose another place.")
 
 
+def made_folder(folder: Path) -> Path:
+    """The folder, made where it is missing, with those above it. Raises OutputError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"The folder {folder} cannot be made: {error.strerror}. Choose another place.") from error
+    return folder
+
+
 @contextlib.contextmanager
 def written_whole(path: str | os.PathLike) -> Iterator[BinaryIO]:
     """Open a temporary neighbour of `path` for writing bytes; it takes the place of `path` once all is on the disk.
@@ -35,8 +45,11 @@ def written_whole(path: str | os.PathLike) -> Iterator[BinaryIO]:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         with temporary.open("xb") as stream:
+            mode = os.fstat(stream.fileno()).st_mode
             yield stream
-            stream.flush()
+        # A library that wrote by name may have put another file in its place, which nobody else may read.
+        temporary.chmod(stat.S_IMODE(mode))
+        with temporary.open("r+b") as stream:
             # A full network disk may say so only now, and a rename must not overtake the data.
             os.fsync(stream.fileno())
         temporary.replace(path)

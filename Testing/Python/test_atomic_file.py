@@ -40,6 +40,19 @@ def test_a_full_disk_is_told_and_keeps_the_earlier_file(tmp_path):
     assert list(tmp_path.iterdir()) == [target]
 
 
+def test_a_file_that_a_library_puts_in_its_place_can_be_read_by_others(tmp_path):
+    """safetensors writes a private file of its own and renames it."""
+    target = tmp_path / "result.bin"
+    (tmp_path / "other.bin").touch()
+    with written_whole(target) as stream:
+        own = tmp_path / "own.bin"
+        own.write_bytes(b"content")
+        own.chmod(0o600)
+        own.replace(stream.name)
+    assert target.read_bytes() == b"content"
+    assert target.stat().st_mode == (tmp_path / "other.bin").stat().st_mode
+
+
 def test_places_where_nothing_can_be_written_are_refused_beforehand(tmp_path, monkeypatch):
     with pytest.raises(OutputError, match="does not exist"):
         check_destination(tmp_path / "missing" / "a.bin")

@@ -12,9 +12,9 @@ from ..evaluation.benchmarking.machine import describe_machine, measure_matrix_r
 from ..evaluation.benchmarking.run import Extent, default_models, measure, open_subject
 from ..evaluation.benchmarking.scene_figures import scene_report
 from ..evaluation.benchmarking.table import Row, as_json, as_markdown
-from ..evaluation.option_types import count
 from ..inference.devices import choose_device
 from ..inference.encoding.engines import EngineChoice
+from ..option_types import count
 
 HELP = "Measure speed and memory against the straightforward fp32 forward of the same network, and the machine's limit."
 _QUICK = Extent(repetitions=3, propagated=10, blocked=5, planes=10, more_planes=20)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ..errors import ExitCode
+from ..errors import ExitCode, InputError, UserError
 from ..extras import needing
+from ..option_types import count, whole
 
 HELP = "Make collections ready for training: shards of millions of pictures, banks of encoded looks."
 
@@ -21,22 +22,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shard = works.add_parser("shard", help="write WebDataset shards of one side of the split by case")
     _add_sources(shard)
     shard.add_argument("--output", type=Path, required=True, help="folder for the shards")
-    shard.add_argument("--shard-length", type=int, default=1000, help="pictures of a shard")
-    shard.add_argument("--planes", type=int, default=30, help="of each volume")
+    shard.add_argument("--shard-length", type=count, default=1000, help="pictures of a shard")
+    shard.add_argument("--planes", type=count, default=30, help="of each volume")
     shard.set_defaults(work=_shard)
 
     bank = works.add_parser("bank", help="fill a bank with looks and their frozen encodings, for sam_unet_tiny")
     _add_sources(bank)
     bank.add_argument("--weights", type=Path, required=True, help="checkpoint with the frozen encoder: LiteMedSAM's")
     bank.add_argument("--bank", type=Path, required=True, help="folder to fill; goes on with what is missing")
-    bank.add_argument("--looks", type=int, default=4800, help="of training")
-    bank.add_argument("--per-source", type=int, default=4, help="development looks of each source")
+    bank.add_argument("--looks", type=count, default=4800, help="of training")
+    bank.add_argument("--per-source", type=count, default=4, help="development looks of each source")
     bank.add_argument("--zoom", type=float, default=2.0, help="of development looks")
     bank.add_argument("--synthetic", type=float, default=0.38, help="share of synthetic looks")
-    bank.add_argument("--seed", type=int, default=0)
-    bank.add_argument("--threads", type=int, default=2)
-    bank.add_argument("--workers", type=int, default=1, help="processes that fill the bank together")
-    bank.add_argument("--worker", type=int, default=0, help="which of them this is, from 0")
+    bank.add_argument("--seed", type=whole, default=0)
+    bank.add_argument("--threads", type=count, default=2)
+    bank.add_argument("--workers", type=count, default=1, help="processes that fill the bank together")
+    bank.add_argument("--worker", type=whole, default=0, help="which of them this is, from 0")
     bank.set_defaults(work=_bank)
 
 
@@ -68,18 +69,22 @@ def _bank(arguments: argparse.Namespace) -> ExitCode:
         from ..learning.data.bank import SHARD_LENGTH
         from ..learning.data.production import development_looks, fill_bank, read_sources, training_looks
         from ..learning.data.sources import Split
+    if not 0 <= arguments.worker < arguments.workers:
+        raise UserError(f"There is no worker {arguments.worker}: {arguments.workers} are counted from 0.")
     specs = read_sources(arguments.sources)
     if Split(arguments.split) is Split.TRAIN:
         looks = training_looks(specs, arguments.data, arguments.synthetic, arguments.seed)
-        count = -(-arguments.looks // SHARD_LENGTH)
+        shards = -(-arguments.looks // SHARD_LENGTH)
     else:
         found = list(development_looks(specs, arguments.data, arguments.per_source, arguments.zoom))
-        count = -(-len(found) // SHARD_LENGTH)
+        if not found:
+            raise InputError("No look was found on the held-back side. Raise development_fraction of the sources.")
+        shards = -(-len(found) // SHARD_LENGTH)
 
         def looks(index: int) -> list:
             return found[index * SHARD_LENGTH : (index + 1) * SHARD_LENGTH]
 
-    own = range(arguments.worker, count, arguments.workers)
+    own = range(arguments.worker, shards, arguments.workers)
     filled = fill_bank(arguments.bank, looks, own, arguments.weights, arguments.threads)
     for _ in tqdm(filled, total=len(own), unit="shard", disable=None, dynamic_ncols=True):
         pass

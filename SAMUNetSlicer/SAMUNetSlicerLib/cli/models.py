@@ -67,9 +67,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     export = works.add_parser("export", help="write what a training has reached as weights to use and to share")
     export.add_argument("checkpoint", type=Path, help="in the training's folder")
     export.add_argument("--from", dest="start", type=Path, required=True, help="the checkpoint that it started from")
-    export.add_argument("--about", type=json.loads, default={}, help="text entries for the file's header, as JSON")
+    export.add_argument("--about", type=_texts, default={}, help="text entries for the file's header, as JSON")
     export.add_argument("-o", "--output", type=Path, required=True)
     export.set_defaults(work=_export)
+
+
+def _texts(text: str) -> dict[str, str]:
+    entries = json.loads(text)
+    if not isinstance(entries, dict):
+        raise argparse.ArgumentTypeError("the entries must be a JSON object")
+    return {name: str(value) for name, value in entries.items()}
 
 
 def add_family_arguments(parser: argparse.ArgumentParser) -> None:
@@ -174,9 +181,13 @@ def _files(count: int) -> str:
     return f"{count} file{'' if count == 1 else 's'}"
 
 
-def _convert(arguments: argparse.Namespace) -> ExitCode:
-    if arguments.output.suffix != ".safetensors":
+def _check_ending(output: Path) -> None:
+    if output.suffix != ".safetensors":
         raise ModelError("The output must end in .safetensors.")
+
+
+def _convert(arguments: argparse.Namespace) -> ExitCode:
+    _check_ending(arguments.output)
     precision = Precision.HALF if arguments.half else Precision.AS_IS
     print(f"Saved {convert_model(arguments.model, arguments.output, arguments.family, precision)}")
     return ExitCode.OK
@@ -190,6 +201,7 @@ def _adapt(arguments: argparse.Namespace) -> ExitCode:
 def _export(arguments: argparse.Namespace) -> ExitCode:
     with needing("train"):
         from ..learning.export import export_weights
+    _check_ending(arguments.output)
     export_weights(arguments.checkpoint, arguments.start, arguments.output, arguments.about)
     print(f"Saved {arguments.output}")
     return ExitCode.OK

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..errors import ExitCode
 from ..extras import needing
+from ..option_types import count
 
 HELP = "Train sam_unet_tiny on a bank of encoded looks, or SAM-UNet on pictures (docs/training.md)."
 
@@ -29,9 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sources", help="TOML file with [[sources]], for SAM-UNet")
     parser.add_argument("--shards", type=Path, help="folder of shards, for SAM-UNet")
     parser.add_argument("--pause-file", type=Path, help="training waits while this file exists")
-    parser.add_argument("--measure-every", type=int, default=250, metavar="STEPS")
-    parser.add_argument("--threads", type=int, default=1, help="of each process")
-    parser.add_argument("--processes", type=int, default=1, help="under torchrun: its --nproc-per-node")
+    parser.add_argument("--measure-every", type=count, default=250, metavar="STEPS")
+    parser.add_argument("--threads", type=count, default=1, help="of each process")
+    parser.add_argument("--processes", type=count, default=1, help="under torchrun: its --nproc-per-node")
 
 
 def run(arguments: argparse.Namespace) -> ExitCode:

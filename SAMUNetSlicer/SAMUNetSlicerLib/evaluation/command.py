@@ -12,10 +12,10 @@ from typing import TypeVar
 
 import torch
 
-from ..atomic_file import check_destination
+from ..atomic_file import check_destination, made_folder
 from ..checkpoints.catalogue import DEFAULT_MODEL
 from ..checkpoints.loading import LoadedModel, load_network
-from ..errors import OutputError, UserError
+from ..errors import UserError
 from ..extras import needing
 from ..inference.devices import choose_device, describe_device
 from ..inference.encoding.cache import EmbeddingCache
@@ -24,11 +24,11 @@ from ..inference.encoding.engines import EngineChoice, build_encode, kept_conver
 from ..inference.predictor import PlanePredictor
 from ..inference.prompt_rules import check_answers_prompts
 from ..inference.zoom import ZoomMode, ZoomPolicy
+from ..option_types import count, distance, whole
 from ..project import NAME, NOT_FOR_CLINICAL_USE, VERSION
 from .case_sets import CaseSet, CaseSource, read_case_set
 from .cases import plane_cases, volume_cases
 from .methods import ModelMethod, PlaneMethod
-from .option_types import count, distance, seed
 from .peers import rule_methods
 from .protocols import PLANE_PROTOCOLS
 from .volume_methods import FixedBox, PropagatedBox, SeedsOnThreePlanes, VolumeMethod
@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--limit", type=count, metavar="N", help="at most N targets of each source, evenly spaced")
     parser.add_argument("--tolerance", type=distance, default=DEFAULT_TOLERANCE, help="of NSD, in mm (or pixels)")
-    parser.add_argument("--seed", type=seed, default=0, help="of jittered boxes, random points and intervals")
+    parser.add_argument("--seed", type=whole, default=0, help="of jittered boxes, random points and intervals")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
     parser.add_argument(
         "--engine", choices=[e.value for e in EngineChoice], default=EngineChoice.TORCH.value,
@@ -205,10 +205,6 @@ def _lines(arguments: argparse.Namespace, cases: CaseSet, arena: _Arena) -> Iter
 
 def _made(folder: Path) -> Path:
     """The folder, in which the report can be written."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"The folder {folder} cannot be made: {error.strerror}. Choose another place.") from error
     for name in (RESULTS, REPORT):
-        check_destination(folder / name)
+        check_destination(made_folder(folder) / name)
     return folder

@@ -26,11 +26,11 @@ from ..inference.encoding.engines import EngineChoice, build_encode, kept_conver
 from ..inference.predictor import PlanePredictor
 from ..inference.prompt_rules import check_answers_prompts
 from ..inference.prompts import PlanePrompts, bounding_box_xyxy
+from ..option_types import count
 from ..volumes.propagation.walks import NeighbourRule, Propagation, PropagationPolicy
 from ..volumes.sampling import mask_to_voxels
 from .case_sets import read_case_set
 from .cases import VolumeCase, volume_cases
-from .option_types import count
 
 HELP = "Compare the rules of propagation and test the confidences, on 3D targets."
 BAD_DICE = 0.8

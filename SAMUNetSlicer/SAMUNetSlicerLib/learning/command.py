@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import csv
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
 from lightning_fabric import Fabric
 
 from ..errors import InputError
@@ -16,10 +17,11 @@ from ..networks.sam_unet_tiny import SamUnetTiny
 from .curve import draw_curve
 from .data.bank import Bank
 from .data.examples import BankExamples, Examples, PictureExamples, StreamExamples
-from .data.production import read_sources
+from .data.production import nothing_to_train_on, read_sources
 from .data.shards import ShardStream
 from .data.sources import Split, find_pairs, split_pairs
 from .development import fuse_tiny, measure
+from .logs import DEVELOPMENT_LOG, LOG, append_line
 from .settings import TrainingSettings, read_settings
 from .start import start_network
 from .state import averaged, read_step
@@ -53,33 +55,41 @@ def run_training(
     processes: as many train together, when this is started by `torchrun`. Raises InputError and ModelError.
     """
     settings = read_settings(config)
+    started = int(os.environ.get("WORLD_SIZE", 1)) if dist.is_torchelastic_launched() else processes
+    if started != processes:  # each would train by itself, in the same folder
+        raise InputError(f"torchrun started {started} processes. Add --processes {started}.")
     torch.set_num_threads(threads)
     fabric = Fabric(accelerator="auto", devices=processes, strategy="ddp" if processes > 1 else "auto")
     fabric.launch()
     torch.manual_seed(settings.seed)
     network = start_network(settings.family, files.start)
     trainer = Trainer(network, _examples(network, files, settings, fabric), settings, fabric)
-    held = None if files.development_bank is None else Bank(files.development_bank)
+    held = None if files.development_bank is None else _filled(files.development_bank)
 
     def after_step(now: Trainer) -> None:
         if held is not None and fabric.is_global_zero and (now.step % measure_every == 0 or now.step == settings.steps):
             with averaged(now.named, now.average):
                 figures = measure(now.network, fuse_tiny(now.network), held)
-            _log_figures(files.folder / "development.csv", now.step, figures)
+            line = {"time": time.strftime("%H:%M:%S"), "step": now.step, **figures}
+            append_line(files.folder / DEVELOPMENT_LOG, line)
 
     train(trainer, files.folder, files.pause_file, after_step)
-    if fabric.is_global_zero and (files.folder / "log.csv").exists():
+    if fabric.is_global_zero and (files.folder / LOG).exists():
         draw_curve(files.folder)
+
+
+def _filled(folder: Path) -> Bank:
+    bank = Bank(folder)
+    if len(bank) == 0:
+        raise InputError(f"The bank {folder} is empty. Fill it first.")
+    return bank
 
 
 def _examples(network: PromptedNetwork, files: Files, settings: TrainingSettings, fabric: Fabric) -> Examples:
     if isinstance(network, SamUnetTiny):
         if files.bank is None:
             raise InputError("sam_unet_tiny is trained on a bank: fill one and name it.")
-        bank = Bank(files.bank)
-        if len(bank) == 0:
-            raise InputError(f"The bank {files.bank} is empty. Fill it first.")
-        return BankExamples(bank)
+        return BankExamples(_filled(files.bank))
     if files.development_bank is not None:
         raise InputError("The development bank is for sam_unet_tiny. Leave it out.")
     if files.shards is not None:
@@ -92,13 +102,6 @@ def _examples(network: PromptedNetwork, files: Files, settings: TrainingSettings
         raise InputError("SAM-UNet is trained on pictures: name the shards, or the data and the sources.")
     specs = read_sources(files.sources)
     pairs = [p for spec in specs for p in split_pairs(spec, find_pairs(spec, files.data), Split.TRAIN)]
+    if not pairs:
+        raise nothing_to_train_on()
     return PictureExamples(pairs, network)
-
-
-def _log_figures(path: Path, step: int, figures: dict[str, float]) -> None:
-    is_new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        if is_new:
-            writer.writerow(["time", "step", *figures])
-        writer.writerow([time.strftime("%H:%M:%S"), step, *(round(v, 4) for v in figures.values())])

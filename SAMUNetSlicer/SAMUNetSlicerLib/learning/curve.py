@@ -10,13 +10,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from ..atomic_file import written_whole
+from .logs import DEVELOPMENT_LOG, LOG
 
 _WINDOW = 25  # steps over which noisy curves are averaged
 
 
 def draw_curve(folder: Path) -> Path:
     """`folder`/curve.png from its log.csv and, where there is one, development.csv. Returns the picture's path."""
-    log = _read(folder / "log.csv")
+    log = _read(folder / LOG)
     figure = Figure(figsize=(10, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
     steps = log["step"]
@@ -24,8 +25,8 @@ def draw_curve(folder: Path) -> Path:
         left.plot(steps, _smooth(log[name]), label=label)
     left.set(xlabel="step", title=f"Training, mean of {_WINDOW} steps", ylim=(0, None))
     left.legend()
-    if (folder / "development.csv").exists():
-        held = _read(folder / "development.csv")
+    if (folder / DEVELOPMENT_LOG).exists():
+        held = _read(folder / DEVELOPMENT_LOG)
         for name in (n for n in held if n != "step"):
             right.plot(held["step"], held[name], marker="o", label=name)
         right.set(xlabel="step", title="Held-back cases, mean Dice over sources")

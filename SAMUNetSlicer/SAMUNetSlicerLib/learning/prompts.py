@@ -76,7 +76,13 @@ def jittered(
     """Each edge moved by up to `jitter` of the box's side, kept inside the input and at least 2 px wide."""
     x0, y0, x1, y1 = box
     moves = rng.uniform(-jitter, jitter, 4) * np.array([x1 - x0, y1 - y0, x1 - x0, y1 - y0])
-    x0, y0, x1, y1 = np.clip(np.array([x0, y0, x1, y1]) + moves, 0, SIZE)
+    return _inside(np.add(box, moves))
+
+
+def _inside(box: np.ndarray) -> tuple[float, float, float, float]:
+    """Cut to the input, and at least 2 px wide."""
+    x0, y0, x1, y1 = np.clip(box, 0, SIZE)
+    x0, y0 = min(x0, SIZE - 2), min(y0, SIZE - 2)
     return float(x0), float(y0), float(max(x1, x0 + 2)), float(max(y1, y0 + 2))
 
 
@@ -161,7 +167,7 @@ def _first_box(mask: np.ndarray, habits: Habits, rng: np.random.Generator) -> tu
     box = bounding_box(mask)
     if habits.shift:
         x, y = rng.uniform(-habits.shift, habits.shift, 2)
-        return tuple(float(v) for v in np.clip(np.add(box, (x, y, x, y)), 0, SIZE))
+        return _inside(np.add(box, (x, y, x, y)))
     return box if rng.random() < habits.exact_boxes else jittered(box, habits.jitter, rng)
 
 
@@ -172,7 +178,7 @@ def _first_points(mask: np.ndarray, habits: Habits, rng: np.random.Generator) ->
     points = [(*_inner_point(small, rng), 1) for _ in range(int(rng.choice([1, 1, 1, 2, 3])))]
     if rng.random() < habits.negative_points:
         near = ndimage.binary_dilation(small, iterations=max(2, round(0.4 * np.sqrt(small.sum()))))
-        outside = np.argwhere(near & ~ndimage.binary_dilation(small, iterations=1))
+        outside = np.argwhere(near & ~ndimage.binary_dilation(coarse(mask) > 0))  # not on a thin branch either
         if len(outside):
             points.append((*_to_input(*outside[rng.integers(len(outside))]), 0))
     return tuple(points)

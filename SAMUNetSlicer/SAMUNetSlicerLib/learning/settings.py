@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import math
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
 
 from ..errors import InputError
 from .losses import LossWeights
-from .prompts import Habits
+from .prompts import FirstPrompt, Habits
 
 CONFIGURATIONS = Path(__file__).parent / "configs"
 
@@ -99,9 +99,30 @@ def read_settings(config: str | Path) -> TrainingSettings:
                 values[name] = kind(values[name])
         loss = LossWeights(**_with_tuples(values.pop("loss", {})))
         habits = Habits(**_with_tuples(values.pop("habits", {})))
-        return TrainingSettings(loss=loss, habits=habits, **values)
-    except (OSError, KeyError, TypeError, ValueError) as error:
+        settings = TrainingSettings(loss=loss, habits=habits, **values)
+        _check(settings)
+        return settings
+    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{config} is not a training configuration: {error}.") from error
+
+
+def _check(settings: TrainingSettings) -> None:
+    """Raises ValueError for what would end a training only when it is under way, TypeError for text."""
+    for part in (settings, settings.loss, settings.habits):
+        for entry in fields(part):
+            is_number = isinstance(getattr(part, entry.name), int | float)
+            if isinstance(entry.default, int | float) and not is_number:
+                raise TypeError(f"{entry.name} is not a number")
+    for name in ("steps", "images", "accumulation", "objects", "checkpoint_every"):
+        if getattr(settings, name) < 1 or getattr(settings, name) % 1:
+            raise ValueError(f"{name} is not a whole number from 1")
+    for name, shares in (("rounds", settings.rounds), ("shares", settings.habits.shares)):
+        if min(shares, default=-1) < 0 or not math.isclose(sum(shares), 1, abs_tol=1e-6):
+            raise ValueError(f"{name} are not shares whose sum is 1")
+    if len(settings.habits.shares) > len(FirstPrompt):
+        raise ValueError(f"there are only {len(FirstPrompt)} first prompts to have shares")
+    if settings.loss_side not in (64, 128, 256):
+        raise ValueError("loss_side is not 64, 128 or 256")
 
 
 def _with_tuples(table: dict) -> dict:

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..atomic_file import written_whole
-from ..errors import ModelError
+from ..errors import ModelError, OutputError
 
 _BESIDE = {"exp_avg", "exp_avg_sq"}  # as large as the parameter, and wherever it lies; the count of steps is not
 _MOMENTS = (*sorted(_BESIDE), "step")
@@ -108,4 +108,7 @@ def read_step(path: Path) -> int:
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     """Safetensors; the file appears whole or not at all. Raises OutputError."""
     with written_whole(path) as stream:
-        save_file({name: t.contiguous() for name, t in tensors.items()}, stream.name, metadata=metadata)
+        try:
+            save_file({name: t.contiguous() for name, t in tensors.items()}, stream.name, metadata=metadata)
+        except SafetensorError as error:
+            raise OutputError(f"{path} could not be written: {error}.") from error

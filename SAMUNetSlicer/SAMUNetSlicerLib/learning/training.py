@@ -7,10 +7,9 @@ grow with them.
 
 from __future__ import annotations
 
-import csv
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import astuple, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +18,11 @@ import torch.nn.functional as F
 from lightning_fabric import Fabric
 from torch import Tensor
 
+from ..atomic_file import made_folder
 from ..networks.base import Decoded, Embedding, PromptedNetwork
 from .data.crops import object_mask
 from .data.examples import Examples
+from .logs import DEVELOPMENT_LOG, LOG, append_line, forget_after
 from .losses import PromptLoss, intersection_over_union
 from .prompts import MASK_SIZE, Prompt, coarse, correct, first_prompt, group
 from .settings import Draw, Optimizer, Precision, TrainingSettings, rate_factor
@@ -202,28 +203,35 @@ def train(trainer: Trainer, folder: Path, pause_file: Path | None, after_step: C
 
     While `pause_file` exists, training waits (a checkpoint is written first).
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    made_folder(folder)
     checkpoint = folder / CHECKPOINT
     if checkpoint.exists():
         trainer.resume(checkpoint)
+    if trainer.fabric.is_global_zero:
+        _clear_leftovers(folder)
+        for name in (LOG, DEVELOPMENT_LOG):
+            forget_after(folder / name, trainer.step)
     for report in trainer.run():
-        is_pausing = pause_file is not None and pause_file.exists()
+        is_pausing = _is_pausing(pause_file, trainer.fabric)
         if trainer.fabric.is_global_zero:
-            _log(folder / "log.csv", report)
+            append_line(folder / LOG, asdict(report))
             is_due = report.step % trainer.settings.checkpoint_every == 0 or report.step == trainer.settings.steps
             if is_due or is_pausing:
                 trainer.save(checkpoint)
         if report.step % _REFRESH_EVERY == 0:
             trainer.examples.refresh()
         after_step(trainer)
-        while pause_file is not None and pause_file.exists():
+        while is_pausing and pause_file.exists():
             time.sleep(_PAUSE_SECONDS)
 
 
-def _log(path: Path, report: Report) -> None:
-    is_new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        if is_new:
-            writer.writerow([entry.name for entry in fields(Report)])
-        writer.writerow([v if isinstance(v, int) else round(v, 4) for v in astuple(report)])
+def _is_pausing(pause_file: Path | None, fabric: Fabric) -> bool:
+    """Decided by one process for all: one that paused alone would keep the others waiting until they give up."""
+    return pause_file is not None and fabric.broadcast(pause_file.exists())
+
+
+def _clear_leftovers(folder: Path) -> None:
+    """Delete what a training that was killed while it wrote left behind, as large as a checkpoint each time."""
+    for pattern in (f".{CHECKPOINT}.*", ".tmp??????"):  # atomic_file's names, and those of safetensors
+        for path in folder.glob(pattern):
+            path.unlink(missing_ok=True)

@@ -16,6 +16,7 @@ from SAMUNetSlicerLib.learning.data.crops import (
     square_frame,
     turned,
 )
+from SAMUNetSlicerLib.learning.data.sources import Picture
 
 
 def test_a_box_ends_after_the_last_pixel():
@@ -34,6 +35,14 @@ def test_a_square_lies_within_the_picture(x, y, side, height, width):
     assert 0 <= frame.y0 < frame.y1 <= height
     assert frame.x1 - frame.x0 == min(side, width)
     assert frame.y1 - frame.y0 == min(side, height)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_plane_of_one_row_can_be_turned_and_cut(seed):
+    labels = np.ones((1, 300), np.uint8)
+    picture = turned(Picture(labels * 200, labels, ((1,),)), np.random.default_rng(seed))
+    height, width = picture.labels.shape
+    assert cut(picture, Frame(0, 0, width, height))[1].size
 
 
 @pytest.mark.parametrize("seed", range(8))

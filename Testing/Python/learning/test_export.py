@@ -46,6 +46,31 @@ def test_exported_weights_load_as_the_averaged_network(start, tmp_path):
     assert load_file(output)["image_encoder.layers.3.blocks.1.mlp.fc1.weight"].dtype == torch.float16
 
 
+@pytest.mark.parametrize("about", ["[1]", "no json"])
+def test_entries_that_are_none_are_told(start, tmp_path, about, capsys):
+    with pytest.raises(SystemExit):
+        main(
+            [
+                "models",
+                "export",
+                str(start),
+                "--from",
+                str(start),
+                "-o",
+                str(tmp_path / "a.safetensors"),
+                "--about",
+                about,
+            ]
+        )
+    assert "--about" in capsys.readouterr().err
+
+
+def test_the_file_is_named_as_what_it_is(start, tmp_path, capsys):
+    output = str(tmp_path / "a.pth")
+    assert main(["models", "export", str(start), "--from", str(start), "-o", output]) == ExitCode.MODEL
+    assert ".safetensors" in capsys.readouterr().err
+
+
 def test_something_else_than_a_checkpoint_is_refused(start, tmp_path):
     with pytest.raises(ModelError, match="not a checkpoint"):
         export_weights(start, start, tmp_path / "out.safetensors", {})

@@ -13,12 +13,12 @@ from learning_examples import write_bank
 from lightning_fabric import Fabric
 from safetensors.torch import load_file, save_file
 
-from SAMUNetSlicerLib.errors import ModelError
+from SAMUNetSlicerLib.errors import ModelError, OutputError
 from SAMUNetSlicerLib.learning.data.bank import Bank
 from SAMUNetSlicerLib.learning.data.examples import BankExamples
 from SAMUNetSlicerLib.learning.settings import TrainingSettings, rate_factor, read_settings
 from SAMUNetSlicerLib.learning.start import start_from_lite_medsam, start_network
-from SAMUNetSlicerLib.learning.state import Average, Named, averaged, load_state, save_state
+from SAMUNetSlicerLib.learning.state import Average, Named, averaged, load_state, read_step, save_state, write_tensors
 from SAMUNetSlicerLib.learning.training import Trainer, train
 from SAMUNetSlicerLib.networks.lite_medsam import LiteMedSam
 from SAMUNetSlicerLib.networks.sam_unet_tiny import SamUnetTiny
@@ -105,6 +105,29 @@ def test_a_resumed_training_ends_like_an_uninterrupted_one(bank, tmp_path):
         torch.testing.assert_close(second.average.values[name], whole.average.values[name], rtol=1e-4, atol=1e-6)
 
 
+def test_the_log_of_a_killed_training_goes_on_without_a_gap_or_a_repetition(bank, tmp_path):
+    folder = tmp_path / "run"
+    settings = replace(SETTINGS, checkpoint_every=2)
+
+    def killed_after(step):
+        def check(trainer):
+            if trainer.step == step:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            train(build_trainer(bank, settings), folder, None, check)
+
+    killed_after(1)  # before the first checkpoint
+    killed_after(3)
+    (folder / "development.csv").write_text("time,step,box\n10:00:00,2,0.5\n10:00:01,3,0.6\n")
+    with (folder / "log.csv").open("a") as file:
+        file.write("4,0.5")  # killed while it wrote
+    train(build_trainer(bank, settings), folder, None, lambda trainer: None)
+    lines = (folder / "log.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["step", "1", "2", "3", "4"]
+    assert (folder / "development.csv").read_text() == "time,step,box\n10:00:00,2,0.5\n"
+
+
 def test_what_a_resumed_optimizer_remembers_lies_where_its_parameters_do(tmp_path):
     """The device "meta" stands in for a graphics card."""
     path = tmp_path / "checkpoint.safetensors"
@@ -133,6 +156,20 @@ def test_a_checkpoint_of_something_else_is_refused(bank, tmp_path):
         build_trainer(bank).resume(path)
 
 
+def test_a_full_disk_is_told_and_keeps_the_checkpoint(tmp_path):
+    resource = pytest.importorskip("resource", reason="a small disk is simulated by a limit that Windows lacks")
+    path = tmp_path / "checkpoint.safetensors"
+    path.write_bytes(b"earlier")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+        with pytest.raises(OutputError, match="could not be written"):
+            write_tensors(path, {"any": torch.zeros(1000)}, {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == b"earlier"
+
+
 def test_training_waits_while_the_pause_file_exists(bank, tmp_path, monkeypatch):
     pause = tmp_path / "pause"
     waited = []
@@ -146,6 +183,35 @@ def test_training_waits_while_the_pause_file_exists(bank, tmp_path, monkeypatch)
     train(build_trainer(bank), tmp_path / "run", pause, lambda trainer: None)
     assert len(waited) == 1
     assert (tmp_path / "run" / "log.csv").read_text().count("\n") == 1 + SETTINGS.steps
+
+
+def test_all_processes_pause_when_the_first_does(bank, tmp_path, monkeypatch):
+    """Here it saw the file, and this process no longer does."""
+    trainer = build_trainer(bank)
+    asked = []
+    monkeypatch.setattr(trainer.fabric, "broadcast", lambda seen: asked.append(seen) or True)
+    train(trainer, tmp_path / "run", tmp_path / "pause", lambda now: None)
+    assert asked == [False] * SETTINGS.steps
+
+
+def test_a_training_is_only_paused_with_a_checkpoint_written(bank, tmp_path, monkeypatch):
+    folder, pause = tmp_path / "run", tmp_path / "pause"
+    saved = []
+    monkeypatch.setattr(
+        time, "sleep", lambda seconds: saved.append(read_step(folder / "checkpoint.safetensors")) or pause.unlink()
+    )
+    settings = replace(SETTINGS, checkpoint_every=100)
+    train(build_trainer(bank, settings), folder, pause, lambda now: pause.touch() if now.step == 1 else None)
+    assert saved == [2], "the file came while step 1 was measured, after its checkpoint would have been written"
+
+
+def test_half_checkpoints_of_a_killed_training_are_deleted(bank, tmp_path):
+    for name in (".checkpoint.safetensors.0af12ab1", ".tmpTbFbFB", "notes.txt"):
+        (tmp_path / name).touch()
+    train(build_trainer(bank, replace(SETTINGS, steps=1)), tmp_path, None, lambda now: None)
+    assert {path.name for path in tmp_path.iterdir() if path.is_file()} == {
+        "checkpoint.safetensors", "log.csv", "notes.txt",
+    }  # fmt: skip
 
 
 def test_the_average_stands_in_only_for_a_while(bank):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from learning_examples import two_discs
+from learning_examples import two_discs, write_bank
 from lightning_fabric import Fabric
 from PIL import Image
 from safetensors.torch import load_file, save_file
@@ -10,6 +10,7 @@ from repository import LIBRARY
 from SAMUNetSlicerLib.errors import InputError, ModelError
 from SAMUNetSlicerLib.learning import training
 from SAMUNetSlicerLib.learning.command import Files, run_training
+from SAMUNetSlicerLib.learning.data import examples
 from SAMUNetSlicerLib.learning.data.examples import PictureExamples
 from SAMUNetSlicerLib.learning.data.sources import SourceSpec, find_pairs
 from SAMUNetSlicerLib.learning.losses import LossWeights, PromptLoss
@@ -52,6 +53,43 @@ def test_a_wrong_key_of_a_recipe_is_named(tmp_path):
         read_settings(path)
 
 
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ("rounds = [0.5, 0.4]", "rounds"),
+        ("rounds = []", "rounds"),
+        ("images = 0", "images"),
+        ("checkpoint_every = 0", "checkpoint_every"),
+        ('steps = "4"', "steps"),
+        ("loss_side = 100", "loss_side"),
+        ("habits = 3", "int"),
+        ("habits = {shares = [1.0, 1.0]}", "shares"),
+    ],
+)
+def test_a_value_that_cannot_be_is_told_before_the_training(tmp_path, line, named):
+    path = tmp_path / "config.toml"
+    path.write_text(f"[training]\n{line}\n")
+    with pytest.raises(InputError, match=named):
+        read_settings(path)
+
+
+def test_torchrun_and_the_option_must_agree(tmp_path, monkeypatch):
+    for name, value in {"TORCHELASTIC_RUN_ID": "any", "WORLD_SIZE": "8"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(InputError, match="--processes 8"):
+        run_training(CONFIG, Files(tmp_path / "start", tmp_path / "run"))
+
+
+def test_an_empty_development_bank_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "SAMUNetSlicerLib.learning.command.start_network", lambda family, start: build(family, device="cpu")
+    )
+    write_bank(tmp_path / "bank")
+    files = Files(tmp_path / "start", tmp_path / "run", bank=tmp_path / "bank", development_bank=tmp_path / "held")
+    with pytest.raises(InputError, match="held is empty"):
+        run_training("sam_unet_tiny", files)
+
+
 def test_boxes_are_moved_as_a_whole():
     mask = np.zeros((256, 256), bool)
     mask[60:100, 50:130] = True
@@ -83,6 +121,14 @@ def test_pictures_come_whole_with_their_objects_in_place(tmp_path):
     assert not example.parts[205:].any()  # 80 of 100 rows
 
 
+def test_pictures_without_objects_end_a_training(tmp_path, monkeypatch):
+    monkeypatch.setattr(examples, "PATIENCE", 20)
+    pairs = pairs_of_two_discs(tmp_path)
+    Image.fromarray(np.zeros((80, 100), np.uint8)).save(pairs[0].mask)
+    with pytest.raises(InputError, match="shows an object"):
+        PictureExamples(pairs, build("sam_unet_res34")).draw(1, np.random.default_rng(0))
+
+
 def test_other_families_are_not_trained(tmp_path):
     save_file({"a": torch.zeros(1)}, tmp_path / "any.safetensors")
     with pytest.raises(ModelError, match="lite_medsam"):
@@ -106,8 +152,8 @@ def test_sam_unet_learns_all_but_its_vit(tmp_path):
         family="sam_unet_res34", steps=1, images=1, objects=2, rounds=(1.0,), precision=Precision.FLOAT32,
         loss_side=256, warm_up=0, cool_down=0.0, decay=0.0, habits=Habits(shares=(1, 0, 0, 0, 0)),
     )  # fmt: skip
-    examples = PictureExamples(pairs_of_two_discs(tmp_path), network)
-    trainer = training.Trainer(network, examples, settings, Fabric(accelerator="cpu", devices=1))
+    drawn = PictureExamples(pairs_of_two_discs(tmp_path), network)
+    trainer = training.Trainer(network, drawn, settings, Fabric(accelerator="cpu", devices=1))
     training.train(trainer, tmp_path, None, lambda now: None)
     moved = {
         name.split(".")[0] for name, tensor in network.state_dict().items() if not torch.equal(tensor, before[name])

@@ -1,5 +1,6 @@
 import itertools
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,7 +14,7 @@ from SAMUNetSlicerLib.errors import InputError
 from SAMUNetSlicerLib.learning.command import Files, _examples
 from SAMUNetSlicerLib.learning.data.examples import StreamExamples, prepare_whole
 from SAMUNetSlicerLib.learning.data.shards import ShardStream, write_shards
-from SAMUNetSlicerLib.learning.data.sources import SourceSpec, Split, find_pairs, split_pairs
+from SAMUNetSlicerLib.learning.data.sources import SourceSpec, Split, find_pairs, read_picture, split_pairs
 from SAMUNetSlicerLib.learning.settings import TrainingSettings
 from SAMUNetSlicerLib.learning.state import write_tensors
 from SAMUNetSlicerLib.learning.training import CHECKPOINT
@@ -23,14 +24,18 @@ SPEC = SourceSpec("discs", "set", case_pattern=r"^c\d+", development_fraction=0.
 BROKEN = "c1"  # a case of the training side
 
 
+def write_pair(root, name, image, labels):
+    image.save(root / "set" / f"{name}_image.png")
+    labels.save(root / "set" / f"{name}_labels.png")
+
+
 @pytest.fixture
 def shards(tmp_path):
     folder = tmp_path / "set"
     folder.mkdir()
     picture = two_discs()
     for case, plane in itertools.product(range(8), range(2)):
-        Image.fromarray(picture.image + case).save(folder / f"c{case}_{plane}_image.png")
-        Image.fromarray(picture.labels).save(folder / f"c{case}_{plane}_labels.png")
+        write_pair(tmp_path, f"c{case}_{plane}", Image.fromarray(picture.image + case), Image.fromarray(picture.labels))
     Image.fromarray(np.ones((9, 9), np.uint8)).save(folder / f"{BROKEN}_0_labels.png")  # another size
     write_shards([SPEC], tmp_path, tmp_path / "shards", Split.TRAIN, shard_length=4, planes=1)
     return tmp_path / "shards"
@@ -57,11 +62,24 @@ def test_only_cases_of_the_training_side_are_written_and_broken_pairs_are_not(sh
     assert cases.count(BROKEN) == 1
 
 
-def test_a_stream_goes_on_at_the_border_of_a_shard(shards):
+def test_a_stream_goes_on_at_any_picture(shards):
     whole = names(itertools.islice(ShardStream(shards).pictures(), 22))  # twice round, by shards of 4, 4 and 3
     for already in range(20):
-        first = next(ShardStream(shards).pictures(already))
-        assert names([first])[0] in whole[max(0, already - 3) : already + 1]
+        assert names(itertools.islice(ShardStream(shards).pictures(already), 2)) == whole[already : already + 2]
+
+
+def test_pictures_that_training_would_skip_are_not_written(tmp_path):
+    """So that a resumed training need only count what it has drawn."""
+    (tmp_path / "set").mkdir()
+    labels = np.zeros((1500, 1500), np.uint8)
+    labels[702:705, 700:711] = 1  # falls between the pixels of the network's input
+    write_pair(tmp_path, "c1_0", Image.fromarray(labels), Image.fromarray(labels))
+    write_pair(tmp_path, "c2_0", Image.fromarray(two_discs().image), Image.fromarray(two_discs().labels))
+    spec = SourceSpec("discs", "set")
+    picture = read_picture(find_pairs(spec, tmp_path)[0], np.random.default_rng(0))
+    assert prepare_whole(picture, BrightRegionNetwork().spec.preprocessing) is None
+    written = write_shards([spec], tmp_path, tmp_path / "shards", Split.TRAIN, shard_length=4, planes=1)
+    assert (written.samples, written.skipped) == (1, 1)
 
 
 def test_a_resumed_training_goes_on_behind_all_parts_of_its_steps(shards, tmp_path):
@@ -74,14 +92,59 @@ def test_a_resumed_training_goes_on_behind_all_parts_of_its_steps(shards, tmp_pa
     drawn = [example.image for example in examples.draw(3, np.random.default_rng(0))]
     all_of_them = itertools.islice(ShardStream(shards, settings.seed).pictures(), 11)
     images = [prepare_whole(picture, network.spec.preprocessing).image for picture in all_of_them]
-    begins = [n for n in range(9) if all(map(torch.equal, drawn, images[n : n + 3]))]
-    assert begins == [7], "the shard that holds picture 8 begins there"
+    assert all(map(torch.equal, drawn, images[8:]))
 
 
 def test_processes_read_different_shards(shards):
     first, second = (ShardStream(shards, rank=rank, world=2)._shards for rank in range(2))
     assert not set(first) & set(second)
     assert len(first) + len(second) == len(list(shards.glob("*.tar")))
+
+
+def test_shards_are_read_by_processes_that_torchrun_started(shards, monkeypatch):
+    """WebDataset looks at these variables by itself."""
+    for name, value in {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1"}.items():
+        monkeypatch.setenv(name, value)
+    assert next(ShardStream(shards, rank=1, world=2).pictures()).source == "discs"
+
+
+def test_shards_are_not_mixed_with_earlier_ones(shards, tmp_path):
+    with pytest.raises(InputError, match="holds shards already"):
+        write_shards([SPEC], tmp_path, shards, Split.DEVELOPMENT, shard_length=4, planes=1)
+
+
+def test_an_empty_side_leaves_no_shard(shards, tmp_path):
+    (tmp_path / "set" / "c1_1_labels.png").unlink()
+    spec = replace(
+        SPEC, case_pattern=f"^{BROKEN}", development_cases=tuple(f"c{n}_{m}" for n in range(8) for m in (0, 1))
+    )
+    with pytest.raises(InputError, match="nothing on this side"):
+        write_shards([spec], tmp_path, tmp_path / "none", Split.TRAIN, shard_length=4, planes=1)
+    assert not list((tmp_path / "none").iterdir())
+
+
+def test_shards_that_were_not_finished_are_told(shards):
+    (shards / "shard-000001.tar").unlink()
+    with pytest.raises(InputError, match="missing"):
+        ShardStream(shards)
+    (shards / "index.json").unlink()
+    with pytest.raises(InputError, match="not complete"):
+        ShardStream(shards)
+
+
+def test_a_damaged_shard_is_named(shards):
+    for shard in shards.glob("*.tar"):
+        content = bytearray(shard.read_bytes())
+        content[600:3000] = bytes(2400)
+        shard.write_bytes(content)
+    with pytest.raises(InputError, match=r"shard-00000\d.tar is damaged"):
+        list(itertools.islice(ShardStream(shards).pictures(), 11))
+
+
+def test_a_folder_may_have_any_name(shards, tmp_path):
+    folder = tmp_path / "10%d {a,b}"
+    write_shards([SPEC], tmp_path, folder, Split.TRAIN, shard_length=4, planes=1)
+    assert next(ShardStream(folder).pictures()).source == "discs"
 
 
 def test_too_few_shards_are_explained(shards):

@@ -49,6 +49,29 @@ def test_jitter_is_bounded():
         assert moved.any()
 
 
+@pytest.mark.parametrize("corner", [0, 254])
+@pytest.mark.parametrize(
+    "habits", [Habits(shares=(1, 0, 0, 0, 0), shift=5.0), Habits(shares=(1, 0, 0, 0, 0), exact_boxes=0)]
+)
+def test_boxes_of_small_objects_at_the_border_lie_inside_and_are_boxes(corner, habits):
+    mask = np.zeros((256, 256), bool)
+    mask[corner : corner + 2, corner : corner + 2] = True
+    for seed in range(50):
+        x0, y0, x1, y1 = first_prompt(mask, habits, np.random.default_rng(seed)).box
+        assert 0 <= x0 < x1 - 1.99 < 254.1
+        assert 0 <= y0 < y1 - 1.99 < 254.1
+
+
+def test_negative_points_do_not_lie_on_thin_branches():
+    branched = MASK.copy()
+    branched[91, 150:240] = True  # a vessel of one pixel
+    habits = Habits(shares=(0, 1, 0, 0, 0), negative_points=1.0)
+    for seed in range(300):
+        x, y, sign = first_prompt(branched, habits, np.random.default_rng(seed)).points[-1]
+        assert sign == 0
+        assert not branched[int(y) : int(y) + 2, int(x) : int(x) + 2].any()
+
+
 def test_the_deepest_point_is_the_middle_of_a_disc():
     assert deepest_point(coarse(MASK) > 0.5) == pytest.approx((120, 90), abs=2)
 

@@ -48,6 +48,57 @@ def test_banks_are_filled_on_both_sides_of_the_split(discs, monkeypatch):
     assert cases.isdisjoint(entry.case for entry in train)
 
 
+@pytest.mark.parametrize(
+    ("sources", "reason"),
+    [
+        ('[sources]\nname = "a"\nfolder = "set"\n', "double brackets"),
+        ('sources = ["a"]\n', "'a'"),
+        ('[[sources]]\nname = "a"\nfolder = 3\n', "'a'"),
+        ('[[sources]]\nname = "a"\nfolder = "set"\ncase_pattern = "("\n', "'a'"),
+    ],
+)
+def test_wrong_sources_are_told_in_a_sentence(discs, capsys, sources, reason):
+    (discs / "sources.toml").write_text(sources)
+    assert main(["data", "shard", "--sources=sources.toml", "--data=.", "--output=shards"]) == ExitCode.INPUT
+    assert reason in capsys.readouterr().err
+
+
+@pytest.fixture
+def encoded(discs, monkeypatch):
+    """The options of `samunet data bank`, with an encoder that needs no weights."""
+    monkeypatch.setattr(production, "load_encoder", lambda weights: weights)
+    monkeypatch.setattr(production, "build_encode", lambda encoder, batch, threads: fake_encode)
+    return ["data", "bank", "--sources=sources.toml", "--data=.", "--weights=encoder.safetensors", "--bank=bank"]
+
+
+def test_a_training_side_without_cases_is_told(encoded, discs, capsys):
+    (discs / "sources.toml").write_text(SOURCES.replace("0.25", "1.0"))
+    assert main([*encoded, "--looks=16"]) == ExitCode.INPUT
+    assert "held back" in capsys.readouterr().err
+    assert main([*encoded, "--looks=16", "--synthetic=1"]) == ExitCode.OK
+
+
+def test_a_worker_that_is_not_among_them_is_refused(encoded, discs, capsys):
+    """It would make again what another makes, and one share would be missing."""
+    assert main([*encoded, "--workers=2", "--worker=2"]) == ExitCode.USAGE
+    assert "no worker 2" in capsys.readouterr().err
+    assert not (discs / "bank").exists()
+
+
+def test_a_held_back_side_without_looks_is_told(encoded, discs, capsys):
+    (discs / "sources.toml").write_text(SOURCES.replace("0.25", "0.0"))
+    assert main([*encoded, "--split=development"]) == ExitCode.INPUT
+    assert "development_fraction" in capsys.readouterr().err
+
+
+def test_pictures_that_never_show_an_object_end_the_filling(encoded, discs, capsys, monkeypatch):
+    monkeypatch.setattr(production, "PATIENCE", 20)
+    for path in (discs / "set").glob("*_labels.png"):
+        Image.fromarray(np.zeros((100, 100), np.uint8)).save(path)
+    assert main([*encoded, "--looks=16", "--synthetic=0"]) == ExitCode.INPUT
+    assert "shows an object" in capsys.readouterr().err
+
+
 def test_a_configuration_that_is_none_is_told(discs, capsys):
     assert main(["train", "nothing.toml", "--from=a.safetensors", "--folder=run"]) == ExitCode.INPUT
     assert "nothing.toml is not a training configuration" in capsys.readouterr().err

@@ -87,7 +87,7 @@ def cut(picture: Picture, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
     image = np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image
     height, width = image.shape[:2]
     scale = SIZE / max(height, width)
-    size = (max(1, round(height * scale)), max(1, round(width * scale)))
+    size = _scaled(height, width, scale)
     tensor = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float()
     if scale < 1:
         tensor = F.interpolate(tensor, size, mode="area")
@@ -104,6 +104,23 @@ def _resize_parts(parts: np.ndarray, size: tuple[int, int], scale: float) -> np.
         return F.interpolate(tensor, size, mode="nearest-exact")[0, 0].numpy()
     each = (tensor == torch.from_numpy(numbers)[None, :, None, None]).float()
     return numbers[F.interpolate(each, size, mode="bilinear", align_corners=False)[0].argmax(dim=0).numpy()]
+
+
+def whole_parts(picture: Picture) -> tuple[np.ndarray, tuple[tuple[int, ...], ...]]:
+    """The parts of the whole picture at 256 px along its longer side, padded: (256, 256) uint8; and the objects of
+    which all parts are left there.
+    """
+    height, width = picture.labels.shape
+    scale = SIZE / max(height, width)
+    parts = _resize_parts(picture.labels, _scaled(height, width, scale), scale)
+    padded = np.zeros((SIZE, SIZE), np.uint8)
+    padded[: parts.shape[0], : parts.shape[1]] = parts
+    present = set(np.unique(padded).tolist())
+    return padded, tuple(members for members in picture.objects if present.issuperset(members))
+
+
+def _scaled(height: int, width: int, scale: float) -> tuple[int, int]:
+    return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def finish(image: np.ndarray, parts: np.ndarray, picture: Picture, frame: Frame) -> Look | None:
@@ -143,4 +160,5 @@ def turned(picture: Picture, rng: np.random.Generator) -> Picture:
         labels = ndimage.zoom(labels, zoom, order=0)
     present = set(np.unique(labels).tolist())
     objects = tuple(members for members in picture.objects if present.issuperset(members))
-    return Picture(np.ascontiguousarray(image), np.ascontiguousarray(labels), objects, picture.source, picture.case)
+    # Copies, since torch takes no negative strides, which numpy calls contiguous where there is one row.
+    return Picture(image.copy(), labels.copy(), objects, picture.source, picture.case)

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from ...inference.preprocessing import prepare
 from ...networks.base import Embedding, Preprocessing, PromptedNetwork
 from .bank import Bank, Entry
-from .crops import SIZE, Frame, cut
-from .production import read_or_skip
+from .crops import whole_parts
+from .production import PATIENCE, no_objects, read_or_skip
 from .shards import ShardStream
 from .sources import Pair, Picture
 
@@ -74,13 +74,18 @@ class PictureExamples(Examples):
         self._preprocessing = network.spec.preprocessing
 
     def draw(self, count: int, rng: np.random.Generator) -> list[WholePicture]:
-        found: list[WholePicture] = []
-        while len(found) < count:
-            picture = read_or_skip(self._pairs[rng.integers(len(self._pairs))], rng)
+        return [self._draw_one(rng) for _ in range(count)]
+
+    def _draw_one(self, rng: np.random.Generator) -> WholePicture:
+        for _ in range(PATIENCE):
+            picture = self._picture(rng)
             example = None if picture is None else prepare_whole(picture, self._preprocessing)
             if example is not None:
-                found.append(example)
-        return found
+                return example
+        raise no_objects()
+
+    def _picture(self, rng: np.random.Generator) -> Picture | None:
+        return read_or_skip(self._pairs[rng.integers(len(self._pairs))], rng)
 
     def embed(self, network: nn.Module, examples: list[WholePicture], device: torch.device) -> Embedding:
         return network.encode(torch.stack([e.image for e in examples]).to(device))
@@ -90,31 +95,21 @@ class PictureExamples(Examples):
 
 
 class StreamExamples(PictureExamples):
-    """The same from shards, for collections of millions. A resumed training goes on at the border of a shard."""
+    """The same from shards, for collections of millions. already: pictures drawn before a training was resumed."""
 
     def __init__(self, stream: ShardStream, network: PromptedNetwork, already: int) -> None:
         super().__init__([], network)
         self._pictures = stream.pictures(already)
 
-    def draw(self, count: int, rng: np.random.Generator) -> list[WholePicture]:
-        found: list[WholePicture] = []
-        while len(found) < count:
-            example = prepare_whole(next(self._pictures), self._preprocessing)
-            if example is not None:
-                found.append(example)
-        return found
+    def _picture(self, rng: np.random.Generator) -> Picture | None:
+        return next(self._pictures)
 
 
 def prepare_whole(picture: Picture, preprocessing: Preprocessing) -> WholePicture | None:
     """None where no object is left at the input's size."""
-    height, width = picture.labels.shape
-    _, parts = cut(picture, Frame(0, 0, width, height))
-    padded = np.zeros((SIZE, SIZE), np.uint8)
-    padded[: parts.shape[0], : parts.shape[1]] = parts
-    present = set(np.unique(padded).tolist())
-    objects = tuple(members for members in picture.objects if present.issuperset(members))
+    parts, objects = whole_parts(picture)
     if not objects:
         return None
     rgb = picture.image if picture.image.ndim == 3 else np.repeat(picture.image[..., None], 3, axis=2)
     image, _ = prepare(rgb, preprocessing)
-    return WholePicture(image, padded, objects)
+    return WholePicture(image, parts, objects)

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
+from ...atomic_file import made_folder
 from ...errors import InputError
 from ..data import synthetic
 from ..settings import locate_configuration
@@ -19,6 +21,9 @@ from .crops import Look, bounding_box, cut, finish, object_mask, random_frame, s
 from .encoding import build_encode, load_encoder
 from .sources import Pair, Picture, SourceSpec, Split, find_pairs, read_picture, split_pairs
 
+# Of damaged PNG and TIFF files the first two, of pictures beyond 179 million pixels the third.
+_OF_BROKEN_FILES = (SyntaxError, ValueError, Image.DecompressionBombError, OSError, RuntimeError)
+PATIENCE = 1000  # pictures in a row of which none can be learned from
 _log = logging.getLogger(__name__)
 
 
@@ -36,22 +41,26 @@ def read_sources(config: str | Path) -> list[SourceSpec]:
     config = locate_configuration(config)
     try:
         entries = tomllib.loads(config.read_text())["sources"]
-    except (OSError, KeyError, tomllib.TOMLDecodeError) as error:
+        if not isinstance(entries, list):
+            raise TypeError("[sources] needs double brackets")
+    except (OSError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{config} is not a configuration with [[sources]]: {error}.") from error
     return [SourceSpec.from_mapping(entry) for entry in entries]
 
 
 def build_mixture(specs: list[SourceSpec], root: Path, synthetic_share: float) -> Mixture:
-    """The training side of all sources."""
+    """The training side of all sources. Raises InputError where it is empty and needed."""
     sides = [(spec.weight, tuple(split_pairs(spec, find_pairs(spec, root), Split.TRAIN))) for spec in specs]
     sides = [(weight, pairs) for weight, pairs in sides if pairs and weight > 0]
+    if not sides and synthetic_share < 1:
+        raise nothing_to_train_on()
     return Mixture(tuple(p for _, p in sides), tuple(w for w, _ in sides), synthetic_share)
 
 
 def draw_look(mixture: Mixture, rng: np.random.Generator, augmentation: Augmentation) -> Look:
-    """A random, augmented look with at least one object."""
-    shares = np.array(mixture.weights) / sum(mixture.weights)
-    while True:
+    """A random, augmented look with at least one object. Raises InputError where pictures never show one."""
+    shares = np.array(mixture.weights) / max(sum(mixture.weights), 1e-9)
+    for _ in range(PATIENCE):
         if rng.random() < mixture.synthetic_share:
             picture = synthetic.make_picture(rng)
         else:
@@ -67,13 +76,24 @@ def draw_look(mixture: Mixture, rng: np.random.Generator, augmentation: Augmenta
         look = finish(augmentation(image, rng), parts, picture, frame)
         if look is not None:
             return look
+    raise no_objects()
+
+
+def nothing_to_train_on() -> InputError:
+    return InputError("No case is left for training: all are held back for development. Lower development_fraction.")
+
+
+def no_objects() -> InputError:
+    return InputError(
+        f"None of {PATIENCE} pictures drawn shows an object. See what was skipped, and `objects` of the sources."
+    )
 
 
 def read_or_skip(pair: Pair, rng: np.random.Generator) -> Picture | None:
     """Large collections have broken files: they are named in the log, and training goes on without them."""
     try:
         return read_picture(pair, rng)
-    except (InputError, OSError, RuntimeError) as error:
+    except (InputError, *_OF_BROKEN_FILES) as error:
         _log.warning("Skipped %s: %s", pair.image.name, error)
         return None
 
@@ -105,7 +125,7 @@ def fill_bank(
     folder: Path, looks: Callable[[int], list[Look]], shards: Iterable[int], weights: Path, threads: int
 ) -> Iterator[int]:
     """Write those of the numbered shards that are missing, and yield each. looks(index) gives a shard's looks."""
-    folder.mkdir(parents=True, exist_ok=True)
+    made_folder(folder)
     encode = build_encode(load_encoder(weights), batch=1, threads=threads)
     for index in shards:
         path = shard_path(folder, index)

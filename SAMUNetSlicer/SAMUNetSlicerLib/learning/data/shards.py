@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import itertools
 import json
+import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,9 @@ import numpy as np
 import webdataset
 from PIL import Image
 
+from ...atomic_file import made_folder
 from ...errors import InputError
+from .crops import whole_parts
 from .production import read_or_skip
 from .sources import Picture, SourceSpec, Split, find_pairs, is_volume, split_pairs
 
@@ -38,22 +41,27 @@ def write_shards(
 ) -> Written:
     """Write one side of the split by case. planes: random ones of each volume.
 
-    The last samples that do not fill a shard are written too; index.json tells the lengths.
+    The last samples that do not fill a shard are written too; index.json tells the lengths. Raises InputError, also
+    for a folder that holds shards: some of theirs would stay between the new ones. Raises OutputError.
     """
+    if any(folder.glob(_PATTERN)):
+        raise InputError(f"{folder} holds shards already. Delete them, or choose another folder.")
     pairs = [pair for spec in specs for pair in split_pairs(spec, find_pairs(spec, root), split)]
     draws = np.repeat(np.arange(len(pairs)), [planes if is_volume(pair.image) else 1 for pair in pairs])
     rng = np.random.default_rng(seed)
-    folder.mkdir(parents=True, exist_ok=True)
+    made_folder(folder)
     samples = skipped = 0
-    with webdataset.ShardWriter(str(folder / "shard-%06d.tar"), maxcount=shard_length, verbose=0) as writer:
+    pattern = str(folder).replace("%", "%%") + "/shard-%06d.tar"
+    with webdataset.ShardWriter(pattern, maxcount=shard_length, verbose=0) as writer:
         for index in rng.permutation(draws):
             picture = read_or_skip(pairs[index], rng)
-            if picture is None:
+            if picture is None or not whole_parts(picture)[1]:  # training would skip it, and lose count
                 skipped += 1
                 continue
             writer.write({"__key__": f"{samples:09d}", **_encoded(picture)})
             samples += 1
     if not samples:
+        (folder / "shard-000000.tar").unlink()
         raise InputError("There is nothing on this side of the split that could be written.")
     (folder / _INDEX).write_text(json.dumps({"shard_length": shard_length, "samples": samples, "skipped": skipped}))
     return Written(samples, skipped)
@@ -69,31 +77,39 @@ class ShardStream:
         shards = sorted(folder.glob(_PATTERN))
         if len(shards) < world:
             raise InputError(f"{folder} has too few shards. Write them first, at least one for each process.")
+        if not (folder / _INDEX).exists():
+            raise InputError(f"The shards in {folder} are not complete. Delete them and write them again.")
         index = json.loads((folder / _INDEX).read_text())
         lengths = [index["shard_length"]] * (len(shards) - 1)
         lengths.append(index["samples"] - sum(lengths))
+        if not 0 < lengths[-1] <= index["shard_length"]:
+            raise InputError(f"Shards in {folder} are missing. Delete all and write them again.")
         self._shards = list(zip(shards, lengths, strict=True))[rank::world]
         self._seed = seed
 
     def pictures(self, already: int = 0) -> Iterator[Picture]:
-        """From the beginning of the shard in which picture number `already` lies."""
+        """From picture number `already` on, counted from 0."""
         for round_number in itertools.count():
             for index in np.random.default_rng([self._seed, round_number]).permutation(len(self._shards)):
                 shard, length = self._shards[index]
                 if already >= length:
                     already -= length
                 else:
+                    yield from itertools.islice(_read_shard(shard), already, None)
                     already = 0
-                    yield from _read_shard(shard)
 
 
 def _read_shard(path: Path) -> Iterator[Picture]:
-    # Without WebDataset's own decoders, some of which unpickle.
-    for sample in webdataset.WebDataset(str(path), shardshuffle=False):
-        about = json.loads(sample["about.json"])
-        objects = tuple(tuple(members) for members in about["objects"])
-        image, parts = _picture(sample["image.png"]), _picture(sample["parts.png"])
-        yield Picture(image, parts, objects, about["source"], about["case"])
+    # Without WebDataset's own decoders, some of which unpickle. Shards are shared among processes by `ShardStream`.
+    samples = webdataset.WebDataset([str(path)], shardshuffle=False, nodesplitter=None)
+    try:
+        for sample in samples:
+            about = json.loads(sample["about.json"])
+            objects = tuple(tuple(members) for members in about["objects"])
+            image, parts = _picture(sample["image.png"]), _picture(sample["parts.png"])
+            yield Picture(image, parts, objects, about["source"], about["case"])
+    except (OSError, tarfile.TarError, SyntaxError, ValueError, KeyError) as error:
+        raise InputError(f"The shard {path} is damaged. Copy or write the shards again.") from error
 
 
 def _encoded(picture: Picture) -> dict[str, bytes]:

@@ -13,21 +13,23 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 from PIL import Image
+from scipy import ndimage
 
 from ...errors import InputError
+from .volume_planes import LabelledVolumes, random_plane
 from .windows import Intensity, to_eight_bit
 
 _VOLUME_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
-_PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".bmp")
+_PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 MIN_AREA = 30  # pixels of the picture
 MAX_PARTS = 250
 _MOSTLY = 0.9
+_VOLUMES = LabelledVolumes()
 _THRESHOLD = 127  # of a mask that is a picture of 0 and 255, whose JPEG form has values between
 
 
@@ -52,9 +54,10 @@ class SourceSpec:
     folder: relative to the data's root. Files are <id><image_ending>.<suffix> and <id><one of mask_endings>.<suffix>,
     unless `pairs` names them. case_pattern: regular expression searched in <id>; what it matches is the case.
     development_fraction of the cases (at least one if above 0) and the named development_cases are held back.
+    objects, intensity: see `Objects` and `Intensity`; of pictures, only those of more than 8 bits have an intensity.
     index: a JSON file in the folder, {image: [masks, ..]}, as SA-Med2D has it (`SAMed2D_v1.json`, or
     `image2label_train.json` of its demo); then files are not searched, and each mask is one object.
-    weight: share of this source among all.
+    weight: share of this source among all, in a bank.
     """
 
     name: str
@@ -73,8 +76,8 @@ class SourceSpec:
     @staticmethod
     def from_mapping(entry: Mapping) -> SourceSpec:
         """From a table of a TOML or JSON configuration. Raises InputError for an unknown key or value."""
-        values = dict(entry)
         try:
+            values = dict(entry)
             for name, kind in (("objects", Objects), ("intensity", Intensity)):
                 if name in values:
                     values[name] = kind(values[name])
@@ -83,11 +86,12 @@ class SourceSpec:
                     values[name] = tuple(values[name])
             if "pairs" in values:
                 values["pairs"] = tuple((image, mask) for image, mask in values["pairs"])
-            return SourceSpec(**values)
-        except (TypeError, ValueError) as error:
-            raise InputError(
-                f"The source {entry.get('name', '?')!r} of the configuration is wrong: {error}."
-            ) from error
+            spec = SourceSpec(**values)
+            Path(spec.folder), re.compile(spec.case_pattern), float(spec.weight), float(spec.development_fraction)
+            return spec
+        except (TypeError, ValueError, re.error) as error:
+            name = entry.get("name", "?") if isinstance(entry, Mapping) else entry
+            raise InputError(f"The source {name!r} of the configuration is wrong: {error}.") from error
 
 
 @dataclass(frozen=True)
@@ -128,15 +132,7 @@ def find_pairs(spec: SourceSpec, root: Path) -> list[Pair]:
     elif spec.pairs:
         pairs = [_pair(spec, folder / image, (folder / mask,), _stem(folder / image)) for image, mask in spec.pairs]
     else:
-        pairs = []
-        for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-            stem = _stem(path)
-            if not stem.endswith(spec.image_ending) or not _is_image(path):
-                continue
-            identity = stem[: len(stem) - len(spec.image_ending)]
-            mask = _find_mask(folder, identity, spec.mask_endings)
-            if mask is not None:
-                pairs.append(_pair(spec, path, (mask,), identity))
+        pairs = _pairs_by_name(spec, folder)
     if not pairs:
         raise InputError(f"No pair of image and mask was found for the source '{spec.name}' in {folder}.")
     return pairs
@@ -158,13 +154,14 @@ def read_picture(pair: Pair, rng: np.random.Generator) -> Picture | None:
     Raises InputError when the two files do not fit each other.
     """
     if is_volume(pair.image):
-        image, labels = _random_plane(pair, rng)
+        plane = random_plane(_VOLUMES.read(pair.image, pair.mask), pair.source.intensity, MIN_AREA, rng)
+        if plane is None:
+            return None
+        image, labels = plane
     elif pair.source.index:
-        return _read_with_many_masks(pair)
+        return _read_with_many_masks(pair, rng)
     else:
-        image, labels = _read_image(pair.image), _read_mask(pair.mask)
-    if image is None:
-        return None
+        image, labels = _read_image(pair, rng), _read_mask(pair.mask, pair.source.objects)
     if image.shape[:2] != labels.shape:
         raise InputError(f"{pair.image.name} and {pair.mask.name} have different sizes.")
     parts = number_parts(labels, pair.source.objects, rng)
@@ -180,67 +177,49 @@ def number_parts(labels: np.ndarray, objects: Objects, rng: np.random.Generator)
         labels = labels > _THRESHOLD
     elif objects is Objects.FOREGROUND:
         labels = labels > 0
-    found: list[np.ndarray] = []
-    for value in np.unique(labels[labels > 0]):
-        mask = labels == value
-        if objects is Objects.INSTANCES:
-            found.append(mask)
-            continue
-        components = sitk.GetArrayFromImage(
-            sitk.ConnectedComponent(sitk.GetImageFromArray(mask.astype(np.uint8)), True)
-        )
-        found += [components == i for i in np.flatnonzero(np.bincount(components.ravel())[1:] >= MIN_AREA) + 1]
-    found = [mask for mask in found if mask.sum() >= MIN_AREA]
-    parts = np.zeros(labels.shape, np.uint8)
-    for number, index in enumerate(rng.permutation(len(found))[:MAX_PARTS], start=1):
-        parts[found[index]] = number
-    return parts
+    numbered = _numbered(labels, objects)
+    large = np.flatnonzero(np.bincount(numbered.ravel())[1:] >= MIN_AREA) + 1
+    chosen = large[rng.permutation(len(large))[:MAX_PARTS]]
+    new_numbers = np.zeros(numbered.max() + 1, np.uint8)
+    new_numbers[chosen] = np.arange(1, len(chosen) + 1)
+    return new_numbers[numbered]
 
 
-def _random_plane(pair: Pair, rng: np.random.Generator) -> tuple[np.ndarray | None, np.ndarray]:
-    volume, labels, spacing_kji = _read_volume(pair.image, pair.mask)
-    axis = int(rng.choice(3, p=[0.5, 0.25, 0.25]))
-    planes = np.flatnonzero((labels > 0).sum(axis=tuple(a for a in range(3) if a != axis)) >= MIN_AREA)
-    if len(planes) == 0:
-        return None, labels
-    index = int(rng.choice(planes))
-    plane, plane_labels = np.take(volume, index, axis), np.take(labels, index, axis)
-    if rng.random() < 0.7:  # square pixels; otherwise voxels as they are stored
-        rows, columns = (s for a, s in enumerate(spacing_kji) if a != axis)
-        plane, plane_labels = _make_square(plane, plane_labels, rows, columns)
-    return to_eight_bit(plane, pair.source.intensity, rng), plane_labels
+def _numbered(labels: np.ndarray, objects: Objects) -> np.ndarray:
+    """(H, W) int32: one map rather than a mask for each, since a slide has thousands of objects."""
+    numbered = np.zeros(labels.shape, np.int32)
+    inside = labels > 0
+    numbered[inside] = np.unique(labels[inside], return_inverse=True)[1] + 1
+    if objects is Objects.INSTANCES:
+        return numbered
+    components, count = np.zeros_like(numbered), 0
+    for number, frame in enumerate(ndimage.find_objects(numbered), start=1):
+        mask = sitk.GetImageFromArray((numbered[frame] == number).astype(np.uint8))
+        found = sitk.GetArrayFromImage(sitk.ConnectedComponent(mask, True)).astype(np.int32)
+        components[frame] += np.where(found > 0, found + count, 0)
+        count += int(found.max())
+    return components
 
 
-def _make_square(plane: np.ndarray, labels: np.ndarray, rows_mm: float, columns_mm: float):
-    finest = min(rows_mm, columns_mm)
-    height = max(1, round(plane.shape[0] * rows_mm / finest))
-    width = max(1, round(plane.shape[1] * columns_mm / finest))
-    if (height, width) == plane.shape:
-        return plane, labels
-    smooth = Image.fromarray(plane.astype(np.float32)).resize((width, height), Image.Resampling.BILINEAR)
-    nearest = Image.fromarray(labels.astype(np.int32)).resize((width, height), Image.Resampling.NEAREST)
-    return np.asarray(smooth), np.asarray(nearest)
+def _read_image(pair: Pair, rng: np.random.Generator) -> np.ndarray:
+    """(H, W) or (H, W, 3) uint8; what has more than 8 bits comes under a random window."""
+    with Image.open(pair.image) as image:
+        if image.mode.startswith(("I", "F")):
+            stated = pair.source.intensity
+            intensity = Intensity.RELATIVE if stated is Intensity.PICTURE else stated
+            return to_eight_bit(np.nan_to_num(np.asarray(image, np.float32)), intensity, rng)
+        return np.asarray(image.convert("L" if image.mode in ("L", "1") else "RGB"))
 
 
-@lru_cache(maxsize=64)
-def _read_volume(image_path: Path, mask_path: Path) -> tuple[np.ndarray, np.ndarray, tuple[float, float, float]]:
-    image = sitk.ReadImage(str(image_path))
-    mask = sitk.ReadImage(str(mask_path))
-    if image.GetSize() != mask.GetSize():
-        mask = sitk.Resample(mask, image, sitk.Transform(), sitk.sitkNearestNeighbor)
-    labels = sitk.GetArrayFromImage(mask).astype(np.int32)
-    return sitk.GetArrayFromImage(image).astype(np.float32), labels, image.GetSpacing()[::-1]
-
-
-def _read_image(path: Path) -> np.ndarray:
+def _read_mask(path: Path, objects: Objects) -> np.ndarray:
+    """(H, W) int32. Each colour is a label, but for what is told by its brightness."""
     with Image.open(path) as image:
-        return np.asarray(image.convert("L" if image.mode in ("L", "1", "I;16", "I") else "RGB"))
-
-
-def _read_mask(path: Path) -> np.ndarray:
-    with Image.open(path) as image:
-        labels = np.asarray(image)
-    return (labels if labels.ndim == 2 else labels[..., :3].max(axis=2)).astype(np.int32)
+        labels = np.asarray(image.convert("L") if image.mode in ("1", "LA") else image)
+    if labels.ndim == 2:
+        return labels.astype(np.int32)
+    colours = labels[..., :3].astype(np.int32)
+    is_grey = (colours == colours[..., :1]).all()
+    return colours.max(axis=2) if is_grey or objects is Objects.BINARY else colours @ (1 << 16, 1 << 8, 1)
 
 
 def overlay(masks: list[np.ndarray]) -> tuple[np.ndarray, tuple[tuple[int, ...], ...]]:
@@ -259,10 +238,10 @@ def overlay(masks: list[np.ndarray]) -> tuple[np.ndarray, tuple[tuple[int, ...],
     return parts, tuple(objects)
 
 
-def _read_with_many_masks(pair: Pair) -> Picture | None:
+def _read_with_many_masks(pair: Pair, rng: np.random.Generator) -> Picture | None:
     """Masks of another size than the image's, a known defect of SA-Med2D, are left out."""
-    image = _read_image(pair.image)
-    masks = [_read_mask(path) > 0 for path in pair.masks]
+    image = _read_image(pair, rng)
+    masks = [_read_mask(path, Objects.FOREGROUND) > 0 for path in pair.masks]
     parts, objects = overlay([mask for mask in masks if mask.shape == image.shape[:2]])
     return Picture(image, parts, objects, pair.source.name, pair.case) if objects else None
 
@@ -270,16 +249,31 @@ def _read_with_many_masks(pair: Pair) -> Picture | None:
 def _indexed_pairs(spec: SourceSpec, folder: Path) -> list[Pair]:
     """Those of an index whose image and at least one mask exist. Entries may begin with the folder's own name."""
     try:
-        index = json.loads((folder / spec.index).read_text())
-    except (OSError, ValueError) as error:
+        index = json.loads((folder / spec.index).read_text(encoding="utf-8"))
+        entries = [(image, list(masks)) for image, masks in index.items()]
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise InputError(f"The index {folder / spec.index} cannot be read: {error}.") from error
     pairs = []
-    for entry, mask_entries in index.items():
+    for entry, mask_entries in entries:
         image = _find_entry(folder, entry)
         masks = tuple(path for path in (_find_entry(folder, e) for e in mask_entries) if path is not None)
         if image is not None and masks:
             pairs.append(_pair(spec, image, masks, image.stem))
     return sorted(pairs, key=lambda p: p.image)
+
+
+def _pairs_by_name(spec: SourceSpec, folder: Path) -> list[Pair]:
+    suffixes = _PICTURE_SUFFIXES + _VOLUME_SUFFIXES
+    found = sorted(p for p in folder.iterdir() if p.name.lower().endswith(suffixes)) if folder.is_dir() else []
+    files = {_stem(path): path for path in reversed(found)}
+    pairs = []
+    for path in found:
+        stem = _stem(path)
+        identity = stem[: len(stem) - len(spec.image_ending)]
+        mask = _find_mask(identity, spec.mask_endings, files) if stem.endswith(spec.image_ending) else None
+        if mask is not None:
+            pairs.append(_pair(spec, path, (mask,), identity))
+    return pairs
 
 
 def _find_entry(folder: Path, entry: str) -> Path | None:
@@ -292,29 +286,19 @@ def _pair(spec: SourceSpec, image: Path, masks: tuple[Path, ...], identity: str)
     return Pair(spec, match.group(0) if match else identity, image, masks)
 
 
-def _find_mask(folder: Path, identity: str, endings: tuple[str, ...]) -> Path | None:
-    for ending in endings:
-        for suffix in _PICTURE_SUFFIXES + _VOLUME_SUFFIXES:
-            path = folder / f"{identity}{ending}{suffix}"
-            if path.exists():
-                return path
-    return None
+def _find_mask(identity: str, endings: tuple[str, ...], files: Mapping[str, Path]) -> Path | None:
+    return next((files[identity + ending] for ending in endings if identity + ending in files), None)
 
 
 def is_volume(path: Path) -> bool:
     """Whether a file is a volume rather than a picture, by its name."""
-    return path.name.endswith(_VOLUME_SUFFIXES)
-
-
-def _is_image(path: Path) -> bool:
-    return path.name.lower().endswith(_PICTURE_SUFFIXES + _VOLUME_SUFFIXES)
+    return path.name.lower().endswith(_VOLUME_SUFFIXES)
 
 
 def _stem(path: Path) -> str:
-    for suffix in _VOLUME_SUFFIXES:
-        if path.name.endswith(suffix):
-            return path.name.removesuffix(suffix)
-    return path.stem
+    suffixes = _PICTURE_SUFFIXES + _VOLUME_SUFFIXES
+    suffix = next((s for s in suffixes if path.name.lower().endswith(s)), path.suffix)
+    return path.name[: len(path.name) - len(suffix)]
 
 
 def _hash(case: str) -> str:

@@ -13,7 +13,7 @@ def count(text: str) -> int:
     return int(text)
 
 
-def seed(text: str) -> int:
+def whole(text: str) -> int:
     """A whole number of 0 or more. Raises ArgumentTypeError."""
     if not text.isdecimal():
         raise ArgumentTypeError(f"'{text}' is not a whole number of 0 or more")
