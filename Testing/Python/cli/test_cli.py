@@ -165,6 +165,20 @@ def test_a_frame_is_chosen_or_the_choice_is_told(case, moving, capsys):
     assert main(["segment", "moving.nrrd", *options, "--frame", "2"]) == ExitCode.INPUT
 
 
+def test_the_frame_is_kept_in_the_provenance_and_shown_by_info(case, moving, capsys):
+    options = ["--window=-1:1", "--engine=torch", "--box", "box.mrk.json", "-o", "out.seg.nrrd"]
+    for chosen, frame in ((["--frame", "1"], 1), (["--frame", "0"], 0), ([], 0)):
+        assert main(["segment", "moving.nrrd", *options, *chosen]) == ExitCode.OK
+        assert read_provenance("out.seg.nrrd")["boxed"].frame == frame
+        capsys.readouterr()
+        assert main(["info", "out.seg.nrrd"]) == ExitCode.OK
+        assert f"frame: {frame}\n" in capsys.readouterr().out
+    assert main(["segment", "volume.nrrd", *options, "--frame", "0"]) == ExitCode.OK
+    assert read_provenance("out.seg.nrrd")["boxed"].frame is None
+    assert main(["info", "out.seg.nrrd"]) == ExitCode.OK
+    assert "frame" not in capsys.readouterr().out
+
+
 def test_info_counts_frames_and_describes_the_one_asked_for(moving, capsys):
     found = []
     for options in ([], ["--frame", "1"]):

@@ -10,7 +10,7 @@ from .workspace import Workspace
 
 
 def write_provenance(workspace: Workspace, segment_id: str) -> None:
-    """State models, window, prompts, accepted planes and confidences of a segment, as they are now.
+    """State models, window, item, prompts, accepted planes and confidences of a segment, as they are now.
 
     One tag per stack of planes and model; the one with most planes has the plain name, which is what other readers
     of `volumes.segmentations.provenance` look for. Planes that no model made (kept as drawn by hand) are not listed.
@@ -36,6 +36,7 @@ def write_provenance(workspace: Workspace, segment_id: str) -> None:
                 said.points,
                 said.boxes,
                 tuple(PlaneRecord(index, entry.confidence, entry.origin) for index, entry in sorted(planes)),
+                frame=int(reading.frame) if reading.frame.isdecimal() else None,
             ).to_json()
         )
     wanted = {PROVENANCE_TAG if n == 0 else f"{PROVENANCE_TAG}.{n + 1}": text for n, text in enumerate(texts)}
