@@ -3,14 +3,15 @@
 The files' own headers decide: slices of one series that share size, pixel spacing and direction are one stack,
 sorted along their normal; slices at the same positions again and again are the frames of a time series. A file of many
 frames (enhanced CT, MR, PET) is taken apart into slices alike, but not mixed with other files of its series, unless
-they are parts of one object. Images without positions (photographs, X-rays, ultrasound) are stacks by themselves.
+they are parts of one object or show the same positions at other times. Images without positions (photographs, X-rays,
+ultrasound) are stacks by themselves.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -68,8 +69,8 @@ def find_stacks(folder: Path) -> list[DicomStack]:
 
 
 def stack_of_file(file: Path) -> DicomStack:
-    """The stack that a DICOM file in its folder belongs to. Raises InputError for a file without a picture and for one
-    whose frames form several stacks.
+    """The stack that a DICOM file in its folder belongs to; of a time series with a file of many frames for each time,
+    the file's own part. Raises InputError for a file without a picture and for one whose frames form several stacks.
     """
     header = read_header(file)
     if header is None:
@@ -77,20 +78,20 @@ def stack_of_file(file: Path) -> DicomStack:
     if header.modality in _NOT_PICTURES:
         raise InputError(f"'{file.name}' is a DICOM {header.modality} object, not an image. Give an image.")
     stacks = find_stacks(file.parent)
-    # A copy of an image under another name is not itself a member.
-    holding = [
-        stack
-        for stack in stacks
-        if any(
-            member.path == file or (header.image_uid and member.image_uid == header.image_uid)
-            for frame in stack.frames
-            for member in frame
-        )
-    ]
+
+    def is_of_file(member: DicomSlice) -> bool:
+        # A copy of an image under another name is not itself a member.
+        return member.path == file or bool(header.image_uid and member.image_uid == header.image_uid)
+
+    holding = [stack for stack in stacks if any(is_of_file(member) for frame in stack.frames for member in frame)]
     if not holding:
         raise InputError(f"'{file.name}' belongs to no DICOM series in its folder. Give the folder.")
-    # Frames of different directions, as in a localizer of three planes, leave the choice to the user.
-    return holding[0] if len(holding) == 1 else choose_stack(stacks, None)
+    if len(holding) > 1:
+        # Frames of different directions, as in a localizer of three planes, leave the choice to the user.
+        return choose_stack(stacks, None)
+    (stack,) = holding
+    own = {member.part_of for frame in stack.frames for member in frame if is_of_file(member)}
+    return replace(stack, frames=tuple(frame for frame in stack.frames if frame[0].part_of in own))
 
 
 def choose_stack(stacks: list[DicomStack], series_id: str | None) -> DicomStack:
@@ -135,10 +136,28 @@ def _stacks(headers: list[DicomSlice]) -> list[DicomStack]:
             series[header.series_uid][slice_.place].append(slice_)
     stacks = []
     for uid, places in series.items():
-        for number, members in enumerate(places.values(), 1):
-            key = (uid or "series") + (f"#{number}" if len(places) > 1 else "")
+        joined = _join_times(list(places.values()))
+        for number, members in enumerate(joined, 1):
+            key = (uid or "series") + (f"#{number}" if len(joined) > 1 else "")
             stacks.append(DicomStack(key, members[0].modality, members[0].description, _frames(members)))
     return stacks
+
+
+def _join_times(stacks: list[list[DicomSlice]]) -> list[list[DicomSlice]]:
+    """Files of many frames that show the same positions, each at a time of its own, put together; others as they are.
+    What the files do not tell apart by time may be magnitude and phase, or other pictures that are no series.
+    """
+    alike: dict[tuple, list[list[DicomSlice]]] = defaultdict(list)
+    for members in stacks:
+        positions = {tuple(np.round(member.origin_lps, 2) + 0.0) for member in members}
+        # But for what they are part of, slices that can be stacked have the same place.
+        alike[(bool(members[0].part_of), *members[0].place[1:], *sorted(positions))].append(members)
+    joined = []
+    for group in alike.values():
+        times = {min((member.time, member.moment) for member in members) for members in group}
+        together = len(times) == len(group) and group[0][0].part_of
+        joined += [[member for members in group for member in members]] if together else group
+    return joined
 
 
 def _frames(headers: list[DicomSlice]) -> tuple[tuple[DicomSlice, ...], ...]:

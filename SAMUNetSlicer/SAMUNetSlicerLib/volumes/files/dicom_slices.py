@@ -21,7 +21,8 @@ class DicomSlice:
     """One image, or all frames of a file together where they have no known positions (then size[2] > 1).
 
     frame: which frame of the file; None where the slice is the whole file. part_of: what keeps the frames of one file
-    of many, or of several that form one object, from being stacked on others; "" for single images.
+    of many, or of several that form one object, from being stacked on others; "" for single images. moment: when such
+    a file was taken, as DICOM writes date and time; "" where nothing tells.
     rescale: slope and intercept; decoded_rescale: those that decoding the file applies.
     unchecked: why the positions of the frames are not known, "" where they are or nobody would expect them.
     """
@@ -43,6 +44,7 @@ class DicomSlice:
     frame: int | None = None
     time: int = 0
     part_of: str = ""
+    moment: str = ""
     unchecked: str = ""
 
     @property
@@ -61,7 +63,7 @@ class DicomSlice:
     @property
     def turn(self) -> tuple:
         """Order among slices at the same position."""
-        return (self.time, self.instance, str(self.path), self.frame or 0)
+        return (self.time, self.moment, self.instance, str(self.path), self.frame or 0)
 
 
 def read_header(path: Path) -> DicomSlice | None:
@@ -130,6 +132,7 @@ def slices_of(header: DicomSlice) -> list[DicomSlice]:
             frame=number if many else None,
             time=frame.time,
             part_of=table.concatenation or (str(header.path) if many else ""),
+            moment=table.moment if many else "",
         )
         for number, frame in enumerate(table.frames)
     ]
