@@ -72,6 +72,25 @@ def test_slices_with_their_own_slopes_are_rescaled_one_by_one(tmp_path):
     assert volume.modality is Modality.PET
 
 
+@pytest.mark.parametrize(
+    ("types", "values"),
+    [(["u2", "i2", "i2"], [7, -9, 32000]), (["i2", "u2", "i2"], [-9, 65000, 7]), (["u1", "u2", "u1"], [7, 1000, 8])],
+)
+def test_slices_whose_pixels_differ_in_type_keep_their_values(tmp_path, types, values):
+    for k, (kind, value) in enumerate(zip(types, values, strict=True)):
+        write_dicom(tmp_path / "mr" / f"{k}.dcm", np.full((4, 5), value, kind), AXIAL_POSITIONS[k])
+    assert read_volume(tmp_path / "mr").voxels[:, 0, 0].tolist() == values
+
+
+def test_colours_are_not_stacked_on_grey_slices(tmp_path):
+    folder = write_series(tmp_path / "ct", AXIAL_POSITIONS)
+    write_dicom(folder / "fused.dcm", np.full((4, 5, 3), 9, np.uint8), (10, 20, 45), InstanceNumber=9)
+    with pytest.raises(InputError, match=r"3 images, 1\.2\.3\.4#1\n  2: CT 'chest', 1 image"):
+        read_volume(folder)
+    assert np.array_equal(read_volume(folder, series_id="1").voxels, VOXELS)
+    assert read_volume(folder, series_id="2").is_rgb
+
+
 def test_several_series_are_listed_to_choose_from(tmp_path):
     write_series(tmp_path / "a", AXIAL_POSITIONS)
     write_series(

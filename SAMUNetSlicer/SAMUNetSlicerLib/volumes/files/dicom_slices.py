@@ -20,6 +20,7 @@ _DOSE = "RTDOSE"
 class DicomSlice:
     """One image, or all frames of a file together where they have no known positions (then size[2] > 1).
 
+    pixel_type: SimpleITK's number for the pixels as they are decoded; components: of each, 1 for grey.
     frame: which frame of the file; None where the slice is the whole file. part_of: what keeps the frames of one file
     of many, or of several that form one object, from being stacked on others; "" for single images. moment: when such
     a file was taken, as DICOM writes date and time; "" where nothing tells.
@@ -34,6 +35,8 @@ class DicomSlice:
     instance: int
     description: str
     modality: str
+    pixel_type: int
+    components: int
     rescale: tuple[float, float]
     has_position: bool
     size: tuple[int, int, int]
@@ -58,7 +61,7 @@ class DicomSlice:
         if not self.has_position or self.size[2] > 1:
             return (str(self.path),)
         directions = np.round(self.direction_lps[:, :2], 3).ravel() + 0.0
-        return (self.part_of, self.size, *np.round(self.spacing[:2], 4), *directions)
+        return (self.part_of, self.size, self.components, *np.round(self.spacing[:2], 4), *directions)
 
     @property
     def turn(self) -> tuple:
@@ -96,6 +99,8 @@ def read_header(path: Path) -> DicomSlice | None:
         instance=number("0020|0013", int),
         description=text("0008|103e"),
         modality=text("0008|0060"),
+        pixel_type=reader.GetPixelID(),
+        components=reader.GetNumberOfComponents(),
         rescale=rescale,
         has_position=bool(text("0020|0032")),
         size=size,
