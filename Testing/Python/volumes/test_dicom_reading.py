@@ -145,6 +145,12 @@ def test_missing_slices_are_warned_of(tmp_path):
         read_volume(write_series(tmp_path / "gap", positions, voxels))
 
 
+def test_slices_shifted_sideways_are_warned_of(tmp_path):
+    folder = write_series(tmp_path / "ct", [(10, 20, 30), (14, 20, 35), (10, 20, 40)])
+    with pytest.warns(UserWarning, match="some are shifted sideways"):
+        read_volume(folder)
+
+
 def test_positions_rounded_in_the_header_are_not_warned_of(tmp_path):
     positions = [(0, 0, round(1.25 * k, 1)) for k in range(5)]
     folder = write_series(tmp_path / "even", positions, np.zeros((5, 4, 5), np.int16))

@@ -189,19 +189,26 @@ def _warn_of_unknown_positions(headers: tuple[DicomSlice, ...]) -> None:
 
 
 def _warn_of_uneven_slices(headers: tuple[DicomSlice, ...]) -> None:
-    depths = np.array([header.depth_mm for header in headers])
-    if len(depths) < 3:
+    if len(headers) < 3:
         return
+    depths = np.array([header.depth_mm for header in headers])
+    origins = np.array([header.origin_lps for header in headers])
     gaps = np.diff(depths)
     usual = float(np.median(gaps))
-    if np.abs(depths - np.linspace(depths[0], depths[-1], len(depths))).max() <= _UNEVEN * usual:
+    if np.abs(depths - np.linspace(depths[0], depths[-1], len(depths))).max() > _UNEVEN * usual:
+        widest = int(gaps.argmax())
+        how = (
+            f"evenly spaced: slices {widest + 1} and {widest + 2} are {gaps[widest]:.3g} mm apart, usually it is "
+            f"{usual:.3g} mm. Slices may be missing; positions along this direction are wrong."
+        )
+    # Half a pixel changes which voxel a place falls into.
+    elif np.linalg.norm(origins - np.linspace(origins[0], origins[-1], len(origins)), axis=1).max() > max(
+        _UNEVEN * usual, headers[0].spacing[:2].min() / 2
+    ):
+        how = "in one line: some are shifted sideways. Positions in them are wrong."
+    else:
         return
-    widest = int(gaps.argmax())
-    warnings.warn(
-        f"The DICOM slices are not evenly spaced: slices {widest + 1} and {widest + 2} are {gaps[widest]:.3g} mm "
-        f"apart, usually it is {usual:.3g} mm. Slices may be missing; positions along this direction are wrong.",
-        stacklevel=4,
-    )
+    warnings.warn(f"The DICOM slices are not {how}", stacklevel=4)
 
 
 def _geometry(headers: tuple[DicomSlice, ...], shape_kji: tuple[int, ...]) -> GridGeometry:
