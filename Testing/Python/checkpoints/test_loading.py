@@ -82,6 +82,16 @@ def test_a_trained_network_loads_again_from_the_file_that_was_written(tmp_path):
     assert frozen == {name for name, p in model.network.named_parameters() if not p.requires_grad}
 
 
+def test_weights_that_share_memory_are_written(tmp_path):
+    """As torch keeps tied weights, and views of one array."""
+    flat = torch.arange(10.0)
+    tensors = {"a": flat[:6], "b": flat[:6], "c": flat[4:], "d": flat, "e": torch.zeros(0)}
+    torch.save(tensors, tmp_path / "a.pth")
+    write_safetensors(read_tensors(tmp_path / "a.pth"), tmp_path / "a.safetensors", {})
+    written = read_tensors(tmp_path / "a.safetensors")
+    assert {name: tensor.tolist() for name, tensor in written.items()} == {n: t.tolist() for n, t in tensors.items()}
+
+
 def test_equal_weights_give_equal_files(tmp_path):
     tensors = read_tensors(SHIPPED)
     for name in ("a", "b"):
