@@ -93,6 +93,9 @@ def run(arguments: argparse.Namespace) -> ExitCode:
         raise UserError(f"The output must end in .seg.nrrd, not {arguments.output.name}.")
     for path in filter(None, (arguments.output, arguments.picture)):
         check_destination(path)  # before the work, not after it
+    others = (arguments.output, arguments.volume, *arguments.points, *arguments.box)
+    if arguments.picture and arguments.picture.resolve() in {path.resolve() for path in others}:
+        raise UserError(f"The picture would overwrite {arguments.picture}. Give it another name.")
     extent = BoxExtent.ALL_PLANES if arguments.box_planes == "all" else BoxExtent.CENTRE_PLANE
     prompts = []
     if arguments.points or arguments.box:

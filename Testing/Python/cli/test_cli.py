@@ -219,6 +219,15 @@ def test_a_result_that_could_not_be_saved_is_refused_before_the_work(case, monke
     assert main([*BASIC, "--points", "points.mrk.json", "--picture", "no/folder/a.png"]) == ExitCode.OUTPUT
 
 
+@pytest.mark.parametrize("name", ["out.seg.nrrd", "volume.nrrd", "points.mrk.json"])
+def test_a_picture_that_would_overwrite_the_result_or_an_input_is_refused(case, capsys, name):
+    before = {path: path.read_bytes() for path in Path().iterdir()}
+    picture = Path(name).resolve()
+    assert main([*BASIC, "--points", "points.mrk.json", "--picture", str(picture)]) == ExitCode.USAGE
+    assert "would overwrite" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in Path().iterdir()} == before
+
+
 def test_a_broken_volume_is_an_input_error(case, capsys):
     with open("volume.nrrd", "wb") as stream:
         stream.write(b"NRRD0004\ntype: nothing\n")
