@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import warnings
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -55,17 +56,20 @@ def find_stacks(folder: Path) -> list[DicomStack]:
     """All stacks of a folder; its sub-folders are searched only if it holds no DICOM image itself.
     Raises InputError where there is none.
     """
-    files = sorted(p for p in folder.iterdir() if p.is_file())
-    headers = [header for header in map(read_header, files) if header]
+    headers = _headers(folder.iterdir())
     if not headers:
-        files = sorted(p for p in folder.rglob("*") if p.is_file() and p.parent != folder)
-        headers = [header for header in map(read_header, files) if header]
+        headers = _headers(p for p in folder.rglob("*") if p.parent != folder)
     pictures = [header for header in headers if header.modality not in _NOT_PICTURES]
+    name = folder.resolve().name
     if headers and not pictures:
-        raise InputError(f"'{folder.name}' holds DICOM {headers[0].modality} objects but no images. Give the images.")
+        raise InputError(f"'{name}' holds DICOM {headers[0].modality} objects but no images. Give the images.")
     if not pictures:
-        raise InputError(f"The folder '{folder.name}' holds no DICOM images. Give a DICOM series folder or an image.")
+        raise InputError(f"The folder '{name}' holds no DICOM images. Give a DICOM series folder or an image.")
     return _stacks(pictures)
+
+
+def _headers(paths: Iterable[Path]) -> list[DicomSlice]:
+    return [header for path in sorted(paths) if path.is_file() and (header := read_header(path))]
 
 
 def stack_of_file(file: Path) -> DicomStack:

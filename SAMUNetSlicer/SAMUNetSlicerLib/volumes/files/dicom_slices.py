@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from ..itk_names import itk_name
 from .dicom_frames import FramesUnknownError, read_frames
 
 # Of these a file of many frames without positions is no film, but a volume whose positions are lost.
@@ -70,10 +71,12 @@ class DicomSlice:
 
 
 def read_header(path: Path) -> DicomSlice | None:
-    """The file as ITK sees it, with all its frames together; None for files that are not DICOM images."""
+    """The file as ITK sees it, with all its frames together; None for files that are not DICOM images.
+    Raises InputError for a name that cannot be given to ITK.
+    """
     reader = sitk.ImageFileReader()
     reader.SetImageIO("GDCMImageIO")
-    reader.SetFileName(str(path))
+    reader.SetFileName(itk_name(path))
     try:
         reader.ReadImageInformation()
     except RuntimeError:
