@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,16 @@ from SAMUNetSlicerLib.errors import ExitCode
 from SAMUNetSlicerLib.project import NOT_FOR_CLINICAL_USE
 from SAMUNetSlicerLib.volumes.files.markups import read_markups
 from SAMUNetSlicerLib.volumes.files.markups_writing import write_markups
-from SAMUNetSlicerLib.volumes.geometry import LPS_TO_RAS
+from SAMUNetSlicerLib.volumes.geometry import LPS_TO_RAS, GridGeometry
 from SAMUNetSlicerLib.volumes.prompts import BoxPrompt, PointPrompt, SegmentPrompts
-from SAMUNetSlicerLib.volumes.segmentations.provenance import read_provenance
-from SAMUNetSlicerLib.volumes.segmentations.segmentation_file import read_segmentation
+from SAMUNetSlicerLib.volumes.segmentations.provenance import (
+    PROVENANCE_TAG,
+    Provenance,
+    provenance_tags,
+    read_provenance,
+)
+from SAMUNetSlicerLib.volumes.segmentations.segmentation_file import read_segmentation, write_segmentation
+from SAMUNetSlicerLib.volumes.segmentations.segments import Segment
 
 RADIUS_MM = 11.0
 
@@ -251,6 +258,27 @@ def test_info_tells_what_is_in_volumes_and_segmentations(case, capsys):
     facts = json.loads(capsys.readouterr().out)
     assert facts["segments"][0]["name"] == "ball"
     assert facts["segments"][0]["provenance"]["model"] == "bright_region"
+
+
+def test_info_tells_of_each_segment_its_own_provenance_and_all_of_it(tmp_path, capsys):
+    """Slicer lets two segments have one name, and the scene keeps a tag for each stack of planes."""
+    axial = Provenance("lite_medsam", "ab" * 32, "CT", "axial")
+    tags = provenance_tags(axial)
+    for n in (10, 2):
+        of_stack = provenance_tags(replace(axial, orientation=f"stack {n}"))
+        tags[f"{PROVENANCE_TAG}.{n}"] = of_stack[PROVENANCE_TAG]
+    mask = np.ones((2, 3, 4), bool)
+    segments = [Segment("liver", mask, (1, 0, 0), "tissue"), Segment("liver", ~mask, (0, 1, 0), "tissue", tags)]
+    path = tmp_path / "a.seg.nrrd"
+    write_segmentation(path, GridGeometry((2, 3, 4), np.eye(4)), segments)
+    assert main(["info", str(path), "--json"]) == ExitCode.OK
+    drawn, made = json.loads(capsys.readouterr().out)["segments"]
+    assert drawn["provenance"] is None
+    assert "further_provenance" not in drawn
+    assert made["provenance"]["orientation"] == "axial"
+    assert [further["orientation"] for further in made["further_provenance"]] == ["stack 2", "stack 10"]
+    assert main(["info", str(path)]) == ExitCode.OK
+    assert "orientation: stack 10" in capsys.readouterr().out
 
 
 def test_models_lists_the_shipped_model_with_its_licence(capsys):

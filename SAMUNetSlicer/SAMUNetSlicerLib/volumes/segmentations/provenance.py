@@ -188,6 +188,16 @@ def provenance_of(tags: Mapping[str, str]) -> Provenance | None:
     return None if value is None else Provenance.from_json(decode_tag_value(value))
 
 
+def further_provenance_of(tags: Mapping[str, str]) -> list[Provenance]:
+    """What a segment from a scene also says of its other stacks of planes and models: tags of the same name, numbered.
+    Raises InputError where it is damaged.
+    """
+    further = [tag for tag in tags if tag.startswith(f"{PROVENANCE_TAG}.")]
+    return [
+        Provenance.from_json(decode_tag_value(tags[tag])) for tag in sorted(further, key=lambda tag: (len(tag), tag))
+    ]
+
+
 def read_provenance(path: str | os.PathLike) -> dict[str, Provenance]:
     """Segment name to provenance, for the segments of a `.seg.nrrd` that have one; no voxel is read.
 
