@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ...volumes.segmentations.provenance import PROVENANCE_TAG, PlaneRecord, Provenance, encode_tag_value
+from ...volumes.windows import describe_window
 from ..nodes.segmentation_nodes import set_tag, tags_like
 from ..record.document import PlaneEntry
 from ..record.stacks import StackKey, stack_name
@@ -16,7 +17,6 @@ def write_provenance(workspace: Workspace, segment_id: str) -> None:
     of `volumes.segmentations.provenance` look for. Planes that no model made (kept as drawn by hand) are not listed.
     """
     reading = workspace.check()
-    window = workspace.window
     prompts = workspace.prompts.read(segment_id, reading.frame)
     groups: dict[tuple[str, int], list[tuple[int, PlaneEntry]]] = {}
     for key, state in workspace.document.of_segment(reading.frame, segment_id):
@@ -31,7 +31,7 @@ def write_provenance(workspace: Workspace, segment_id: str) -> None:
             Provenance(
                 model.family,
                 model.sha256,
-                "colours as they are" if window is None else f"{window.name} {window.lower:g}:{window.upper:g}",
+                describe_window(workspace.window),
                 _stack_text(stack, workspace),
                 said.points,
                 said.boxes,

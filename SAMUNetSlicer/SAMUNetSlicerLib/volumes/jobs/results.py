@@ -8,7 +8,7 @@ from dataclasses import replace
 from ..planes import ObliqueStack, PlaneStack
 from ..segmentations.provenance import Provenance
 from ..segmentations.segments import Segment, named_segments
-from ..windows import Window
+from ..windows import describe_window
 from .class_job import ClassJob
 from .segmentation_job import SegmentationJob, SegmentResult
 
@@ -36,8 +36,3 @@ def result_provenance(
 def orientation_name(stack: PlaneStack | ObliqueStack) -> str:
     """One of "axial", "coronal", "sagittal", "oblique"."""
     return stack.orientation.value if isinstance(stack, PlaneStack) else "oblique"
-
-
-def describe_window(window: Window | None) -> str:
-    """For example "abdomen -160:240"; "colour" for RGB."""
-    return "colour" if window is None else f"{window.name} {window.lower:g}:{window.upper:g}"
