@@ -235,6 +235,20 @@ def test_a_picture_that_would_overwrite_the_result_or_an_input_is_refused(case, 
     assert {path: path.read_bytes() for path in Path().iterdir()} == before
 
 
+@pytest.mark.filterwarnings("error")
+def test_names_that_look_like_formulas_or_begin_with_an_underscore_stand_in_the_picture(case, monkeypatch):
+    from matplotlib.text import Text
+
+    drawn, draw = [], Text.draw
+    monkeypatch.setattr(Text, "draw", lambda text, renderer: (drawn.append(text.get_text()), draw(text, renderer)))
+    centre = read_markups("points.mrk.json")[0].prompt.position_ras
+    names = (r"$\nothing$", "_ball", "a|b:c")
+    write_markups("odd.mrk.json", [SegmentPrompts(name, points=(PointPrompt(centre),)) for name in names])
+    assert main([*BASIC, "--points", "odd.mrk.json", "--propagate", "none", "--picture", "out.png"]) == ExitCode.OK
+    assert set(names) <= set(drawn)
+    assert {segment.name for segment in read_segmentation("out.seg.nrrd")[1]} == set(names)
+
+
 def test_a_broken_volume_is_an_input_error(case, capsys):
     with open("volume.nrrd", "wb") as stream:
         stream.write(b"NRRD0004\ntype: nothing\n")
