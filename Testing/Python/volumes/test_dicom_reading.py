@@ -215,6 +215,12 @@ def test_undecodable_dicom_pixels_are_explained(tmp_path):
         read_volume(path)
 
 
+def test_a_spacing_that_makes_no_sense_is_explained(tmp_path):
+    path = write_dicom(tmp_path / "a.dcm", VOXELS[0], (10, 20, 30), PixelSpacing=["1e300", "1e300"])
+    with pytest.raises(InputError, match="no usable position and spacing"):
+        read_volume(path)
+
+
 def test_no_patient_identifier_is_kept(tmp_path):
     volume = read_volume(write_series(tmp_path / "case 12", AXIAL_POSITIONS))
     told = json.dumps(describe_volume(volume))

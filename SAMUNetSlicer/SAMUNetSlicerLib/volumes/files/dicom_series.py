@@ -119,13 +119,17 @@ def read_stack(stack: DicomStack, frame: int) -> tuple[np.ndarray, GridGeometry,
 
     Images stored with inverted grey (MONOCHROME1) come out as viewers show them: ITK turns them. Uneven slice
     distances and frames of unknown position are warned of. Raises InputError where the pixels cannot be decoded or
-    scaled.
+    scaled, or their place makes no sense.
     """
     headers = stack.frames[frame]
     _warn_of_unknown_positions(headers)
     _warn_of_uneven_slices(headers)
     voxels = read_pixels(headers)
-    return voxels, _geometry(headers, voxels.shape[:3]), _MODALITIES.get(stack.modality, Modality.OTHER)
+    try:
+        geometry = _geometry(headers, voxels.shape[:3])
+    except ValueError as error:
+        raise InputError("The DICOM images say no usable position and spacing of their pixels.") from error
+    return voxels, geometry, _MODALITIES.get(stack.modality, Modality.OTHER)
 
 
 def _stacks(headers: list[DicomSlice]) -> list[DicomStack]:
