@@ -104,6 +104,14 @@ def test_several_series_are_listed_to_choose_from(tmp_path):
         read_volume(tmp_path, series_id="3")
 
 
+def test_directions_that_differ_by_rounding_are_one_stack(tmp_path):
+    """Wherever the rounding falls: 0.0004 and 0.0006 are as near as 0.0001 and 0.0003."""
+    for k, position in enumerate(AXIAL_POSITIONS):
+        cosines = [1, 0, 0.0004 + 0.0002 * (k % 2), 0, 1, 0]
+        write_dicom(tmp_path / "mr" / f"{k}.dcm", VOXELS[k], position, ImageOrientationPatient=cosines)
+    assert np.array_equal(read_volume(tmp_path / "mr").voxels, VOXELS)
+
+
 def test_a_scout_within_the_series_is_a_stack_of_its_own(tmp_path):
     folder = write_series(tmp_path / "ct", AXIAL_POSITIONS)
     coronal = np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]]).T
@@ -215,6 +223,7 @@ def test_undecodable_dicom_pixels_are_explained(tmp_path):
         read_volume(path)
 
 
+@pytest.mark.filterwarnings("ignore:overflow")
 def test_a_spacing_that_makes_no_sense_is_explained(tmp_path):
     path = write_dicom(tmp_path / "a.dcm", VOXELS[0], (10, 20, 30), PixelSpacing=["1e300", "1e300"])
     with pytest.raises(InputError, match="no usable position and spacing"):

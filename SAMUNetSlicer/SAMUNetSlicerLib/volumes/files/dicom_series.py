@@ -133,7 +133,7 @@ def read_stack(stack: DicomStack, frame: int) -> tuple[np.ndarray, GridGeometry,
 
 
 def _stacks(headers: list[DicomSlice]) -> list[DicomStack]:
-    series: dict[str, dict[tuple, list[DicomSlice]]] = defaultdict(lambda: defaultdict(list))
+    series: dict[str, dict[tuple, list[list[DicomSlice]]]] = defaultdict(lambda: defaultdict(list))
     seen: set[str] = set()
     for header in sorted(headers, key=lambda h: (h.series_number, h.series_uid, h.instance, h.path)):
         # The same image under two file names counts once.
@@ -141,10 +141,15 @@ def _stacks(headers: list[DicomSlice]) -> list[DicomStack]:
             continue
         seen.add(header.image_uid)
         for slice_ in slices_of(header):
-            series[header.series_uid][slice_.place].append(slice_)
+            there = series[header.series_uid][slice_.place]
+            alike = next((members for members in there if slice_.lies_like(members[0])), None)
+            if alike is None:
+                there.append([slice_])
+            else:
+                alike.append(slice_)
     stacks = []
     for uid, places in series.items():
-        joined = _join_times(list(places.values()))
+        joined = _join_times([members for there in places.values() for members in there])
         for number, members in enumerate(joined, 1):
             key = (uid or "series") + (f"#{number}" if len(joined) > 1 else "")
             stacks.append(DicomStack(key, members[0].modality, members[0].description, _frames(members)))
@@ -157,9 +162,11 @@ def _join_times(stacks: list[list[DicomSlice]]) -> list[list[DicomSlice]]:
     """
     alike: dict[tuple, list[list[DicomSlice]]] = defaultdict(list)
     for members in stacks:
+        first = members[0]
+        lies = np.round([*first.spacing[:2], *first.direction_lps[:, :2].ravel()], 3) + 0.0
         positions = {tuple(np.round(member.origin_lps, 2) + 0.0) for member in members}
         # But for what they are part of, slices that can be stacked have the same place.
-        alike[(bool(members[0].part_of), *members[0].place[1:], *sorted(positions))].append(members)
+        alike[(bool(first.part_of), *first.place[1:], *lies, *sorted(positions))].append(members)
     joined = []
     for group in alike.values():
         times = {min((member.time, member.moment) for member in members) for members in group}

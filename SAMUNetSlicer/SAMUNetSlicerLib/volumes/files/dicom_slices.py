@@ -13,6 +13,8 @@ from .dicom_frames import FramesUnknownError, read_frames
 
 # Of these a file of many frames without positions is no film, but a volume whose positions are lost.
 _OF_VOLUMES = {"CT", "MR", "PT"}
+_SAME_SPACING_MM = 1e-4
+_SAME_DIRECTION = 1e-3
 # Its frames are given by their distances, which ITK follows.
 _DOSE = "RTDOSE"
 
@@ -58,11 +60,16 @@ class DicomSlice:
 
     @property
     def place(self) -> tuple:
-        """Slices with equal places can be stacked on each other."""
+        """Only slices with equal places can be stacked on each other, and only where they also lie alike."""
         if not self.has_position or self.size[2] > 1:
             return (str(self.path),)
-        directions = np.round(self.direction_lps[:, :2], 3).ravel() + 0.0
-        return (self.part_of, self.size, self.components, *np.round(self.spacing[:2], 4), *directions)
+        return (self.part_of, self.size, self.components)
+
+    def lies_like(self, other: DicomSlice) -> bool:
+        """Whether spacing and direction are the same, up to the rounding in headers."""
+        return np.allclose(self.spacing[:2], other.spacing[:2], rtol=0, atol=_SAME_SPACING_MM) and np.allclose(
+            self.direction_lps[:, :2], other.direction_lps[:, :2], rtol=0, atol=_SAME_DIRECTION
+        )
 
     @property
     def turn(self) -> tuple:
