@@ -22,6 +22,9 @@ def check_destination(path: str | os.PathLike) -> None:
         raise OutputError(f"{path} is a folder. Give the name of a file in it.")
     if not os.access(path.parent, os.W_OK):
         raise OutputError(f"The folder of {path} may not be written. Choose another place.")
+    # A rename would replace it all the same, or be refused by Windows after the work.
+    if path.exists() and not os.access(path, os.W_OK):
+        raise OutputError(f"{path} is protected against writing. Choose another name or lift the protection.")
 
 
 def made_folder(folder: Path) -> Path:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from .cli import main as samunet
-from .errors import InputError
+from .errors import InputError, OutputError, UserError
 from .inference.mask_geometry import largest_component
 from .inference.prompts import bounding_box_xyxy
 from .project import NOT_FOR_CLINICAL_USE
@@ -39,12 +39,24 @@ _DATA = Path(__file__).resolve().parents[2] / "Testing" / "Data"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Returns an exit code; errors that the user can mend are one line on standard error."""
+    try:
+        return _run(argv)
+    except UserError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return int(error.exit_code)
+
+
+def _run(argv: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=_DATA, help="folder of the demo's CT and reference")
     parser.add_argument("--output", type=Path, default=Path("output/demo"), help="folder to write to")
     parser.add_argument("--model", help="as in `samunet segment`")
     arguments = parser.parse_args(argv)
-    arguments.output.mkdir(parents=True, exist_ok=True)
+    try:
+        arguments.output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"The folder {arguments.output} cannot be made: {error.strerror}.") from error
     series = arguments.data / "ct_abdomen_dicom"
     geometry = read_volume(series).geometry
     reference = read_reference(arguments.data / "ct_abdomen_reference.nii.gz", geometry)

@@ -58,6 +58,13 @@ def test_places_where_nothing_can_be_written_are_refused_beforehand(tmp_path, mo
         check_destination(tmp_path / "missing" / "a.bin")
     with pytest.raises(OutputError, match="is a folder"):
         check_destination(tmp_path)
+    protected = tmp_path / "kept.bin"
+    protected.write_bytes(b"earlier")
+    monkeypatch.setattr("os.access", lambda path, mode: path != protected)
+    with pytest.raises(OutputError, match="protected against writing"), written_whole(protected):
+        pass
+    assert protected.read_bytes() == b"earlier"
+    protected.unlink()
     monkeypatch.setattr("os.access", lambda path, mode: False)
     with pytest.raises(OutputError, match="may not be written"), written_whole(tmp_path / "a.bin"):
         pass

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
+import re
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,7 @@ from torch import Tensor
 
 from ..errors import ModelError
 from ..networks.base import PromptedNetwork
+from ..networks.parts.vit import PATCH_SIZE
 from ..networks.registry import FAMILIES, build, entry_of
 from .catalogue import Catalogue, CatalogueEntry, read_catalogue
 from .installed import find_family, find_installed, find_user_model
@@ -24,6 +27,7 @@ from .tensors import read_tensors, to_float32
 T = TypeVar("T")
 
 _HASHED_AT_ONCE = 8 * 2**20
+_SIZE = re.compile(r"[0-9]{1,5}")
 
 
 class AmbiguousFamilyError(ModelError):
@@ -83,7 +87,7 @@ def load_in_steps(
         the weights (`hq_sam_vit_b_only`, `med_sa_3d`); must agree with the file.
     base: SAM's checkpoint, by name or path, for families whose files hold only what was trained on top of it (SAMed,
         MA-SAM); the installed one by default.
-    input_size: side in pixels, for such files when they were trained at another one than usual.
+    input_size: side in pixels, a multiple of 16, for such files when they were trained at another one than usual.
     The file is memory-mapped, so that it takes little more memory than its size; half precision becomes float32.
     Raises ModelError for a model that is not installed, or a file that is damaged, unsafe, or of another layout.
     """
@@ -96,7 +100,7 @@ def load_in_steps(
     family = decide_family(path.name, tensors, entry.family if entry else metadata.get("family"), family)
     base_path = find_base(family, tensors, base, catalogue)
     remembered = metadata.get("input_size", "")
-    if input_size is None and remembered.isdigit():
+    if input_size is None and _SIZE.fullmatch(remembered):
         input_size = int(remembered)
     yield
     network, state = yield from _assemble_in_steps(family, tensors, base_path, input_size)
@@ -150,6 +154,7 @@ def _assemble_in_steps(
     family: str, tensors: Mapping[str, Tensor], base: Path | None, input_size: int | None
 ) -> Generator[None, None, tuple[PromptedNetwork, dict[str, Tensor]]]:
     settings: dict[str, Any] = {} if input_size is None else {"input_size": input_size}
+    _check_input_size(family, input_size)
     base_tensors = {} if base is None else {name: to_float32(t) for name, t in read_tensors(base).items()}
     try:
         network = build(family, **(entry_of(family).network_class.settings_of(tensors) | settings))
@@ -161,6 +166,15 @@ def _assemble_in_steps(
         yield
         state[name] = to_float32(state[name])
     return network, state
+
+
+def _check_input_size(family: str, input_size: int | None) -> None:
+    if input_size is None:
+        return
+    if "input_size" not in inspect.signature(entry_of(family).network_class).parameters:
+        raise ModelError(f"The network {family} has one input size only. Leave the input size out.")
+    if input_size < PATCH_SIZE or input_size % PATCH_SIZE:
+        raise ModelError(f"The input size is a multiple of {PATCH_SIZE} pixels, not {input_size}.")
 
 
 def _finish(steps: Generator[None, None, T]) -> T:

@@ -25,7 +25,7 @@ def read_metadata(path: str | Path) -> dict[str, str]:
         with safe_open(path, framework="np") as opened:
             text = (opened.metadata() or {}).get(METADATA_KEY, "{}")
         entries = json.loads(text)
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise damaged(path) from error
     return {key: value for key, value in entries.items() if isinstance(value, str)} if isinstance(entries, dict) else {}
 

@@ -29,7 +29,8 @@ def recognise(tensors: Mapping[str, Tensor]) -> str:
 
 def check_fit(network: nn.Module, tensors: Mapping[str, Tensor], family: str) -> None:
     """Raise ModelError, naming what differs, unless the tensors are exactly those of the network."""
-    expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    wanted = network.state_dict()
+    expected = {name: tuple(tensor.shape) for name, tensor in wanted.items()}
     given = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     problems = []
     for title, names in (
@@ -45,6 +46,14 @@ def check_fit(network: nn.Module, tensors: Mapping[str, Tensor], family: str) ->
     ]
     if misshapen:
         problems.append(f"{len(misshapen)} of another shape ({_shorten(misshapen)})")
+    # Networks compute with fractions; other tensors, as counters of batches, may be anything.
+    unreal = [
+        f"{name} {tensors[name].dtype}"
+        for name in sorted(expected.keys() & given.keys())
+        if wanted[name].is_floating_point() and not tensors[name].is_floating_point()
+    ]
+    if unreal:
+        problems.append(f"{len(unreal)} not of floating-point numbers ({_shorten(unreal)})")
     if problems:
         raise ModelError(f"The checkpoint does not fit the network {family}: {'; '.join(problems)}.")
 

@@ -40,8 +40,8 @@ class TorchArchive:
                 if f"{self.root}byteorder" in names and archive.read(f"{self.root}byteorder") != b"little":
                     raise ModelError(f"{path.name} was written on a big-endian machine and cannot be read here.")
                 self._spans = self._locate(entries)
-        # zipfile itself raises NotImplementedError for features of archives that it does not know.
-        except (zipfile.BadZipFile, OSError, struct.error, NotImplementedError, EOFError) as error:
+        # zipfile itself raises RuntimeError and its kin for what it does not know, ValueError for names.
+        except (zipfile.BadZipFile, OSError, struct.error, RuntimeError, EOFError, ValueError) as error:
             raise ModelError(f"{path.name} is damaged or incomplete. Download it again.") from error
 
     def _check(self, entries: list[zipfile.ZipInfo]) -> None:

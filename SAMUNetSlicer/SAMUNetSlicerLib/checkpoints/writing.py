@@ -34,6 +34,16 @@ def _at(precision: Precision, tensor: Tensor) -> Tensor:
     return tensor.contiguous()
 
 
+def _apart(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors that share memory (tied weights), which the library refuses, with memory of their own."""
+    end = 0
+    for name, tensor in sorted(tensors.items(), key=lambda item: item[1].data_ptr()):
+        if tensor.nbytes and tensor.data_ptr() < end:
+            tensors[name] = tensor.clone()
+        end = max(end, tensor.data_ptr() + tensor.nbytes)
+    return tensors
+
+
 def write_safetensors(
     tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str], precision: Precision = Precision.AS_IS
 ) -> None:
@@ -41,7 +51,7 @@ def write_safetensors(
 
     Raises OutputError when it cannot be written.
     """
-    ready = {name: _at(precision, tensor) for name, tensor in sorted(tensors.items())}
+    ready = _apart({name: _at(precision, tensor) for name, tensor in sorted(tensors.items())})
     # One entry, since the library writes several in random order: equal weights shall give equal files.
     header = {METADATA_KEY: json.dumps(dict(metadata), sort_keys=True)}
     with written_whole(path) as stream:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import ExitCode
 from ..volumes.files.reading import describe_volume, read_sequence_length, read_volume
-from ..volumes.segmentations.provenance import read_provenance
+from ..volumes.segmentations.provenance import further_provenance_of, provenance_of
 from ..volumes.segmentations.segmentation_file import read_segmentation
 
 HELP = "Show what a volume or a .seg.nrrd segmentation holds."
@@ -36,7 +37,6 @@ def run(arguments: argparse.Namespace) -> ExitCode:
 
 def _describe_segmentation(path: Path) -> dict:
     geometry, segments = read_segmentation(path)
-    provenance = read_provenance(path)
     voxel_ml = float(geometry.spacing_ijk.prod()) / 1000
     return {
         "kind": "segmentation",
@@ -48,11 +48,18 @@ def _describe_segmentation(path: Path) -> dict:
                 "voxels": int(s.mask_kji.sum()),
                 "volume_ml": round(float(s.mask_kji.sum()) * voxel_ml, 3),
                 "colour": [round(c, 3) for c in s.colour_rgb],
-                "provenance": json.loads(provenance[s.name].to_json()) if s.name in provenance else None,
+                **_describe_provenance(s.tags),
             }
             for s in segments
         ],
     }
+
+
+def _describe_provenance(tags: Mapping[str, str]) -> dict:
+    """From the segment's own tags: names need not differ."""
+    provenance, further = provenance_of(tags), further_provenance_of(tags)
+    described = {"provenance": json.loads(provenance.to_json()) if provenance else None}
+    return described | ({"further_provenance": [json.loads(p.to_json()) for p in further]} if further else {})
 
 
 def _print_indented(facts: dict, indent: str = "") -> None:

@@ -93,11 +93,14 @@ def run(arguments: argparse.Namespace) -> ExitCode:
         raise UserError(f"The output must end in .seg.nrrd, not {arguments.output.name}.")
     for path in filter(None, (arguments.output, arguments.picture)):
         check_destination(path)  # before the work, not after it
+    others = (arguments.output, arguments.volume, *arguments.points, *arguments.box)
+    if arguments.picture and arguments.picture.resolve() in {path.resolve() for path in others}:
+        raise UserError(f"The picture would overwrite {arguments.picture}. Give it another name.")
     extent = BoxExtent.ALL_PLANES if arguments.box_planes == "all" else BoxExtent.CENTRE_PLANE
     prompts = []
     if arguments.points or arguments.box:
         prompts = collect_prompts(arguments.points, arguments.box, arguments.segment, extent)
-    volume = _read(arguments)
+    volume, frame = _read(arguments)
     window = parse_window(arguments.window) or default_window(volume)
     planes = VolumePlanes(volume, _stack(arguments, volume.geometry), window)
     device = choose_device(arguments.device)
@@ -121,7 +124,7 @@ def run(arguments: argparse.Namespace) -> ExitCode:
         arguments.output,
         volume.geometry,
         result_segments(job.results),
-        result_provenance(job, model.family, model.sha256),
+        result_provenance(job, model.family, model.sha256, frame),
     )
     if arguments.picture:
         # Only those who want a picture need matplotlib.
@@ -134,13 +137,14 @@ def run(arguments: argparse.Namespace) -> ExitCode:
     return ExitCode.OK
 
 
-def _read(arguments: argparse.Namespace) -> Volume:
-    volume = read_volume(arguments.volume, series_id=arguments.series, frame=arguments.frame or 0)
-    if arguments.frame is None:
-        frames = read_sequence_length(arguments.volume, arguments.series)
-        if frames > 1:
-            print(f"There are {frames} frames; frame 0 is segmented. --frame N chooses another.", file=sys.stderr)
-    return volume
+def _read(arguments: argparse.Namespace) -> tuple[Volume, int | None]:
+    """The volume, and which of several it is: None where there is one only."""
+    frame = arguments.frame or 0
+    volume = read_volume(arguments.volume, series_id=arguments.series, frame=frame)
+    frames = read_sequence_length(arguments.volume, arguments.series)
+    if arguments.frame is None and frames > 1:
+        print(f"There are {frames} frames; frame 0 is segmented. --frame N chooses another.", file=sys.stderr)
+    return volume, frame if frames > 1 else None
 
 
 def _stack(arguments: argparse.Namespace, geometry: GridGeometry) -> PlaneStack | ObliqueStack:

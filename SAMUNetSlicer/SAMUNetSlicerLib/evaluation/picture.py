@@ -52,12 +52,14 @@ def contact_sheet(
         axis.set_axis_off()
     for axis, index in zip(axes, chosen, strict=False):
         _draw_plane(axis, planes, index, results, colours, view)
-    handles = [Line2D([], [], color=colour, label=name) for name, colour in colours.items()]
-    names = figure.legend(
+    handles = [Line2D([], [], color=colour, label="name") for colour in colours.values()]
+    legend = figure.legend(
         handles=handles, loc="outside lower center", ncols=min(columns, len(handles)), labelcolor="white", frameon=False
     )
-    for text in names.get_texts():
-        text.set_parse_math(False)  # a $ is a $
+    for text, name in zip(legend.get_texts(), colours, strict=True):
+        # As it is: a label would be left out if it began with "_", and a formula between "$".
+        text.set_parse_math(False)
+        text.set_text(name)
     if title:
         figure.suptitle(title, color="white", fontsize=10, parse_math=False)
     with written_whole(path) as stream:

@@ -130,6 +130,11 @@ def parse_window(text: str) -> Window | None:
         ) from None
 
 
+def describe_window(window: Window | None) -> str:
+    """For example "abdomen -160:240"; "colour" for RGB. To nine digits: a window far from zero shall keep its width."""
+    return "colour" if window is None else f"{window.name} {window.lower:.9g}:{window.upper:.9g}"
+
+
 def to_uint8(image: np.ndarray, window: Window | None) -> np.ndarray:
     """(H, W) intensities, or (H, W, 3) uint8 colours, to (H, W, 3) uint8.
 

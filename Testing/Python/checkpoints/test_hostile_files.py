@@ -164,6 +164,21 @@ def test_entries_that_overlap_are_refused(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize("change", ["name", "encrypted"])
+def test_a_damaged_list_of_entries_is_refused(tmp_path, change):
+    path = archive(tmp_path / "a.pth", pickled_tensor(), [FOUR_FLOATS])
+    content = bytearray(path.read_bytes())
+    listed = content.index(b"PK\x01\x02")
+    if change == "name":
+        content[content.index(b"archive", listed)] = 0xD8
+        content[listed + 9] |= 0x08  # names are UTF-8
+    else:
+        content[listed + 8] |= 0x01
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match="damaged or incomplete"):
+        read_tensors(path)
+
+
 def test_two_entries_of_one_name_are_refused(tmp_path):
     path = archive(tmp_path / "a.pth", pickled_tensor(), [FOUR_FLOATS], extra=[("data/0", FOUR_FLOATS)])
     with pytest.raises(ModelError, match="one name"):

@@ -1,5 +1,6 @@
 """A file or a name becomes a ready network, or a reason why not."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -12,7 +13,8 @@ from safetensors.torch import save_file
 from parity import PARITY_FOLDER, manifest_of
 from repository import LIBRARY
 from SAMUNetSlicerLib.checkpoints.catalogue import read_catalogue
-from SAMUNetSlicerLib.checkpoints.loading import decide_family, load_in_steps, load_network, sha256_of
+from SAMUNetSlicerLib.checkpoints.loading import assemble, decide_family, load_in_steps, load_network, sha256_of
+from SAMUNetSlicerLib.checkpoints.metadata import METADATA_KEY
 from SAMUNetSlicerLib.checkpoints.places import MODELS_FOLDER_VARIABLE, user_models_folder, weights_folder
 from SAMUNetSlicerLib.checkpoints.recognise import check_fit, recognise
 from SAMUNetSlicerLib.checkpoints.tensors import read_tensors
@@ -80,6 +82,16 @@ def test_a_trained_network_loads_again_from_the_file_that_was_written(tmp_path):
     assert frozen == {name for name, p in model.network.named_parameters() if not p.requires_grad}
 
 
+def test_weights_that_share_memory_are_written(tmp_path):
+    """As torch keeps tied weights, and views of one array."""
+    flat = torch.arange(10.0)
+    tensors = {"a": flat[:6], "b": flat[:6], "c": flat[4:], "d": flat, "e": torch.zeros(0)}
+    torch.save(tensors, tmp_path / "a.pth")
+    write_safetensors(read_tensors(tmp_path / "a.pth"), tmp_path / "a.safetensors", {})
+    written = read_tensors(tmp_path / "a.safetensors")
+    assert {name: tensor.tolist() for name, tensor in written.items()} == {n: t.tolist() for n, t in tensors.items()}
+
+
 def test_equal_weights_give_equal_files(tmp_path):
     tensors = read_tensors(SHIPPED)
     for name in ("a", "b"):
@@ -103,6 +115,36 @@ def test_misfits_are_named():
         check_fit(network, tensors, "lite_medsam")
     for part in ("1 missing (mask_decoder.iou_token.weight)", "1 unexpected (stranger)", "(2, 3) instead of (256, 320"):
         assert part in str(caught.value)
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.bool, torch.complex64])
+def test_weights_that_are_no_fractions_are_refused(tmp_path, dtype):
+    tensors = read_tensors(SHIPPED)
+    name = next(name for name in tensors if name.endswith("weight"))
+    save_file(tensors | {name: tensors[name].to(dtype)}, tmp_path / "a.safetensors")
+    with pytest.raises(ModelError, match=f"1 not of floating-point numbers .{name} {dtype}"):
+        load_network(tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "{"])
+def test_a_damaged_word_on_the_origin_is_refused(tmp_path, text):
+    save_file(read_tensors(SHIPPED), tmp_path / "a.safetensors", {METADATA_KEY: text})
+    with pytest.raises(ModelError, match="damaged"):
+        load_network(tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize("size", ["²", "9" * 5000, "-16", ""])
+def test_a_remembered_size_that_is_none_is_passed_over(tmp_path, size):
+    save_file(read_tensors(SHIPPED), tmp_path / "a.safetensors", {METADATA_KEY: json.dumps({"input_size": size})})
+    assert load_network(tmp_path / "a.safetensors").family == "lite_medsam"
+
+
+def test_an_input_size_that_the_network_cannot_have_is_refused_in_words():
+    with pytest.raises(ModelError, match="one input size only"):
+        load_network(SHIPPED, input_size=256)
+    for size in (0, -16, 100):
+        with pytest.raises(ModelError, match=f"multiple of 16 pixels, not {size}"):
+            assemble("med_sa", {}, input_size=size)
 
 
 def test_a_wrong_family_is_refused(tmp_path):

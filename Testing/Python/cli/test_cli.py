@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,16 @@ from SAMUNetSlicerLib.errors import ExitCode
 from SAMUNetSlicerLib.project import NOT_FOR_CLINICAL_USE
 from SAMUNetSlicerLib.volumes.files.markups import read_markups
 from SAMUNetSlicerLib.volumes.files.markups_writing import write_markups
-from SAMUNetSlicerLib.volumes.geometry import LPS_TO_RAS
+from SAMUNetSlicerLib.volumes.geometry import LPS_TO_RAS, GridGeometry
 from SAMUNetSlicerLib.volumes.prompts import BoxPrompt, PointPrompt, SegmentPrompts
-from SAMUNetSlicerLib.volumes.segmentations.provenance import read_provenance
-from SAMUNetSlicerLib.volumes.segmentations.segmentation_file import read_segmentation
+from SAMUNetSlicerLib.volumes.segmentations.provenance import (
+    PROVENANCE_TAG,
+    Provenance,
+    provenance_tags,
+    read_provenance,
+)
+from SAMUNetSlicerLib.volumes.segmentations.segmentation_file import read_segmentation, write_segmentation
+from SAMUNetSlicerLib.volumes.segmentations.segments import Segment
 
 RADIUS_MM = 11.0
 
@@ -165,6 +172,20 @@ def test_a_frame_is_chosen_or_the_choice_is_told(case, moving, capsys):
     assert main(["segment", "moving.nrrd", *options, "--frame", "2"]) == ExitCode.INPUT
 
 
+def test_the_frame_is_kept_in_the_provenance_and_shown_by_info(case, moving, capsys):
+    options = ["--window=-1:1", "--engine=torch", "--box", "box.mrk.json", "-o", "out.seg.nrrd"]
+    for chosen, frame in ((["--frame", "1"], 1), (["--frame", "0"], 0), ([], 0)):
+        assert main(["segment", "moving.nrrd", *options, *chosen]) == ExitCode.OK
+        assert read_provenance("out.seg.nrrd")["boxed"].frame == frame
+        capsys.readouterr()
+        assert main(["info", "out.seg.nrrd"]) == ExitCode.OK
+        assert f"frame: {frame}\n" in capsys.readouterr().out
+    assert main(["segment", "volume.nrrd", *options, "--frame", "0"]) == ExitCode.OK
+    assert read_provenance("out.seg.nrrd")["boxed"].frame is None
+    assert main(["info", "out.seg.nrrd"]) == ExitCode.OK
+    assert "frame" not in capsys.readouterr().out
+
+
 def test_info_counts_frames_and_describes_the_one_asked_for(moving, capsys):
     found = []
     for options in ([], ["--frame", "1"]):
@@ -205,6 +226,29 @@ def test_a_result_that_could_not_be_saved_is_refused_before_the_work(case, monke
     assert main([*BASIC, "--points", "points.mrk.json", "--picture", "no/folder/a.png"]) == ExitCode.OUTPUT
 
 
+@pytest.mark.parametrize("name", ["out.seg.nrrd", "volume.nrrd", "points.mrk.json"])
+def test_a_picture_that_would_overwrite_the_result_or_an_input_is_refused(case, capsys, name):
+    before = {path: path.read_bytes() for path in Path().iterdir()}
+    picture = Path(name).resolve()
+    assert main([*BASIC, "--points", "points.mrk.json", "--picture", str(picture)]) == ExitCode.USAGE
+    assert "would overwrite" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in Path().iterdir()} == before
+
+
+@pytest.mark.filterwarnings("error")
+def test_names_that_look_like_formulas_or_begin_with_an_underscore_stand_in_the_picture(case, monkeypatch):
+    from matplotlib.text import Text
+
+    drawn, draw = [], Text.draw
+    monkeypatch.setattr(Text, "draw", lambda text, renderer: (drawn.append(text.get_text()), draw(text, renderer)))
+    centre = read_markups("points.mrk.json")[0].prompt.position_ras
+    names = (r"$\nothing$", "_ball", "a|b:c")
+    write_markups("odd.mrk.json", [SegmentPrompts(name, points=(PointPrompt(centre),)) for name in names])
+    assert main([*BASIC, "--points", "odd.mrk.json", "--propagate", "none", "--picture", "out.png"]) == ExitCode.OK
+    assert set(names) <= set(drawn)
+    assert {segment.name for segment in read_segmentation("out.seg.nrrd")[1]} == set(names)
+
+
 def test_a_broken_volume_is_an_input_error(case, capsys):
     with open("volume.nrrd", "wb") as stream:
         stream.write(b"NRRD0004\ntype: nothing\n")
@@ -228,6 +272,27 @@ def test_info_tells_what_is_in_volumes_and_segmentations(case, capsys):
     facts = json.loads(capsys.readouterr().out)
     assert facts["segments"][0]["name"] == "ball"
     assert facts["segments"][0]["provenance"]["model"] == "bright_region"
+
+
+def test_info_tells_of_each_segment_its_own_provenance_and_all_of_it(tmp_path, capsys):
+    """Slicer lets two segments have one name, and the scene keeps a tag for each stack of planes."""
+    axial = Provenance("lite_medsam", "ab" * 32, "CT", "axial")
+    tags = provenance_tags(axial)
+    for n in (10, 2):
+        of_stack = provenance_tags(replace(axial, orientation=f"stack {n}"))
+        tags[f"{PROVENANCE_TAG}.{n}"] = of_stack[PROVENANCE_TAG]
+    mask = np.ones((2, 3, 4), bool)
+    segments = [Segment("liver", mask, (1, 0, 0), "tissue"), Segment("liver", ~mask, (0, 1, 0), "tissue", tags)]
+    path = tmp_path / "a.seg.nrrd"
+    write_segmentation(path, GridGeometry((2, 3, 4), np.eye(4)), segments)
+    assert main(["info", str(path), "--json"]) == ExitCode.OK
+    drawn, made = json.loads(capsys.readouterr().out)["segments"]
+    assert drawn["provenance"] is None
+    assert "further_provenance" not in drawn
+    assert made["provenance"]["orientation"] == "axial"
+    assert [further["orientation"] for further in made["further_provenance"]] == ["stack 2", "stack 10"]
+    assert main(["info", str(path)]) == ExitCode.OK
+    assert "orientation: stack 10" in capsys.readouterr().out
 
 
 def test_models_lists_the_shipped_model_with_its_licence(capsys):

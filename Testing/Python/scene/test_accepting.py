@@ -296,6 +296,7 @@ def test_a_result_saved_by_itself_holds_no_proposals_but_says_how_it_came_to_be(
     assert (provenance["Liver"].model_family, provenance["Liver"].model_sha256) == ("bright_region", "ab" * 32)
     assert [(p.index, p.confidence) for p in provenance["Liver"].planes] == [(6, 0.9)]
     assert len(provenance["Liver"].points) == 1
+    assert provenance["Liver"].frame is None
     loaded = mrml_host.load_segmentation(path)
     assert segment_ids(loaded) == tuple(desk.ids)
 

@@ -26,7 +26,7 @@ from SAMUNetSlicerLib.scene.nodes.segmentation_nodes import (
     status_of,
 )
 from SAMUNetSlicerLib.scene.record.editing_rules import EditingRules, Overwrite
-from SAMUNetSlicerLib.volumes.segmentations.provenance import PROVENANCE_TAG
+from SAMUNetSlicerLib.volumes.segmentations.provenance import PROVENANCE_TAG, provenance_of
 
 
 @pytest.fixture
@@ -92,6 +92,14 @@ def test_accepting_through_time_that_is_stopped_keeps_what_is_done_as_one_step(b
     beating.logic.undo(beating.segmentation)
     beating.logic.undo(beating.segmentation)
     assert beating.item_sums() == [0] * ITEMS
+
+
+def test_provenance_says_the_item_also_where_it_is_accepted_through_time(beating):
+    beating.propose(PLANE)
+    beating.walk()
+    beating.accept_in_time()
+    tags = [get_tag(beating.item_node(item), beating.ids[0], PROVENANCE_TAG) for item in range(ITEMS)]
+    assert [provenance_of({PROVENANCE_TAG: tag}).frame for tag in tags] == list(range(ITEMS))
 
 
 def test_an_undo_goes_to_the_item_of_the_step(beating):
@@ -175,7 +183,8 @@ def test_provenance_is_each_items_own(beating):
     accept_in(beating, 1)
     beating.go(3)
     beating.space.check()
-    assert get_tag(beating.item_node(1), beating.ids[0], PROVENANCE_TAG)
+    tag = get_tag(beating.item_node(1), beating.ids[0], PROVENANCE_TAG)
+    assert provenance_of({PROVENANCE_TAG: tag}).frame == 1
     assert get_tag(beating.item_node(3), beating.ids[0], PROVENANCE_TAG) is None
     beating.logic.undo(beating.segmentation)
     assert get_tag(beating.item_node(1), beating.ids[0], PROVENANCE_TAG) is None

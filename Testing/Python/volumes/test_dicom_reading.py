@@ -72,6 +72,25 @@ def test_slices_with_their_own_slopes_are_rescaled_one_by_one(tmp_path):
     assert volume.modality is Modality.PET
 
 
+@pytest.mark.parametrize(
+    ("types", "values"),
+    [(["u2", "i2", "i2"], [7, -9, 32000]), (["i2", "u2", "i2"], [-9, 65000, 7]), (["u1", "u2", "u1"], [7, 1000, 8])],
+)
+def test_slices_whose_pixels_differ_in_type_keep_their_values(tmp_path, types, values):
+    for k, (kind, value) in enumerate(zip(types, values, strict=True)):
+        write_dicom(tmp_path / "mr" / f"{k}.dcm", np.full((4, 5), value, kind), AXIAL_POSITIONS[k])
+    assert read_volume(tmp_path / "mr").voxels[:, 0, 0].tolist() == values
+
+
+def test_colours_are_not_stacked_on_grey_slices(tmp_path):
+    folder = write_series(tmp_path / "ct", AXIAL_POSITIONS)
+    write_dicom(folder / "fused.dcm", np.full((4, 5, 3), 9, np.uint8), (10, 20, 45), InstanceNumber=9)
+    with pytest.raises(InputError, match=r"3 images, 1\.2\.3\.4#1\n  2: CT 'chest', 1 image"):
+        read_volume(folder)
+    assert np.array_equal(read_volume(folder, series_id="1").voxels, VOXELS)
+    assert read_volume(folder, series_id="2").is_rgb
+
+
 def test_several_series_are_listed_to_choose_from(tmp_path):
     write_series(tmp_path / "a", AXIAL_POSITIONS)
     write_series(
@@ -83,6 +102,14 @@ def test_several_series_are_listed_to_choose_from(tmp_path):
     assert np.array_equal(read_volume(tmp_path, series_id="2").voxels, VOXELS[:2] + 500)
     with pytest.raises(InputError, match="no DICOM series '3'"):
         read_volume(tmp_path, series_id="3")
+
+
+def test_directions_that_differ_by_rounding_are_one_stack(tmp_path):
+    """Wherever the rounding falls: 0.0004 and 0.0006 are as near as 0.0001 and 0.0003."""
+    for k, position in enumerate(AXIAL_POSITIONS):
+        cosines = [1, 0, 0.0004 + 0.0002 * (k % 2), 0, 1, 0]
+        write_dicom(tmp_path / "mr" / f"{k}.dcm", VOXELS[k], position, ImageOrientationPatient=cosines)
+    assert np.array_equal(read_volume(tmp_path / "mr").voxels, VOXELS)
 
 
 def test_a_scout_within_the_series_is_a_stack_of_its_own(tmp_path):
@@ -124,6 +151,12 @@ def test_missing_slices_are_warned_of(tmp_path):
     voxels = np.zeros((5, 4, 5), np.int16)
     with pytest.warns(UserWarning, match="slices 3 and 4 are 4 mm apart, usually it is 2 mm"):
         read_volume(write_series(tmp_path / "gap", positions, voxels))
+
+
+def test_slices_shifted_sideways_are_warned_of(tmp_path):
+    folder = write_series(tmp_path / "ct", [(10, 20, 30), (14, 20, 35), (10, 20, 40)])
+    with pytest.warns(UserWarning, match="some are shifted sideways"):
+        read_volume(folder)
 
 
 def test_positions_rounded_in_the_header_are_not_warned_of(tmp_path):
@@ -187,6 +220,13 @@ def test_undecodable_dicom_pixels_are_explained(tmp_path):
     content = path.read_bytes()
     path.write_bytes(content.replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.9\0"))
     with pytest.raises(InputError):
+        read_volume(path)
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_a_spacing_that_makes_no_sense_is_explained(tmp_path):
+    path = write_dicom(tmp_path / "a.dcm", VOXELS[0], (10, 20, 30), PixelSpacing=["1e300", "1e300"])
+    with pytest.raises(InputError, match="no usable position and spacing"):
         read_volume(path)
 
 

@@ -171,6 +171,43 @@ def test_files_of_many_frames_are_not_mixed_with_each_other(tmp_path):
     assert levels(read_volume(tmp_path / "1.dcm")) == [110, 111, 112, 113, 114, 115]
 
 
+@pytest.mark.parametrize(
+    "times",
+    [
+        [{"times": [3 - n] * 6} for n in range(3)],
+        [{"moments": [f"2024010112000{8 - 2 * n}.5"] * 6} for n in range(3)],
+        [{"times": [1] * 6, "AcquisitionDateTime": f"2024010112000{8 - 2 * n}.5"} for n in range(3)],
+    ],
+    ids=["index", "moment of the frames", "moment of the file"],
+)
+def test_files_of_many_frames_that_are_times_of_one_volume_are_a_time_series(tmp_path, times):
+    for n, tags in enumerate(times):
+        write_enhanced(tmp_path / f"{n}.dcm", EVEN, FRAMES + 10 * n, **tags)
+    assert read_sequence_length(tmp_path) == 3
+    for frame in range(3):
+        volume = read_volume(tmp_path, frame=frame)
+        assert levels(volume) == [120 - 10 * frame + k for k in range(6)], "the times decide, not the names"
+        np.testing.assert_allclose(volume.geometry.ijk_to_ras, expected(), atol=1e-6)
+
+
+def test_one_file_of_such_a_time_series_is_its_own_time(tmp_path):
+    for n in range(3):
+        write_enhanced(tmp_path / f"{n}.dcm", EVEN, FRAMES + 10 * n, times=[n + 1] * 6)
+    assert read_sequence_length(tmp_path / "1.dcm") == 1
+    assert levels(read_volume(tmp_path / "1.dcm"))[0] == 110
+    assert read_sequence_length(tmp_path / "1.dcm", series_id="1") == 3
+
+
+def test_files_of_other_positions_are_no_times_of_one_volume(tmp_path):
+    for n in range(3):
+        positions = [(x, y, z + 100 * (n == 2)) for x, y, z in EVEN]
+        write_enhanced(tmp_path / f"{n}.dcm", positions, FRAMES + 10 * n, times=[n + 1] * 6)
+    with pytest.raises(InputError, match=r"1: MR 'chest', 12 images, 1\.2\.3\.4#1\n  2: MR 'chest', 6 images"):
+        read_volume(tmp_path)
+    assert levels(read_volume(tmp_path, series_id="1", frame=1))[0] == 110
+    assert levels(read_volume(tmp_path, series_id="2"))[0] == 120
+
+
 def test_the_parts_of_one_object_are_put_together(tmp_path):
     """A concatenation; its parts may have scales of their own, and files in any order."""
     for n, name in enumerate(("b", "a")):

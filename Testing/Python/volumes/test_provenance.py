@@ -1,6 +1,7 @@
 import json
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -73,6 +74,24 @@ def test_the_text_says_what_a_reader_looks_for():
     assert content["points"] == [[1.25, -2.5, 3.0, "positive"], [0.123457, 8.0, -9.0, "negative"]]
     assert content["boxes"][0]["extent"] == "all_planes"
     assert content["planes"] == [[7, 0.9123, "prompted"], [8, 1.0, "propagated"]]
+
+
+def test_a_frame_is_stated_only_where_there_is_one():
+    assert "frame" not in json.loads(EXAMPLE.to_json())
+    assert Provenance.from_json(EXAMPLE.to_json()).frame is None
+    for frame in (0, 7):
+        of_frame = replace(EXAMPLE, frame=frame)
+        assert json.loads(of_frame.to_json())["frame"] == frame
+        assert provenance_of(provenance_tags(of_frame)) == of_frame
+
+
+@pytest.mark.parametrize("frame", [-1, 1.5, "2", True])
+def test_what_is_no_frames_number_is_refused(frame):
+    with pytest.raises(ValueError, match="frame"):
+        replace(EXAMPLE, frame=frame)
+    text = replace(EXAMPLE, frame=9).to_json().replace('"frame":9', f'"frame":{json.dumps(frame)}')
+    with pytest.raises(InputError, match="damaged"):
+        Provenance.from_json(text)
 
 
 def test_free_text_of_prompts_is_not_stored():

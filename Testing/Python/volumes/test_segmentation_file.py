@@ -71,6 +71,22 @@ def test_any_name_comes_back(tmp_path, name):
     assert read_segmentation(tmp_path / "a.seg.nrrd")[1][0].name == name
 
 
+def test_names_that_are_no_utf8_are_taken_for_latin1(tmp_path):
+    geometry = GridGeometry((2, 3, 4), np.eye(4))
+    path = tmp_path / "a.seg.nrrd"
+    write_segmentation(path, geometry, named_segments({"NAME": np.ones((2, 3, 4), bool)}))
+    content = (
+        path.read_bytes()
+        .replace(b"Name:=NAME", b"Name:=L\xe4ber")
+        .replace(b"Segment0_ID", b"Segment0_\xe4:=a\nSegment0_ID")
+    )
+    path.write_bytes(content)
+    (segment,) = read_segmentation(path)[1]
+    assert segment.name == "L\u00e4ber"
+    write_segmentation(path, geometry, [segment])
+    assert read_segmentation(path)[1][0].name == segment.name
+
+
 def test_segments_that_do_not_overlap_share_a_layer(tmp_path):
     write_segmentation(tmp_path / "a.seg.nrrd", GEOMETRY, OVERLAPPING)
     headers = read_segment_headers(tmp_path / "a.seg.nrrd")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,9 +21,12 @@ from volume_files import (
 )
 
 from SAMUNetSlicerLib.errors import InputError
+from SAMUNetSlicerLib.volumes.files.dicom_slices import read_header
 from SAMUNetSlicerLib.volumes.files.reading import describe_volume, read_sequence_length, read_volume
 from SAMUNetSlicerLib.volumes.geometry import GridGeometry
 from SAMUNetSlicerLib.volumes.planes import Orientation, PlaneStack, acquisition_orientation
+from SAMUNetSlicerLib.volumes.segmentations.label_images import read_labels_on_grid
+from SAMUNetSlicerLib.volumes.segmentations.segmentation_file import read_segmentation
 from SAMUNetSlicerLib.volumes.volume import Modality, Volume
 
 
@@ -229,9 +234,38 @@ def test_a_missing_file_is_named(tmp_path):
         read_volume(tmp_path / "nothing.nrrd")
 
 
-def test_a_folder_without_images_is_explained(tmp_path):
-    with pytest.raises(InputError, match="no DICOM images"):
+def test_a_folder_without_images_is_explained(tmp_path, monkeypatch):
+    (tmp_path / "scans").mkdir()
+    monkeypatch.chdir(tmp_path / "scans")
+    for folder in (tmp_path / "scans", "."):
+        with pytest.raises(InputError, match="folder 'scans' holds no DICOM images"):
+            read_volume(folder)
+
+
+def test_a_name_that_is_no_utf8_is_refused_in_words(tmp_path):
+    """SimpleITK would end the whole program."""
+    path = tmp_path / os.fsdecode(b"M\xfcller.nrrd")
+    for read in (read_volume, read_header, read_segmentation):
+        with pytest.raises(InputError, match="not valid UTF-8") as refusal:
+            read(path)
+        assert str(refusal.value).isascii()
+    with pytest.raises(InputError, match="not valid UTF-8"):
+        read_labels_on_grid(path, GridGeometry(SHAPE_KJI, np.eye(4)))
+
+
+@pytest.mark.parametrize("refused", ["iterdir", "stat"])
+def test_a_folder_that_may_not_be_read_is_explained(tmp_path, monkeypatch, refused):
+    def refuse(*_args, **_options):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, refused, refuse)
+    with pytest.raises(InputError, match="cannot be opened: Permission denied"):
         read_volume(tmp_path)
+
+
+def test_a_name_too_long_for_a_file_is_refused(tmp_path):
+    with pytest.raises(InputError, match="cannot be opened"):
+        read_volume(tmp_path / ("a" * 300))
 
 
 def test_reading_prints_nothing(tmp_path, capfd):

@@ -17,6 +17,7 @@ from SAMUNetSlicerLib.volumes.windows import (
     CT_PRESETS,
     Window,
     default_window,
+    describe_window,
     parse_window,
     percentile_window,
     to_uint8,
@@ -175,3 +176,16 @@ def test_an_unusable_window_names_the_choices(text):
 def test_a_window_needs_two_finite_numbers_in_order(lower, upper):
     with pytest.raises(ValueError, match="window"):
         Window(lower, upper)
+
+
+@pytest.mark.parametrize(
+    ("window", "text"),
+    [
+        (CT_PRESETS["abdomen"], "abdomen -160:240"),
+        (Window(1234567.25, 1234571.5), "custom 1234567.25:1234571.5"),
+        (Window(0.1 + 0.2, 252.60000000000002), "custom 0.3:252.6"),
+        (None, "colour"),
+    ],
+)
+def test_a_window_is_told_exactly_enough_to_be_repeated(window, text):
+    assert describe_window(window) == text

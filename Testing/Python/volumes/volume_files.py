@@ -99,11 +99,11 @@ def write_series(folder: Path, positions_lps, voxels=VOXELS, direction=UPRIGHT, 
 def write_enhanced(path: Path, positions_lps, voxels: np.ndarray, **others) -> Path:
     """One enhanced MR file with a frame for each position, 0.5 mm across and 0.75 mm down.
 
-    others: directions, shared or one per frame; scales and times, (slope, intercept) and index, one per frame; the
-    rest are tags.
+    others: directions, shared or one per frame; scales, times and moments, that is (slope, intercept), index, and date
+    and time, one per frame; the rest are tags.
     """
     directions, scales = others.pop("directions", UPRIGHT), others.pop("scales", None)
-    times = others.pop("times", None)
+    times, moments = others.pop("times", None), others.pop("moments", None)
     measures = {"PixelSpacing": [0.75, 0.5], "SliceThickness": 2.5}
     shared, frames = _macros(PixelMeasuresSequence=measures), []
     if np.ndim(directions) == 2:
@@ -117,6 +117,8 @@ def write_enhanced(path: Path, positions_lps, voxels: np.ndarray, **others) -> P
             groups["PixelValueTransformationSequence"] = {"RescaleSlope": slope, "RescaleIntercept": intercept}
         if times is not None:
             groups["FrameContentSequence"] = {"TemporalPositionIndex": times[n]}
+        if moments is not None:
+            groups.setdefault("FrameContentSequence", {})["FrameAcquisitionDateTime"] = moments[n]
         frames.append(_macros(**groups))
     tags = {
         "SOPClassUID": "1.2.840.10008.5.1.4.1.1.4.1",

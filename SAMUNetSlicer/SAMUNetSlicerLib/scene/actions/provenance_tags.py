@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ...volumes.segmentations.provenance import PROVENANCE_TAG, PlaneRecord, Provenance, encode_tag_value
+from ...volumes.windows import describe_window
 from ..nodes.segmentation_nodes import set_tag, tags_like
 from ..record.document import PlaneEntry
 from ..record.stacks import StackKey, stack_name
@@ -10,13 +11,12 @@ from .workspace import Workspace
 
 
 def write_provenance(workspace: Workspace, segment_id: str) -> None:
-    """State models, window, prompts, accepted planes and confidences of a segment, as they are now.
+    """State models, window, item, prompts, accepted planes and confidences of a segment, as they are now.
 
     One tag per stack of planes and model; the one with most planes has the plain name, which is what other readers
     of `volumes.segmentations.provenance` look for. Planes that no model made (kept as drawn by hand) are not listed.
     """
     reading = workspace.check()
-    window = workspace.window
     prompts = workspace.prompts.read(segment_id, reading.frame)
     groups: dict[tuple[str, int], list[tuple[int, PlaneEntry]]] = {}
     for key, state in workspace.document.of_segment(reading.frame, segment_id):
@@ -31,11 +31,12 @@ def write_provenance(workspace: Workspace, segment_id: str) -> None:
             Provenance(
                 model.family,
                 model.sha256,
-                "colours as they are" if window is None else f"{window.name} {window.lower:g}:{window.upper:g}",
+                describe_window(workspace.window),
                 _stack_text(stack, workspace),
                 said.points,
                 said.boxes,
                 tuple(PlaneRecord(index, entry.confidence, entry.origin) for index, entry in sorted(planes)),
+                frame=int(reading.frame) if reading.frame.isdecimal() else None,
             ).to_json()
         )
     wanted = {PROVENANCE_TAG if n == 0 else f"{PROVENANCE_TAG}.{n + 1}": text for n, text in enumerate(texts)}

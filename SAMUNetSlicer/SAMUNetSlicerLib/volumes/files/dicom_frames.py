@@ -25,7 +25,7 @@ _SCALED_IN_DECODING = {
 }
 _READ = (
     *("SOPClassUID", "NumberOfFrames", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
-    *("ConcatenationUID", "InConcatenationNumber"),
+    *("ConcatenationUID", "InConcatenationNumber", "AcquisitionDateTime"),
 )
 
 
@@ -49,13 +49,15 @@ class FrameTable:
     """The frames of one file in the order of its pixels.
 
     concatenation: identifies the object that the file is only a part of, and `part` its number there; "" and 0 where
-    it is whole. decoded_rescale: slope and intercept that decoding applies to all frames.
+    it is whole. decoded_rescale: slope and intercept that decoding applies to all frames. moment: when the first of
+    them was taken, as DICOM writes date and time; "" where nothing tells.
     """
 
     frames: tuple[Frame, ...]
     concatenation: str
     part: int
     decoded_rescale: tuple[float, float]
+    moment: str
 
 
 def read_frames(path: Path) -> FrameTable | None:
@@ -95,7 +97,14 @@ def _table(dataset: Any) -> FrameTable | None:
         str(dataset.get("ConcatenationUID") or ""),
         int(dataset.get("InConcatenationNumber") or 0),
         decoded,
+        min(_moment(frame, shared) for frame in each) or str(dataset.get("AcquisitionDateTime") or ""),
     )
+
+
+def _moment(groups: Any, shared: Any) -> str:
+    names = ("FrameReferenceDateTime", "FrameAcquisitionDateTime")
+    values = (_value(groups, shared, "FrameContentSequence", name) for name in names)
+    return next((str(value) for value in values if value is not None), "")
 
 
 def _frame(groups: Any, shared: Any) -> Frame:

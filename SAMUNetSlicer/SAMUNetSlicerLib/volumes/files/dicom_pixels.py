@@ -18,14 +18,17 @@ _WHOLE = 1e-3
 
 def read_pixels(slices: Sequence[DicomSlice]) -> np.ndarray:
     """Voxels (K, J, I) or (K, J, I, components) of the slices in their order, with slope and intercept applied;
-    float32 where these differ from slice to slice. Of a file without known frames, K are its frames.
+    float32 where these or the type of the pixels differ from slice to slice. Of a file without known frames, K are its
+    frames.
 
     Raises InputError where the pixels cannot be decoded or the scale of a frame cannot be applied.
     """
     if slices[0].frame is not None:
         return _frames(slices)
-    # The first slice decides the type; slices scaled one by one (PET) need fractions.
-    return _decoded([slice_.path for slice_ in slices], fractions=len({slice_.rescale for slice_ in slices}) > 1)
+    # The first slice decides the type: those of another would overflow in it, and slices scaled one by one (PET) need
+    # fractions.
+    kinds = {(slice_.rescale, slice_.pixel_type) for slice_ in slices}
+    return _decoded([slice_.path for slice_ in slices], fractions=len(kinds) > 1)
 
 
 def _decoded(paths: list[Path], fractions: bool = False) -> np.ndarray:

@@ -3,14 +3,16 @@
 The files' own headers decide: slices of one series that share size, pixel spacing and direction are one stack,
 sorted along their normal; slices at the same positions again and again are the frames of a time series. A file of many
 frames (enhanced CT, MR, PET) is taken apart into slices alike, but not mixed with other files of its series, unless
-they are parts of one object. Images without positions (photographs, X-rays, ultrasound) are stacks by themselves.
+they are parts of one object or show the same positions at other times. Images without positions (photographs, X-rays,
+ultrasound) are stacks by themselves.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -54,22 +56,25 @@ def find_stacks(folder: Path) -> list[DicomStack]:
     """All stacks of a folder; its sub-folders are searched only if it holds no DICOM image itself.
     Raises InputError where there is none.
     """
-    files = sorted(p for p in folder.iterdir() if p.is_file())
-    headers = [header for header in map(read_header, files) if header]
+    headers = _headers(folder.iterdir())
     if not headers:
-        files = sorted(p for p in folder.rglob("*") if p.is_file() and p.parent != folder)
-        headers = [header for header in map(read_header, files) if header]
+        headers = _headers(p for p in folder.rglob("*") if p.parent != folder)
     pictures = [header for header in headers if header.modality not in _NOT_PICTURES]
+    name = folder.resolve().name
     if headers and not pictures:
-        raise InputError(f"'{folder.name}' holds DICOM {headers[0].modality} objects but no images. Give the images.")
+        raise InputError(f"'{name}' holds DICOM {headers[0].modality} objects but no images. Give the images.")
     if not pictures:
-        raise InputError(f"The folder '{folder.name}' holds no DICOM images. Give a DICOM series folder or an image.")
+        raise InputError(f"The folder '{name}' holds no DICOM images. Give a DICOM series folder or an image.")
     return _stacks(pictures)
 
 
+def _headers(paths: Iterable[Path]) -> list[DicomSlice]:
+    return [header for path in sorted(paths) if path.is_file() and (header := read_header(path))]
+
+
 def stack_of_file(file: Path) -> DicomStack:
-    """The stack that a DICOM file in its folder belongs to. Raises InputError for a file without a picture and for one
-    whose frames form several stacks.
+    """The stack that a DICOM file in its folder belongs to; of a time series with a file of many frames for each time,
+    the file's own part. Raises InputError for a file without a picture and for one whose frames form several stacks.
     """
     header = read_header(file)
     if header is None:
@@ -77,20 +82,20 @@ def stack_of_file(file: Path) -> DicomStack:
     if header.modality in _NOT_PICTURES:
         raise InputError(f"'{file.name}' is a DICOM {header.modality} object, not an image. Give an image.")
     stacks = find_stacks(file.parent)
-    # A copy of an image under another name is not itself a member.
-    holding = [
-        stack
-        for stack in stacks
-        if any(
-            member.path == file or (header.image_uid and member.image_uid == header.image_uid)
-            for frame in stack.frames
-            for member in frame
-        )
-    ]
+
+    def is_of_file(member: DicomSlice) -> bool:
+        # A copy of an image under another name is not itself a member.
+        return member.path == file or bool(header.image_uid and member.image_uid == header.image_uid)
+
+    holding = [stack for stack in stacks if any(is_of_file(member) for frame in stack.frames for member in frame)]
     if not holding:
         raise InputError(f"'{file.name}' belongs to no DICOM series in its folder. Give the folder.")
-    # Frames of different directions, as in a localizer of three planes, leave the choice to the user.
-    return holding[0] if len(holding) == 1 else choose_stack(stacks, None)
+    if len(holding) > 1:
+        # Frames of different directions, as in a localizer of three planes, leave the choice to the user.
+        return choose_stack(stacks, None)
+    (stack,) = holding
+    own = {member.part_of for frame in stack.frames for member in frame if is_of_file(member)}
+    return replace(stack, frames=tuple(frame for frame in stack.frames if frame[0].part_of in own))
 
 
 def choose_stack(stacks: list[DicomStack], series_id: str | None) -> DicomStack:
@@ -114,17 +119,21 @@ def read_stack(stack: DicomStack, frame: int) -> tuple[np.ndarray, GridGeometry,
 
     Images stored with inverted grey (MONOCHROME1) come out as viewers show them: ITK turns them. Uneven slice
     distances and frames of unknown position are warned of. Raises InputError where the pixels cannot be decoded or
-    scaled.
+    scaled, or their place makes no sense.
     """
     headers = stack.frames[frame]
     _warn_of_unknown_positions(headers)
     _warn_of_uneven_slices(headers)
     voxels = read_pixels(headers)
-    return voxels, _geometry(headers, voxels.shape[:3]), _MODALITIES.get(stack.modality, Modality.OTHER)
+    try:
+        geometry = _geometry(headers, voxels.shape[:3])
+    except ValueError as error:
+        raise InputError("The DICOM images say no usable position and spacing of their pixels.") from error
+    return voxels, geometry, _MODALITIES.get(stack.modality, Modality.OTHER)
 
 
 def _stacks(headers: list[DicomSlice]) -> list[DicomStack]:
-    series: dict[str, dict[tuple, list[DicomSlice]]] = defaultdict(lambda: defaultdict(list))
+    series: dict[str, dict[tuple, list[list[DicomSlice]]]] = defaultdict(lambda: defaultdict(list))
     seen: set[str] = set()
     for header in sorted(headers, key=lambda h: (h.series_number, h.series_uid, h.instance, h.path)):
         # The same image under two file names counts once.
@@ -132,13 +141,38 @@ def _stacks(headers: list[DicomSlice]) -> list[DicomStack]:
             continue
         seen.add(header.image_uid)
         for slice_ in slices_of(header):
-            series[header.series_uid][slice_.place].append(slice_)
+            there = series[header.series_uid][slice_.place]
+            alike = next((members for members in there if slice_.lies_like(members[0])), None)
+            if alike is None:
+                there.append([slice_])
+            else:
+                alike.append(slice_)
     stacks = []
     for uid, places in series.items():
-        for number, members in enumerate(places.values(), 1):
-            key = (uid or "series") + (f"#{number}" if len(places) > 1 else "")
+        joined = _join_times([members for there in places.values() for members in there])
+        for number, members in enumerate(joined, 1):
+            key = (uid or "series") + (f"#{number}" if len(joined) > 1 else "")
             stacks.append(DicomStack(key, members[0].modality, members[0].description, _frames(members)))
     return stacks
+
+
+def _join_times(stacks: list[list[DicomSlice]]) -> list[list[DicomSlice]]:
+    """Files of many frames that show the same positions, each at a time of its own, put together; others as they are.
+    What the files do not tell apart by time may be magnitude and phase, or other pictures that are no series.
+    """
+    alike: dict[tuple, list[list[DicomSlice]]] = defaultdict(list)
+    for members in stacks:
+        first = members[0]
+        lies = np.round([*first.spacing[:2], *first.direction_lps[:, :2].ravel()], 3) + 0.0
+        positions = {tuple(np.round(member.origin_lps, 2) + 0.0) for member in members}
+        # But for what they are part of, slices that can be stacked have the same place.
+        alike[(bool(first.part_of), *first.place[1:], *lies, *sorted(positions))].append(members)
+    joined = []
+    for group in alike.values():
+        times = {min((member.time, member.moment) for member in members) for members in group}
+        together = len(times) == len(group) and group[0][0].part_of
+        joined += [[member for members in group for member in members]] if together else group
+    return joined
 
 
 def _frames(headers: list[DicomSlice]) -> tuple[tuple[DicomSlice, ...], ...]:
@@ -170,19 +204,26 @@ def _warn_of_unknown_positions(headers: tuple[DicomSlice, ...]) -> None:
 
 
 def _warn_of_uneven_slices(headers: tuple[DicomSlice, ...]) -> None:
-    depths = np.array([header.depth_mm for header in headers])
-    if len(depths) < 3:
+    if len(headers) < 3:
         return
+    depths = np.array([header.depth_mm for header in headers])
+    origins = np.array([header.origin_lps for header in headers])
     gaps = np.diff(depths)
     usual = float(np.median(gaps))
-    if np.abs(depths - np.linspace(depths[0], depths[-1], len(depths))).max() <= _UNEVEN * usual:
+    if np.abs(depths - np.linspace(depths[0], depths[-1], len(depths))).max() > _UNEVEN * usual:
+        widest = int(gaps.argmax())
+        how = (
+            f"evenly spaced: slices {widest + 1} and {widest + 2} are {gaps[widest]:.3g} mm apart, usually it is "
+            f"{usual:.3g} mm. Slices may be missing; positions along this direction are wrong."
+        )
+    # Half a pixel changes which voxel a place falls into.
+    elif np.linalg.norm(origins - np.linspace(origins[0], origins[-1], len(origins)), axis=1).max() > max(
+        _UNEVEN * usual, headers[0].spacing[:2].min() / 2
+    ):
+        how = "in one line: some are shifted sideways. Positions in them are wrong."
+    else:
         return
-    widest = int(gaps.argmax())
-    warnings.warn(
-        f"The DICOM slices are not evenly spaced: slices {widest + 1} and {widest + 2} are {gaps[widest]:.3g} mm "
-        f"apart, usually it is {usual:.3g} mm. Slices may be missing; positions along this direction are wrong.",
-        stacklevel=4,
-    )
+    warnings.warn(f"The DICOM slices are not {how}", stacklevel=4)
 
 
 def _geometry(headers: tuple[DicomSlice, ...], shape_kji: tuple[int, ...]) -> GridGeometry:

@@ -8,10 +8,13 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from ..itk_names import itk_name
 from .dicom_frames import FramesUnknownError, read_frames
 
 # Of these a file of many frames without positions is no film, but a volume whose positions are lost.
 _OF_VOLUMES = {"CT", "MR", "PT"}
+_SAME_SPACING_MM = 1e-4
+_SAME_DIRECTION = 1e-3
 # Its frames are given by their distances, which ITK follows.
 _DOSE = "RTDOSE"
 
@@ -20,8 +23,10 @@ _DOSE = "RTDOSE"
 class DicomSlice:
     """One image, or all frames of a file together where they have no known positions (then size[2] > 1).
 
+    pixel_type: SimpleITK's number for the pixels as they are decoded; components: of each, 1 for grey.
     frame: which frame of the file; None where the slice is the whole file. part_of: what keeps the frames of one file
-    of many, or of several that form one object, from being stacked on others; "" for single images.
+    of many, or of several that form one object, from being stacked on others; "" for single images. moment: when such
+    a file was taken, as DICOM writes date and time; "" where nothing tells.
     rescale: slope and intercept; decoded_rescale: those that decoding the file applies.
     unchecked: why the positions of the frames are not known, "" where they are or nobody would expect them.
     """
@@ -33,6 +38,8 @@ class DicomSlice:
     instance: int
     description: str
     modality: str
+    pixel_type: int
+    components: int
     rescale: tuple[float, float]
     has_position: bool
     size: tuple[int, int, int]
@@ -43,6 +50,7 @@ class DicomSlice:
     frame: int | None = None
     time: int = 0
     part_of: str = ""
+    moment: str = ""
     unchecked: str = ""
 
     @property
@@ -52,23 +60,30 @@ class DicomSlice:
 
     @property
     def place(self) -> tuple:
-        """Slices with equal places can be stacked on each other."""
+        """Only slices with equal places can be stacked on each other, and only where they also lie alike."""
         if not self.has_position or self.size[2] > 1:
             return (str(self.path),)
-        directions = np.round(self.direction_lps[:, :2], 3).ravel() + 0.0
-        return (self.part_of, self.size, *np.round(self.spacing[:2], 4), *directions)
+        return (self.part_of, self.size, self.components)
+
+    def lies_like(self, other: DicomSlice) -> bool:
+        """Whether spacing and direction are the same, up to the rounding in headers."""
+        return np.allclose(self.spacing[:2], other.spacing[:2], rtol=0, atol=_SAME_SPACING_MM) and np.allclose(
+            self.direction_lps[:, :2], other.direction_lps[:, :2], rtol=0, atol=_SAME_DIRECTION
+        )
 
     @property
     def turn(self) -> tuple:
         """Order among slices at the same position."""
-        return (self.time, self.instance, str(self.path), self.frame or 0)
+        return (self.time, self.moment, self.instance, str(self.path), self.frame or 0)
 
 
 def read_header(path: Path) -> DicomSlice | None:
-    """The file as ITK sees it, with all its frames together; None for files that are not DICOM images."""
+    """The file as ITK sees it, with all its frames together; None for files that are not DICOM images.
+    Raises InputError for a name that cannot be given to ITK.
+    """
     reader = sitk.ImageFileReader()
     reader.SetImageIO("GDCMImageIO")
-    reader.SetFileName(str(path))
+    reader.SetFileName(itk_name(path))
     try:
         reader.ReadImageInformation()
     except RuntimeError:
@@ -94,6 +109,8 @@ def read_header(path: Path) -> DicomSlice | None:
         instance=number("0020|0013", int),
         description=text("0008|103e"),
         modality=text("0008|0060"),
+        pixel_type=reader.GetPixelID(),
+        components=reader.GetNumberOfComponents(),
         rescale=rescale,
         has_position=bool(text("0020|0032")),
         size=size,
@@ -130,6 +147,7 @@ def slices_of(header: DicomSlice) -> list[DicomSlice]:
             frame=number if many else None,
             time=frame.time,
             part_of=table.concatenation or (str(header.path) if many else ""),
+            moment=table.moment if many else "",
         )
         for number, frame in enumerate(table.frames)
     ]

@@ -247,7 +247,7 @@ def _numbers(values: Any, count: int, what: str) -> np.ndarray:
         raise PromptError(f"{what} is missing. Place it again.")
     try:
         numbers = np.array([float(value) for value in values])
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise PromptError(f"{what} is not made of numbers. Place it again.") from error
     if not np.isfinite(numbers).all():
         raise PromptError(f"{what} is not finite. Place it again.")
@@ -287,8 +287,12 @@ def _read_fcsv(text: str, file_stem: str) -> list[MarkupsPrompt]:
         raise PromptError("this .fcsv is older than Slicer 4. Open it in Slicer and save it as .mrk.json.")
     to_ras = _to_ras(header.get("CoordinateSystem", "LPS"), file_stem)
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    try:
+        rows = list(csv.reader(lines))
+    except csv.Error as error:
+        raise PromptError("this .fcsv is damaged. Save it again from Slicer as .mrk.json.") from error
     prompts = []
-    for number, row in enumerate(csv.reader(lines), start=1):
+    for number, row in enumerate(rows, start=1):
         status = row[_FCSV_STATUS] if len(row) > _FCSV_STATUS else _FCSV_DEFINED
         if status.strip() != _FCSV_DEFINED:
             continue

@@ -16,6 +16,7 @@ import SimpleITK as sitk
 from ...errors import InputError
 from ..geometry import GridGeometry
 from ..image_geometry import geometry_of_image
+from ..itk_names import itk_name
 from ..planes import Orientation, PlaneStack, acquisition_orientation
 from ..volume import Modality, Volume
 from ..windows import default_window, thinned
@@ -30,8 +31,8 @@ def read_volume(path: str | Path, series_id: str | None = None, frame: int = 0) 
     series_id: which series of a DICOM folder, by its number in the list that the error gives, or its identifier.
     frame: which volume of a 4D file or DICOM time series. Rescaling (slope, intercept) is applied; transparency is
     dropped, 16-bit colours become 8 bit. The modality is DICOM's; other grey volumes count as CT where their
-    intensities look like Hounsfield units. Warns (UserWarning) of DICOM slices that are uneven or whose positions are
-    unknown. Raises InputError.
+    intensities look like Hounsfield units. Warns (UserWarning) of DICOM slices that are uneven, shifted or whose
+    positions are unknown. Raises InputError.
     """
     path = _existing(path)
     with _quiet_itk():
@@ -97,9 +98,16 @@ def _quiet_itk() -> Iterator[None]:
 
 def _existing(path: str | Path) -> Path:
     path = Path(path)
-    if not path.exists():
-        raise InputError(f"There is no file or folder '{path}'. Check the name.")
-    if path.is_file() and path.stat().st_size == 0:
+    itk_name(path)
+    try:
+        size = path.stat().st_size
+        if path.is_dir():
+            next(path.iterdir(), None)
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:
+        raise InputError(f"There is no file or folder '{path}'. Check the name.") from error
+    except OSError as error:
+        raise InputError(f"'{path}' cannot be opened: {error.strerror}. Check its name and who may read it.") from error
+    if path.is_file() and size == 0:
         raise InputError(f"'{path.name}' is empty. Copy or export it again.")
     if path.name.lower().endswith((".seg.nrrd", ".seg.nhdr")):
         raise InputError(f"'{path.name}' is a segmentation, not an image. Give the volume that it was drawn on.")

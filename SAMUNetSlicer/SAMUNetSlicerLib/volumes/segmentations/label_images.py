@@ -10,6 +10,7 @@ import SimpleITK as sitk
 from ...errors import InputError
 from ..geometry import GridGeometry
 from ..image_geometry import empty_image
+from ..itk_names import itk_name
 
 
 def read_labels_on_grid(path: Path, geometry: GridGeometry) -> np.ndarray:
@@ -19,7 +20,7 @@ def read_labels_on_grid(path: Path, geometry: GridGeometry) -> np.ndarray:
     readable 3D image with one number a voxel.
     """
     try:
-        image = sitk.ReadImage(str(path))
+        image = sitk.ReadImage(itk_name(path))
     except RuntimeError as error:
         raise InputError(f"The labels {path.name} cannot be read.") from error
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:

@@ -73,7 +73,8 @@ class Provenance:
     """Software and model (family name and SHA-256 of its weights), intensity window, stack of planes, prompts, result.
 
     Prompt coordinates are world RAS mm, kept to a nanometre; directions to nine decimals; prompt labels are dropped.
-    Raises ValueError for a text that looks like a file path or a hash that is none.
+    frame: which volume of a 4D file, time series or sequence, from 0; None where there is one only.
+    Raises ValueError for a text that looks like a file path, a hash that is none or a frame that is no such number.
     """
 
     model_family: str
@@ -84,6 +85,7 @@ class Provenance:
     boxes: tuple[BoxPrompt, ...] = ()
     planes: tuple[PlaneRecord, ...] = ()
     software: str = f"{NAME} {VERSION}"
+    frame: int | None = None
 
     def __post_init__(self) -> None:
         for text in (self.model_family, self.window, self.orientation, self.software):
@@ -91,6 +93,8 @@ class Provenance:
                 raise ValueError(f"Provenance holds no file paths, got '{text}'.")
         if not re.fullmatch(r"[0-9a-f]{64}", self.model_sha256):
             raise ValueError("model_sha256 must be 64 lower-case hexadecimal digits.")
+        if self.frame is not None and (type(self.frame) is not int or self.frame < 0):
+            raise ValueError(f"A frame is a whole number from 0, got {self.frame!r}.")
         points = tuple(replace(p, position_ras=_rounded(p.position_ras), label="") for p in self.points)
         boxes = tuple(
             replace(
@@ -111,7 +115,7 @@ class Provenance:
         return replace(self, points=prompts.points, boxes=prompts.boxes)
 
     def to_json(self) -> str:
-        """Compact JSON; keys in a fixed order, so that equal provenance is equal text."""
+        """Compact JSON; keys in a fixed order, so that equal provenance is equal text. Without a frame, no such key."""
         return json.dumps(
             {
                 "format": _FORMAT,
@@ -120,6 +124,7 @@ class Provenance:
                 "sha256": self.model_sha256,
                 "window": self.window,
                 "orientation": self.orientation,
+                **({} if self.frame is None else {"frame": self.frame}),
                 "points": [[*p.position_ras, p.sign.name.lower()] for p in self.points],
                 "boxes": [
                     {"centre": b.centre_ras, "size": b.size_mm, "axes": b.axes_ras, "extent": b.extent.name.lower()}
@@ -149,6 +154,7 @@ class Provenance:
                 ),
                 planes=tuple(PlaneRecord(index, c, PlaneOrigin(origin)) for index, c, origin in fields["planes"]),
                 software=fields["software"],
+                frame=fields.get("frame"),
             )
         except (ValueError, KeyError, TypeError, IndexError, AttributeError, PromptError) as error:
             raise InputError("The provenance in this file is damaged.") from error
@@ -180,6 +186,16 @@ def provenance_of(tags: Mapping[str, str]) -> Provenance | None:
     """The provenance among a segment's tags, if there is one. Raises InputError where it is damaged."""
     value = tags.get(PROVENANCE_TAG)
     return None if value is None else Provenance.from_json(decode_tag_value(value))
+
+
+def further_provenance_of(tags: Mapping[str, str]) -> list[Provenance]:
+    """What a segment from a scene also says of its other stacks of planes and models: tags of the same name, numbered.
+    Raises InputError where it is damaged.
+    """
+    further = [tag for tag in tags if tag.startswith(f"{PROVENANCE_TAG}.")]
+    return [
+        Provenance.from_json(decode_tag_value(tags[tag])) for tag in sorted(further, key=lambda tag: (len(tag), tag))
+    ]
 
 
 def read_provenance(path: str | os.PathLike) -> dict[str, Provenance]:

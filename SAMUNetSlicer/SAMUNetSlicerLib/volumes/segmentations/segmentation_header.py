@@ -17,6 +17,7 @@ import SimpleITK as sitk
 
 from ...errors import InputError
 from ..geometry import GridGeometry
+from ..itk_names import itk_name
 from .segments import TERMINOLOGY_TAG, Colour
 
 BINARY_LABELMAP = "Binary labelmap"
@@ -122,14 +123,25 @@ def _parse_segment(metadata: Mapping[str, str], index: int) -> SegmentHeader:
 def read_metadata(path: str | os.PathLike) -> dict[str, str]:
     """The key/value pairs of an image file's header. Raises InputError where it cannot be read."""
     reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
+    reader.SetFileName(itk_name(path))
     if not Path(path).is_file():
         raise InputError(f"There is no file {path}.")
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
         raise InputError(f"{Path(path).name} is not an image file that can be read, or it is damaged.") from error
-    return {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys() if re.match(r"Segment(ation|\d+)_", key)}
+    # SimpleITK cannot be asked for keys that are no UTF-8.
+    keys = [key for key in reader.GetMetaDataKeys() if key.isascii() and re.match(r"Segment(ation|\d+)_", key)]
+    return {key: _as_unicode(reader.GetMetaData(key)) for key in keys}
+
+
+def _as_unicode(text: str) -> str:
+    """Bytes that are no UTF-8 are taken for Latin-1, in which programs on Windows used to write names."""
+    try:
+        text.encode()
+        return text
+    except UnicodeEncodeError:
+        return text.encode(errors="surrogateescape").decode("latin-1")
 
 
 def read_segment_headers(path: str | os.PathLike) -> list[SegmentHeader]:
