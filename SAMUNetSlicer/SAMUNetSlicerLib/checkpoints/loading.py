@@ -165,6 +165,8 @@ def _assemble_in_steps(
     for name in state:
         yield
         state[name] = to_float32(state[name])
+        if state[name].is_floating_point() and not torch.isfinite(state[name]).all():
+            raise ModelError(f"The weights {name} are no numbers: a training went wrong. Take an earlier checkpoint.")
     return network, state
 
 
@@ -189,13 +191,15 @@ def _finish(steps: Generator[None, None, T]) -> T:
 def find_base(family: str, tensors: Mapping[str, Tensor], base: str | Path | None, catalogue: Catalogue) -> Path | None:
     """The checkpoint that must be added to these tensors: the given one, else the installed one; None if none must.
 
-    Raises ModelError where it is needed and absent.
+    Raises ModelError where it is needed and absent, or given and not needed.
     """
     try:
         wanted = entry_of(family).network_class.base_family_of(tensors)
     except (KeyError, IndexError) as error:
         raise ModelError(f"The checkpoint does not fit the network {family}: {error} is missing.") from error
     if wanted is None:
+        if base is not None:
+            raise ModelError(f"Files of {family} hold the whole network. Leave the base out.")
         return None
     path = locate(base, catalogue) if base is not None else find_family(wanted, catalogue)
     if path is None:

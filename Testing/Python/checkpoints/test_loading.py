@@ -126,6 +126,22 @@ def test_weights_that_are_no_fractions_are_refused(tmp_path, dtype):
         load_network(tmp_path / "a.safetensors")
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_of_a_training_that_went_wrong_are_refused(tmp_path, value):
+    tensors = read_tensors(SHIPPED)
+    name = next(name for name in tensors if name.endswith("weight"))
+    broken = tensors[name].clone()
+    broken.view(-1)[-1] = value
+    save_file(tensors | {name: broken}, tmp_path / "a.safetensors")
+    with pytest.raises(ModelError, match=f"{name} are no numbers"):
+        load_network(tmp_path / "a.safetensors")
+
+
+def test_a_base_that_is_not_needed_is_refused():
+    with pytest.raises(ModelError, match="Leave the base out"):
+        load_network("lite_medsam", base=SHIPPED)
+
+
 @pytest.mark.parametrize("text", ["[" * 100_000, "{"])
 def test_a_damaged_word_on_the_origin_is_refused(tmp_path, text):
     save_file(read_tensors(SHIPPED), tmp_path / "a.safetensors", {METADATA_KEY: text})
