@@ -15,6 +15,7 @@ from SAMUNetSlicerLib.errors import EditError, InputError, OutputError, UserErro
 from SAMUNetSlicerLib.inference.predictor import PlaneMask
 from SAMUNetSlicerLib.inference.zoom import Crop
 from SAMUNetSlicerLib.scene.logic import SegmentationLogic
+from SAMUNetSlicerLib.scene.nodes.names import ROLE
 from SAMUNetSlicerLib.scene.nodes.segmentation_nodes import segment_ids
 
 
@@ -238,6 +239,30 @@ def test_a_centred_volume_takes_its_work_along(desk):
     assert np.array_equal(desk.mask()[5:8], ball()[5:8])
     prompt = desk.space.prompts.read(desk.ids[0]).points[0]
     assert np.allclose(prompt.position, desk.world((6, 12, 14)))
+
+
+def test_prompts_stay_with_a_segmentation_of_the_users_that_was_left_behind(desk):
+    """It is refused until it lies on the volume again, however often it is asked for meanwhile."""
+    desk.segmentation.RemoveAttribute(ROLE)
+    before = desk.space.prompts.read(desk.ids[0])
+    origin = desk.volume.GetOrigin()
+    desk.volume.SetOrigin(0.3, 0.4, 0.7)
+    for _again in range(3):
+        with pytest.raises(EditError, match="another grid"):
+            desk.states()
+    desk.volume.SetOrigin(*origin)
+    assert desk.accept().planes == (5, 7)
+    assert desk.space.prompts.read(desk.ids[0]).is_close_to(before)
+
+
+def test_a_volume_that_a_segmentation_was_not_made_on_does_not_take_it_along(mrml_scene):
+    desk = Desk(mrml_scene, transform=scenery.linear_transform(mrml_scene, scenery.tilted()))
+    desk.propose(6)
+    desk.accept()
+    other = scenery.volume_node(mrml_scene, np.zeros((5, 6, 7), np.int16), scenery.ijk_to_ras((3.0, 3.0, 3.0)))
+    with pytest.raises(EditError, match="another grid"):
+        desk.logic.workspace(desk.segmentation, other)
+    assert desk.segmentation.GetParentTransformNode() is desk.volume.GetParentTransformNode()
 
 
 def test_a_scene_is_saved_under_its_own_ending_in_a_folder_that_exists(desk, tmp_path):

@@ -6,7 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ...errors import EditError, InputError
+from ...volumes.geometry import GridGeometry
 from ...volumes.planes import Plane
 from ...volumes.windows import Window, default_window
 from ..history.parts import OpenStep, PlanesPart
@@ -84,27 +87,28 @@ class Workspace:
     def _usable_reading(self) -> PlacedVolume:
         require_present(self.scene, self.volume_node, "volume")
         require_present(self.scene, self.segmentation_node, "segmentation")
+        ours = self.segmentation_node.GetAttribute(ROLE) == ROLE_RESULT
         reading = self._reader.read()
-        if self.segmentation_node.GetAttribute(ROLE) == ROLE_RESULT:
-            follow(self.segmentation_node, self.volume_node)
-        check_fits(self.segmentation_node, self.volume_node)
+        if not ours:
+            check_fits(self.segmentation_node, self.volume_node)
         if reading is not self._known_reading:
-            self._move_along(reading)
-            if self.items.results is not None and self.segmentation_node.GetAttribute(ROLE) == ROLE_RESULT:
+            before = self._known_reading and self._known_reading.local
+            move = grid_move(before, reading.local)
+            if move is not None and ours:
+                move_segmentations([self.segmentation_node], before, move)
+            if self.items.results is not None and ours:
                 bring_to_grid(self.segmentation_node, reading.local)
             check_grid(self.segmentation_node, reading.local)
+            if move is not None:
+                self._move_along(before, move)
+        if ours:  # only now: one that lies on another grid does not belong to this volume
+            follow(self.segmentation_node, self.volume_node)
         return reading
 
-    def _move_along(self, reading: PlacedVolume) -> None:
-        """Where the volume's own grid has moved since it was seen last, let what is ours follow."""
-        known = self._known_reading
-        move = grid_move(known and known.local, reading.local)
-        if move is None:
-            return
-        ours = [self.proposals.node] if self.proposals.node is not None else []
-        if self.segmentation_node.GetAttribute(ROLE) == ROLE_RESULT:
-            ours.append(self.segmentation_node)
-        move_segmentations(ours, known.local, move)
+    def _move_along(self, before: GridGeometry, move: np.ndarray) -> None:
+        """The volume's own grid has moved, and the result lies there: let proposals and prompts follow."""
+        if self.proposals.node is not None:
+            move_segmentations([self.proposals.node], before, move)
         if all(self.prompts.read(*place).is_close_to(seen) for place, seen in self.seen_prompts.items()):
             move_markups(self.prompts.nodes(), move)
             self.look_at_prompts()
