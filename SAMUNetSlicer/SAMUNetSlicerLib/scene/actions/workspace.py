@@ -13,7 +13,7 @@ from ...volumes.geometry import GridGeometry
 from ...volumes.planes import Plane
 from ...volumes.windows import Window, default_window
 from ..history.parts import OpenStep, PlanesPart
-from ..nodes.following import bring_to_grid, grid_move, move_markups, move_segmentations
+from ..nodes.following import bring_to_grid, grid_move, move_markups, move_segmentations, state_grid
 from ..nodes.labelmaps import check_grid
 from ..nodes.markups_nodes import PromptStore
 from ..nodes.names import FRAME, REFERENCE_VOLUME, ROLE, ROLE_RESULT, SEGMENT
@@ -286,6 +286,7 @@ class Workspace:
     def begin_step(self) -> None:
         """Before the first change of a step of the history. Raises InputError where none can be kept."""
         reading = self.check()
+        state_grid(self.segmentation_node, self.volume_node)
         self.notes += self.items.lost(self.state_node)
         if self.items.begins_anew(reading):
             self.keep_one_per_item()
