@@ -8,11 +8,19 @@ from contextlib import suppress
 from ...errors import PromptError
 from ...volumes.prompts import BoxPrompt, PointPrompt, SegmentPrompts
 from ..nodes.markups_nodes import read_prompt_nodes
-from ..record.placed_prompts import PlacedBox, PromptSet, from_world
+from ..record.placed_prompts import PlacedBox, PlacedPoint, PromptSet, from_world
 from ..record.stacks import StackKey
 from .recorder import recording
 from .segmenting import prompted_indices
 from .workspace import Workspace, require_segment
+
+
+def planes_of(workspace: Workspace, placed: PlacedPoint | PlacedBox, stack: StackKey) -> set[int]:
+    """The planes of a stack on which one prompt lies; none for a prompt that was moved off the volume."""
+    alone = PromptSet(boxes=(placed,)) if isinstance(placed, PlacedBox) else PromptSet(points=(placed,))
+    with suppress(PromptError):
+        return prompted_indices(alone.in_world("", workspace.check().to_world), workspace.stack(stack))
+    return set()
 
 
 def add_prompts(workspace: Workspace, segment_id: str, prompts: SegmentPrompts, stack: StackKey) -> set[int]:
@@ -59,15 +67,11 @@ def clear_prompts(
         prompts = workspace.prompts.read(segment_id, reading.frame)
         gone = prompts if stack is None else prompts.on_stack(stack)
         if stack is not None and indices is not None:
-            planes = workspace.stack(stack)
 
-            def lies_on(placed: PromptSet) -> bool:
-                return bool(prompted_indices(placed.in_world(name, reading.to_world), planes) & set(indices))
+            def lies_there(placed: PlacedPoint | PlacedBox) -> bool:
+                return not planes_of(workspace, placed, stack).isdisjoint(indices)
 
-            gone = PromptSet(
-                tuple(p for p in gone.points if lies_on(PromptSet(points=(p,)))),
-                tuple(b for b in gone.boxes if lies_on(PromptSet(boxes=(b,)))),
-            )
+            gone = PromptSet(tuple(filter(lies_there, gone.points)), tuple(filter(lies_there, gone.boxes)))
         kept = PromptSet(
             tuple(p for p in prompts.points if p not in gone.points),
             tuple(b for b in prompts.boxes if b not in gone.boxes),
@@ -97,8 +101,6 @@ def note_prompts(workspace: Workspace, segment_id: str, stack: StackKey) -> dict
         for placed in (*different.points, *different.boxes):
             own = placed.stack or stack
             key = next((k for k in known if k.is_like(own)), own)
-            alone = PromptSet(boxes=(placed,)) if isinstance(placed, PlacedBox) else PromptSet(points=(placed,))
-            with suppress(PromptError):  # one that was moved off the volume lies on no plane
-                indices = prompted_indices(alone.in_world(name, reading.to_world), workspace.stack(key))
+            if indices := planes_of(workspace, placed, key):
                 changed.setdefault(key, set()).update(indices)
     return changed
