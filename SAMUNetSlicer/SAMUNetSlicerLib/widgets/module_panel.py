@@ -153,6 +153,8 @@ class ModulePanel(VTKObservationMixin):
             self.work.notify()
         elif self._watched.get(node.GetID()) is node:
             self._moved.start()  # prompts that are gone once the timer rings
+        elif session is not None and node is session.workspace.proposals.node:
+            self._looked.start()
 
     def _forget_session(self) -> None:
         self.propagate.stop()

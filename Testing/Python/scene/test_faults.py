@@ -158,6 +158,22 @@ def test_deleted_proposals_are_gone_and_nothing_else(desk):
     assert np.array_equal(desk.mask()[5:8], ball()[5:8])
 
 
+@pytest.mark.parametrize("how", ["node", "segment", "before it was opened"])
+def test_deleted_proposals_are_not_accepted_as_empty_ones(desk, how):
+    desk.propose(6)
+    if how == "segment":
+        proposals = desk.space.proposals.node.GetSegmentation()
+        proposals.RemoveSegment(proposals.GetNthSegmentID(0))
+    else:
+        desk.scene.RemoveNode(desk.space.proposals.node)
+    if how == "before it was opened":
+        desk.logic.reset()
+    assert accepted_is_there(desk)
+    with pytest.raises(EditError, match="nothing to accept"):
+        desk.accept()
+    assert accepted_is_there(desk)
+
+
 def test_a_segment_deleted_in_the_middle_of_its_propagation(mrml_scene):
     desk = Desk(mrml_scene, segments=("Liver", "Spleen"))
     for number in (0, 1):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -62,6 +63,7 @@ class Workspace:
             self.notes.append(note)
         self.prompts = PromptStore(scene, volume_node, segmentation_node, self.state_node)
         self.proposals = ProposalStore(scene, volume_node, segmentation_node, self.state_node)
+        self._proposals_seen: tuple[str, ...] | None = None
         self.open_step: OpenStep | None = None  # begun by `recorder.recording`
         self._stacks: dict[StackKey, Stack] = {}
         self._pictures = KeptPictures()
@@ -82,7 +84,20 @@ class Workspace:
         if not self.scene.IsNodePresent(self.state_node):
             self._revive_record()
         self._take_note_of(reading)
+        if self.open_step is None:
+            self._forget_lost_proposals()
         return reading
+
+    def _forget_lost_proposals(self) -> None:
+        """Proposals that someone has deleted are none any more: accepting them would empty the segment there."""
+        present = self.proposals.present()
+        if present == self._proposals_seen:
+            return
+        self._proposals_seen = present
+        for key, state in list(self.document.planes.items()):
+            if state.proposed is not None and self.proposals.segment_of(key) is None:
+                self.document.set_plane(key, replace(state, proposed=None))
+        self.save()
 
     def _usable_reading(self) -> PlacedVolume:
         require_present(self.scene, self.volume_node, "volume")

@@ -59,10 +59,14 @@ class ProposalStore:
         """The segmentation node of the proposals, or None."""
         return self.state_node.GetNodeReference(REFERENCE_PROPOSALS)
 
+    def present(self) -> tuple[str, ...]:
+        """IDs of the proposal segments that there are."""
+        return () if self.node is None else segment_ids(self.node)
+
     def segment_of(self, key: PlaneKey) -> str | None:
         """ID of the proposal segment that holds this plane, or None."""
         wanted = _proposal_id(key)
-        return wanted if self.node is not None and wanted in segment_ids(self.node) else None
+        return wanted if wanted in self.present() else None
 
     def read(self, key: PlaneKey, geometry: GridGeometry, voxels: Voxels) -> np.ndarray:
         """Bool, of the voxels' shape: what is proposed for the segment, on any plane of the key's stack."""
