@@ -240,6 +240,46 @@ def test_a_saved_scene_goes_on_in_a_new_process(accepted, at, tmp_path):
     assert found["after"] > voxels
 
 
+def test_a_scene_added_to_the_work_leaves_it_as_it_was(accepted, tmp_path):
+    """The panel goes to the added volume, as the added scene says; all of the work is there on coming back."""
+    import slicer
+
+    user = accepted
+    node, before = user.session.node, user.session.history_texts()
+    user.panel.logic.saveScene(tmp_path / "work.mrb")
+    slicer.mrmlScene.ReadFromMRB(str(tmp_path / "work.mrb"), False)
+    assert user.message.count("restored") == 1, "what was there is not restored"
+    user.settle()
+    assert user.session.volume_node is not user.volume
+    assert user.session.node is not node
+    user.ui.volumeSelector.setCurrentNode(user.volume)
+    user.settle()
+    assert user.session.node is node
+    assert user.session.history_texts() == before
+    user.key("Z")
+    assert not user.voxels().any()
+
+
+def test_a_scene_added_while_a_plane_is_propagated_ends_that_in_words(accepted, tmp_path, monkeypatch):
+    import slicer
+
+    user = accepted
+    user.panel.logic.saveScene(tmp_path / "work.mrb")
+    breather = user.panel.work.breather
+    breathe, added = breather._breathe, []
+
+    def breathe_and_add() -> None:
+        breathe()
+        if user.panel.work.busy and not added:
+            added.append(slicer.mrmlScene.ReadFromMRB(str(tmp_path / "work.mrb"), False))
+
+    monkeypatch.setattr(breather, "_breathe", breathe_and_add)
+    user.press("propagateButton")
+    user.wait_while_busy()
+    assert added == [True]
+    assert "another volume or segmentation was chosen" in user.message
+
+
 def test_a_full_disk_leaves_the_saved_scene_as_it_was(accepted, tmp_path, monkeypatch):
     from SAMUNetSlicerLib.errors import OutputError
 

@@ -13,9 +13,8 @@ from slicer.util import VTKObservationMixin
 
 from ..errors import InputError, UserError
 from ..scene.logic import SegmentationLogic
-from ..scene.nodes.names import REFERENCE_SEGMENTATION, REFERENCE_VOLUME
 from ..scene.nodes.segmentation_nodes import segment_ids
-from ..scene.nodes.state_node import state_nodes
+from ..scene.nodes.state_node import state_nodes, work_of
 from .combo_boxes import choose, first_offered, value_of
 from .controllers.texts import clinical_notice
 from .controllers.work import Message, Tone, Work
@@ -113,6 +112,7 @@ class ModulePanel(VTKObservationMixin):
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self._scene_closing)
         self.addObserver(scene, scene.EndCloseEvent, self._scene_ready)
+        self.addObserver(scene, scene.StartImportEvent, self._scene_importing)
         self.addObserver(scene, scene.EndImportEvent, self._scene_imported)
         self.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self._node_leaving)
         self.addObserver(scene, scene.NodeAddedEvent, self._node_added)
@@ -124,15 +124,17 @@ class ModulePanel(VTKObservationMixin):
         self.segment.placing.put_down()
         self._disconnect_parameters()
         self._forget_session()
-        self.work.when_free(self.logic.reset)
+        self.logic.reset()
 
     def _scene_ready(self, *_event) -> None:
         self.connect_parameters()
 
+    def _scene_importing(self, *_event) -> None:
+        self._disconnect_parameters()  # midway, they name nodes that do not belong together
+
     def _scene_imported(self, *_event) -> None:
-        works = self.logic.restore()
+        works = [work for work in self.logic.restore() if not work.was_open]
         told = [text for work in works for text in (work.summary, *work.notes)]
-        self._disconnect_parameters()
         self.connect_parameters()
         if told:
             self.work.say(" ".join(told))
@@ -246,16 +248,15 @@ class ModulePanel(VTKObservationMixin):
 
     def _volume_chosen(self, volume) -> None:
         """The segmentation that was worked on with a volume comes with it."""
+        works = [work_of(node) for node in state_nodes(slicer.mrmlScene)]
         belonging = None
         if volume is not None:
-            for node in state_nodes(slicer.mrmlScene):
-                if node.GetNodeReference(REFERENCE_VOLUME) is volume:
-                    belonging = node.GetNodeReference(REFERENCE_SEGMENTATION)
+            belonging = next((segmentation for its, segmentation in reversed(works) if its is volume), None)
             show_volume(volume)
             if volume.GetImageData() is not None:
                 self.rules.volume_chosen(*volume.GetImageData().GetScalarRange())
         chosen = self.parameters.segmentation
-        strange = chosen is not None and chosen is not belonging and _worked_on_elsewhere(chosen, volume)
+        strange = chosen is not None and any(s is chosen and its is not volume for its, s in works)
         if strange or (chosen is None and belonging is not None):
             self.parameters.segmentation = belonging
 
@@ -379,15 +380,6 @@ class ModulePanel(VTKObservationMixin):
     def _encode_ahead(self) -> None:
         if self.work.encode_ahead():
             self._idle.start(_ENCODING_MS)
-
-
-def _worked_on_elsewhere(segmentation, volume) -> bool:
-    """Whether the record of the work on a segmentation names another volume."""
-    return any(
-        node.GetNodeReference(REFERENCE_SEGMENTATION) is segmentation
-        and node.GetNodeReference(REFERENCE_VOLUME) is not volume
-        for node in state_nodes(slicer.mrmlScene)
-    )
 
 
 def _single_shot(milliseconds: int, action):

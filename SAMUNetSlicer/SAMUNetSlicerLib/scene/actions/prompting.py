@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 
+import numpy as np
+
 from ...errors import PromptError
 from ...volumes.prompts import BoxPrompt, PointPrompt, SegmentPrompts
 from ..nodes.markups_nodes import read_prompt_nodes
@@ -55,6 +57,16 @@ def gather(workspace: Workspace, segment_id: str, given: Iterable) -> SegmentPro
             points.append(item if isinstance(item, PointPrompt) else PointPrompt(tuple(item)))
     read = read_prompt_nodes(nodes, name)
     return SegmentPrompts(name, (*read.points, *points), (*read.boxes, *boxes))
+
+
+def as_list(given) -> list:
+    """What a caller of the logic gives: one prompt, one position or one node, or many."""
+    if given is None:
+        return []
+    is_one = hasattr(given, "GetNumberOfControlPoints") or not isinstance(given, Iterable)
+    if is_one or (len(given) == 3 and np.ndim(given) == 1 and np.isscalar(given[0])):
+        return [given]
+    return list(given)
 
 
 def clear_prompts(
