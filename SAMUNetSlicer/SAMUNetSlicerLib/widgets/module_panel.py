@@ -339,13 +339,17 @@ class ModulePanel(VTKObservationMixin):
             events = (slicer.vtkSegmentation.SegmentRemoved, slicer.vtkSegmentation.SegmentAdded)
             return [(event, self._segments_changed) for event in events]
         if key == "volume":  # a sequence browser has moved on
-            return [(slicer.vtkMRMLVolumeNode.ImageDataModifiedEvent, self._picture_changed)]
+            return [(slicer.vtkMRMLVolumeNode.ImageDataModifiedEvent, self._item_changed)]
         markups = slicer.vtkMRMLMarkupsNode
         events = (markups.PointModifiedEvent, markups.PointRemovedEvent, markups.PointEndInteractionEvent)
         return [(event, self._prompt_moved) for event in events]
 
     def _prompt_moved(self, *_event) -> None:
         self._moved.start()
+
+    def _item_changed(self, *_event) -> None:
+        self._looked.start()
+        self._moved.start()  # its prompts may have been moved while another was shown
 
     def _picture_changed(self, *_event) -> None:
         self._looked.start()
