@@ -164,6 +164,20 @@ def test_switching_volumes_brings_back_the_segmentation_of_each(accepted):
     assert np.array_equal(user.voxels(), before)
 
 
+def test_a_segmentation_that_is_not_displayed_yet_is_worked_on_and_shown(user, at):
+    import slicer
+
+    bare = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Made by a script")
+    user.ui.segmentationSelector.setCurrentNode(bare)
+    user.key("A")
+    user.click("Red", at((8, 32, 20)))
+    user.key("Return")
+    user.key("Esc")
+    assert user.session.node is bare
+    assert user.voxels().any()
+    assert bare.GetDisplayNode() is not None
+
+
 def test_a_volume_deleted_in_the_data_module_is_told(accepted):
     import slicer
 

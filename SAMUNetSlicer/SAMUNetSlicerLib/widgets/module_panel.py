@@ -310,6 +310,7 @@ class ModulePanel(VTKObservationMixin):
                 labelmaps = [node.GetBinaryLabelmapInternalRepresentation(s) for s in segment_ids(node)]
                 drawn[node.GetID()] = max((m.GetMTime() for m in labelmaps if m is not None), default=0)
                 if self._drawn.get(node.GetID()) != drawn[node.GetID()]:
+                    node.CreateDefaultDisplayNodes()  # where a script has made none
                     node.GetDisplayNode().Modified()
         self._drawn = drawn
 
