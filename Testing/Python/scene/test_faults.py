@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scenery
-from scenery import Desk, ball
+from scenery import Desk, ball, exported_by_slicer
 
 from SAMUNetSlicerLib.errors import EditError, InputError, OutputError, UserError
 from SAMUNetSlicerLib.inference.predictor import PlaneMask
@@ -247,6 +247,21 @@ def test_a_hardened_transform_loses_nothing(mrml_scene, how):
     assert desk.accept().planes == (8,)
     assert np.array_equal(desk.mask()[5:9], ball()[5:9])
     assert accepted_is_there(desk)
+
+
+def test_previews_in_a_slanting_view_are_accepted_after_the_transform_was_hardened(mrml_scene):
+    desk = Desk(mrml_scene, transform=scenery.linear_transform(mrml_scene, scenery.tilted()))
+    view = {"sliceToRAS": scenery.slice_to_ras((0.3, 0.5, 1), desk.world((6, 12, 14)))}
+    point = [desk.world((6, 12, 14))]
+    desk.logic.segment(desk.volume, desk.segmentation, desk.ids[0], point, **view)
+    proposals = desk.space.proposals.node
+    before = exported_by_slicer(mrml_scene, proposals, segment_ids(proposals)[0], desk.volume)
+    desk.volume.HardenTransform()
+    (plane,) = desk.logic.accept(desk.segmentation, desk.ids[0], **view).planes
+    assert plane == desk.logic.planeIndex(desk.segmentation, view["sliceToRAS"])
+    assert np.array_equal(desk.mask(), before)
+    again = desk.logic.segment(desk.volume, desk.segmentation, desk.ids[0], planes=[plane], **view)
+    assert again.planes, "its prompt went along"
 
 
 def test_a_centred_volume_takes_its_work_along(desk):

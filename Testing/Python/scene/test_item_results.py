@@ -212,6 +212,32 @@ def test_an_item_added_later_begins_empty_with_all_segments(beating):
     assert dice(beating.mask()[PLANE], moving_ball(5)[PLANE]) > 0.9
 
 
+@pytest.mark.parametrize("reopened", [False, True])
+def test_what_is_known_of_items_goes_with_them_when_others_are_removed_or_added(beating, reopened):
+    accept_in(beating, 1)
+    accept_in(beating, 3)
+    beating.go(4)
+    beating.propose(PLANE, at=(12, 16))
+    if reopened:
+        beating.logic.reset()
+    beating.sequence.RemoveDataNodeAtValue("40")
+    beating.sequence.SetIndexType(beating.sequence.NumericIndex)
+    early = scenery.volume_node(beating.scene, scenery.picture(moving_ball(0)))
+    for value in ("-80", "-40"):
+        beating.sequence.SetDataNodeAtValue(early, value)
+    beating.scene.RemoveNode(early)
+    marks = {}
+    for item in range(ITEMS + 1):
+        beating.go(item)
+        marks[item] = beating.statuses()[PLANE]
+    assert marks == {0: "empty", 1: "empty", 2: "empty", 3: "empty", 4: "accepted", 5: "proposed"}
+    assert len(beating.logic.workspace(beating.segmentation).prompts.read(beating.ids[0], "5").points) == 1
+    assert any("added or removed" in note for note in beating.logic.takeNotes(beating.segmentation))
+    assert beating.accept(planes=[PLANE]).planes == (PLANE,)
+    assert dice(beating.mask()[PLANE], moving_ball(4)[PLANE]) > 0.9
+    assert not beating.space.prompts.nodes(frame="1")
+
+
 def test_a_result_that_all_items_share_is_kept_as_it_is_and_told(mrml_host, mrml_scene):
     desk = BeatingDesk(mrml_host)
     desk.scene.RemoveNode(desk.results)

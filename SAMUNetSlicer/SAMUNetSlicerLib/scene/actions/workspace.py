@@ -22,10 +22,10 @@ from ..nodes.placement import follow, require_present
 from ..nodes.proposals import ProposalStore
 from ..nodes.segmentation_nodes import check_fits, segment_name
 from ..nodes.state_node import create_state_node, find_state_node, read_document, write_document
-from ..nodes.volume_nodes import PlacedVolume, VolumeReader, frame_of
-from ..record.document import PlaneKey, changed_planes
+from ..nodes.volume_nodes import PlacedVolume, VolumeReader, frame_of, item_values
+from ..record.document import PlaneKey, changed_planes, renumbered
 from ..record.placed_prompts import PromptSet
-from ..record.stacks import Stack, StackKey, build_stack
+from ..record.stacks import Stack, StackKey, build_stack, moved_key
 from .items_work import ItemsWork
 from .kept_pictures import KeptPictures
 from .recovering import recover_proposals
@@ -70,6 +70,7 @@ class Workspace:
         self._default_window: Window | None = None
         self._names: dict[str, str] = {}
         self.seen_prompts = self._read_all_prompts()
+        self._follow_items(reading.local)
         self.notes += self.items.opened(self.state_node, reading)
         self._take_note_of(reading)
         if not self.document.planes:
@@ -83,6 +84,8 @@ class Workspace:
         reading = self._usable_reading()
         if not self.scene.IsNodePresent(self.state_node):
             self._revive_record()
+        if self.open_step is None:
+            self._follow_items(reading.local)
         self._take_note_of(reading)
         if self.open_step is None:
             self._forget_lost_proposals()
@@ -115,21 +118,51 @@ class Workspace:
                 bring_to_grid(self.segmentation_node, reading.local)
             check_grid(self.segmentation_node, reading.local)
             if move is not None:
-                self._move_along(before, move)
+                self._move_along(before, reading.local, move)
         if ours:  # only now: one that lies on another grid does not belong to this volume
             follow(self.segmentation_node, self.volume_node)
         return reading
 
-    def _move_along(self, before: GridGeometry, move: np.ndarray) -> None:
+    def _move_along(self, before: GridGeometry, now: GridGeometry, move: np.ndarray) -> None:
         """The volume's own grid has moved, and the result lies there: let proposals and prompts follow."""
         if self.proposals.node is not None:
             move_segmentations([self.proposals.node], before, move)
-        if all(self.prompts.read(*place).is_close_to(seen) for place, seen in self.seen_prompts.items()):
+        are_left_behind = all(self.prompts.read(*place).is_close_to(seen) for place, seen in self.seen_prompts.items())
+        if are_left_behind:
             move_markups(self.prompts.nodes(), move)
+        if not np.allclose(move[:3, :3], np.eye(3)):  # oblique planes are named by their directions
+            self._rename_planes(lambda frame: frame, lambda text: moved_key(StackKey(text), move).text, now)
+        if are_left_behind:
             self.look_at_prompts()
         # Its steps are told in the old coordinates.
         if self._history is not None:
             self._history.clear()
+
+    def _rename_planes(
+        self, frame: Callable[[str], str | None], stack: Callable[[str], str], local: GridGeometry
+    ) -> None:
+        """frame, stack: from old names to new ones; None for a frame that is gone. local: where the proposals lie."""
+        self.document.rename(frame, stack)
+        self.prompts.rename_planes(frame, stack)
+        self.proposals.rename(frame, stack, local)
+
+    def _follow_items(self, local: GridGeometry) -> None:
+        """Where items of the sequence were added or removed, let what is known of the others go along."""
+        known, now = self.document.items, item_values(self.volume_node)
+        if now == known or not now:
+            return
+        self.document.items = now
+        if frames := renumbered(known, now):
+            self._rename_planes(lambda frame: frames.get(frame, frame), lambda text: text, local)
+            seen = {(segment_id, frames.get(f, f)): was for (segment_id, f), was in self.seen_prompts.items()}
+            self.seen_prompts = {place: was for place, was in seen.items() if place[1] is not None}
+            if self._history is not None:
+                self._history.clear()
+            self.notes.append(
+                "Items of the sequence were added or removed. Prompts, proposals and accepted planes go with their "
+                "items; earlier steps cannot be undone any more."
+            )
+        self.save()
 
     def is_alive(self) -> bool:
         """Whether volume and segmentation still stand in the scene."""

@@ -151,6 +151,15 @@ def frame_of(node) -> str:
     return "" if browser is None else str(browser.GetSelectedItemNumber())
 
 
+def item_values(node) -> list[str]:
+    """The index values of the items that `frame_of` numbers; [] for a node that is no proxy."""
+    browser = browser_of(node)
+    if browser is None:
+        return []
+    master = browser.GetMasterSequenceNode()
+    return [master.GetNthIndexValue(item) for item in range(browser.GetNumberOfItems())]
+
+
 def items_of(node) -> list:
     """The volume nodes of the sequence that a proxy node shows, by the numbers that `frame_of` gives; [] for others.
 
@@ -159,9 +168,8 @@ def items_of(node) -> list:
     browser = browser_of(node)
     if browser is None:
         return []
-    sequence, master = browser.GetSequenceNode(node), browser.GetMasterSequenceNode()
-    values = [master.GetNthIndexValue(item) for item in range(browser.GetNumberOfItems())]
-    return [sequence.GetDataNodeAtValue(value, False) for value in values]
+    sequence = browser.GetSequenceNode(node)
+    return [sequence.GetDataNodeAtValue(value, False) for value in item_values(node)]
 
 
 def read_item(node, frame: str, shown: PlacedVolume) -> PlacedVolume:

@@ -49,7 +49,7 @@ class Session:
         self.place: PlaneKey | None = None
         self._stack: StackKey | None = None
         self._messages: list[str] = []
-        self._frame: str | None = None  # item of a sequence whose prompts and proposals are shown
+        self._shown_item: tuple | None = None  # of a sequence: whose prompts and proposals are shown
         logic.workspace(segmentation_node, volume_node)
 
     @property
@@ -135,9 +135,10 @@ class Session:
 
     def _follow_sequence(self) -> None:
         """Show the prompts and proposals of the item that the sequence browser has moved to."""
-        frame = self.workspace.frame
-        if frame != self._frame:
-            self._frame = frame
+        space = self.workspace
+        item = space.frame, *space.document.items
+        if item != self._shown_item:
+            self._shown_item = item
             self.show_what_belongs()
 
     @property
