@@ -101,6 +101,7 @@ class SegmentationLogic:
         if volumeNode is None:
             state = find_state_node(self.scene, segmentationNode)
             volumeNode = None if state is None else state.GetNodeReference(REFERENCE_VOLUME)
+        self._forget_dead()
         space = Workspace(self.scene, volumeNode, segmentationNode)
         self._workspaces[segmentationNode.GetID()] = space
         return space
@@ -114,6 +115,10 @@ class SegmentationLogic:
     def reset(self) -> None:
         """Forget everything that is not in the scene: for the end of a scene."""
         self._forget(list(self._workspaces))
+
+    def _forget_dead(self) -> None:
+        """Work of which a node has left the scene would hold the volume in memory."""
+        self._forget([nodeID for nodeID, space in self._workspaces.items() if not space.is_alive()])
 
     def _forget(self, nodeIDs: Iterable[str]) -> None:
         for nodeID in nodeIDs:
@@ -362,7 +367,7 @@ class SegmentationLogic:
 
         Work that is still in the scene, as when another one was added to it, goes on as it is.
         """
-        self._forget([nodeID for nodeID, space in self._workspaces.items() if not space.is_alive()])
+        self._forget_dead()
         works = restore(self.scene, modelIsInstalled, self._workspaces.values())
         for work in works:
             if work.workspace is not None:
