@@ -270,6 +270,7 @@ def test_a_centred_volume_takes_its_work_along(desk):
     assert np.array_equal(desk.mask()[5:8], ball()[5:8])
     prompt = desk.space.prompts.read(desk.ids[0]).points[0]
     assert np.allclose(prompt.position, desk.world((6, 12, 14)))
+    assert desk.logic.takeNotes(desk.segmentation) == [], "its voxels are the same"
 
 
 def test_prompts_stay_with_a_segmentation_of_the_users_that_was_left_behind(desk):

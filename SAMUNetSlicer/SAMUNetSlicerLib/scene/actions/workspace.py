@@ -215,7 +215,8 @@ class Workspace:
         known = self.document.fingerprints.get(reading.frame)
         if known == reading.fingerprint:
             return
-        if known is not None:
+        moved = left is not None and grid_move(left.local, reading.local) is not None
+        if known is not None and not (moved and reading.fingerprint_on(left.local) == known):
             self.notes.append(
                 f"The volume '{self.volume_node.GetName()}' is no longer as it was when this work was done. Segments, "
                 "prompts and accepted planes were kept; check whether they still fit."

@@ -52,9 +52,11 @@ class PlacedVolume:
     @cached_property
     def fingerprint(self) -> str:
         """Hash of voxels and local grid: moving the volume by a transform does not change it."""
-        if np.array_equal(self.local.ijk_to_ras, self.geometry.ijk_to_ras):
-            return self.volume.fingerprint()
-        return Volume(self.volume.voxels, self.local).fingerprint()
+        return self.fingerprint_on(self.local)
+
+    def fingerprint_on(self, grid: GridGeometry) -> str:
+        """As `fingerprint`, had the voxels stood on another grid of this shape."""
+        return Volume(self.volume.voxels, grid).fingerprint()
 
 
 class VolumeReader:
