@@ -146,7 +146,7 @@ class PromptStore:
             node.SetName(f"{name} {_MARKS[Sign[mark.upper()]]}" if mark else f"{name} box")
             for index in range(node.GetNumberOfControlPoints()):
                 text = node.GetNthControlPointDescription(index)
-                node.SetNthControlPointDescription(index, re.sub(r"segment=[^;]*", lambda _: f"segment={name}", text))
+                node.SetNthControlPointDescription(index, re.sub(r"segment=[^;]*", lambda _: _said_of(name), text))
 
     def rename_planes(self, frame: Callable[[str], str | None], stack: Callable[[str], str]) -> None:
         """Let nodes and descriptions say other names of planes; frame: None for one that is gone, with its prompts."""
@@ -232,8 +232,13 @@ def _stack_of(node, description: str) -> StackKey | None:
     return StackKey(text) if text else None
 
 
+def _said_of(segment: str) -> str:
+    """Which segment a prompt belongs to. A semicolon would end it."""
+    return f"segment={segment.replace(';', ',')}"
+
+
 def _description(segment: str, sign: Sign | None, extent: BoxExtent | None, stack: StackKey | None) -> str:
-    parts = [f"segment={segment.replace(';', ',')}"]
+    parts = [_said_of(segment)]
     if sign is not None:
         parts.append(f"sign={sign.name.lower()}")
     if extent is not None:
