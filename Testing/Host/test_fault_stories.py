@@ -164,6 +164,22 @@ def test_switching_volumes_brings_back_the_segmentation_of_each(accepted):
     assert np.array_equal(user.voxels(), before)
 
 
+def test_of_two_segmentations_of_a_volume_the_one_worked_on_last_comes_back(accepted):
+    from phantoms import add_phantom
+
+    user = accepted
+    first = user.session.node
+    second = user.panel.logic.createSegmentation(user.volume)
+    for chosen in (second, first):
+        user.ui.segmentationSelector.setCurrentNode(chosen)
+        user.settle()
+    user.ui.volumeSelector.setCurrentNode(add_phantom("Other"))
+    user.settle()
+    user.ui.volumeSelector.setCurrentNode(user.volume)
+    user.settle()
+    assert user.session.node is first
+
+
 def test_a_segmentation_that_is_not_displayed_yet_is_worked_on_and_shown(user, at):
     import slicer
 

@@ -44,6 +44,7 @@ class ModulePanel(VTKObservationMixin):
         self.parameters = None
         self._gui_tag: int | None = None
         self._shown_volume = None
+        self._last_worked_on: dict[str, str] = {}  # IDs of segmentations by those of volumes
         self._stopped = False  # by choosing other nodes, which is still to be told
         self.work = Work(logic, self._breathe)
         self.set_up = SetUpPanel(ui, self.work, requirements_file, self._keep_choices)
@@ -124,6 +125,7 @@ class ModulePanel(VTKObservationMixin):
         self.segment.placing.put_down()
         self._disconnect_parameters()
         self._forget_session()
+        self._last_worked_on.clear()
         self.logic.reset()
 
     def _scene_ready(self, *_event) -> None:
@@ -244,6 +246,7 @@ class ModulePanel(VTKObservationMixin):
 
     def _open(self, volume, segmentation) -> None:
         self.work.open(volume, segmentation)
+        self._last_worked_on[volume.GetID()] = segmentation.GetID()
         self._looked.start()
 
     def _volume_chosen(self, volume) -> None:
@@ -251,7 +254,9 @@ class ModulePanel(VTKObservationMixin):
         works = [work_of(node) for node in state_nodes(slicer.mrmlScene)]
         belonging = None
         if volume is not None:
-            belonging = next((segmentation for its, segmentation in reversed(works) if its is volume), None)
+            last = self._last_worked_on.get(volume.GetID())
+            candidates = [node for its, node in reversed(works) if its is volume and node is not None]
+            belonging = max(candidates, key=lambda node: node.GetID() == last, default=None)
             show_volume(volume)
             if volume.GetImageData() is not None:
                 self.rules.volume_chosen(*volume.GetImageData().GetScalarRange())
