@@ -112,8 +112,9 @@ class ModulePanel(VTKObservationMixin):
     def _observe_scene(self) -> None:
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self._scene_closing)
-        self.addObserver(scene, scene.EndCloseEvent, self._scene_ready)
-        self.addObserver(scene, scene.StartImportEvent, self._scene_importing)
+        self.addObserver(scene, scene.EndCloseEvent, self.connect_parameters)
+        # Midway through an import, parameters name nodes that do not belong together.
+        self.addObserver(scene, scene.StartImportEvent, self._disconnect_parameters)
         self.addObserver(scene, scene.EndImportEvent, self._scene_imported)
         self.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self._node_leaving)
         self.addObserver(scene, scene.NodeAddedEvent, self._node_added)
@@ -127,12 +128,6 @@ class ModulePanel(VTKObservationMixin):
         self._forget_session()
         self._last_worked_on.clear()
         self.logic.reset()
-
-    def _scene_ready(self, *_event) -> None:
-        self.connect_parameters()
-
-    def _scene_importing(self, *_event) -> None:
-        self._disconnect_parameters()  # midway, they name nodes that do not belong together
 
     def _scene_imported(self, *_event) -> None:
         works = [work for work in self.logic.restore() if not work.was_open]
@@ -170,7 +165,7 @@ class ModulePanel(VTKObservationMixin):
 
     # -- the parameter node
 
-    def connect_parameters(self) -> None:
+    def connect_parameters(self, *_event) -> None:
         """Show what the scene's parameter node says, and follow it."""
         self._disconnect_parameters()
         self.parameters = self.logic.getParameterNode()
@@ -185,7 +180,7 @@ class ModulePanel(VTKObservationMixin):
         self.addObserver(node, vtk.vtkCommand.ModifiedEvent, self._parameters_changed)
         self._parameters_changed()
 
-    def _disconnect_parameters(self) -> None:
+    def _disconnect_parameters(self, *_event) -> None:
         if self.parameters is None:
             return
         node = self.parameters.parameterNode
