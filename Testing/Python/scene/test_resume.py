@@ -110,6 +110,15 @@ def test_a_scene_added_to_another_takes_nothing_from_the_work_there(mrml_host, s
     assert not desk.space.history.can_undo
 
 
+def test_a_slanting_volume_that_was_saved_and_loaded_is_the_same(mrml_host, mrml_scene, tmp_path):
+    """Its directions come back with other last digits."""
+    desk = Desk(mrml_scene, matrix=scenery.ijk_to_ras((0.7421875, 0.7, 2.5), scenery.rigid(1)[:3, :3]))
+    desk.propose(6)
+    desk.logic.saveScene(tmp_path / "work.mrb")
+    _, (work,) = reopened(mrml_host, tmp_path / "work.mrb")
+    assert work.notes == ()
+
+
 def test_a_changed_volume_is_told_and_loses_nothing(mrml_host, saved):
     def change():
         volume = mrml_host.scene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")

@@ -28,6 +28,7 @@ _DICOM_MODALITIES = {
     "MG": Modality.XRAY,
 }
 _MODALITY_ATTRIBUTE = "DICOM.Modality"
+_GRID_DECIMALS = 8
 _HOUNSFIELD = "[hnsf'U]"  # DICOM's and UCUM's code
 
 
@@ -56,7 +57,9 @@ class PlacedVolume:
 
     def fingerprint_on(self, grid: GridGeometry) -> str:
         """As `fingerprint`, had the voxels stood on another grid of this shape."""
-        return Volume(self.volume.voxels, grid).fingerprint()
+        # Saving and loading a slanting grid changes last digits.
+        rounded = GridGeometry(grid.shape_kji, np.round(grid.ijk_to_ras, _GRID_DECIMALS))
+        return Volume(self.volume.voxels, rounded).fingerprint()
 
 
 class VolumeReader:
