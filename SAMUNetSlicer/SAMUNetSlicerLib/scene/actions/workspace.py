@@ -83,7 +83,7 @@ class Workspace:
             return self.items.away
         reading = self._usable_reading()
         if not self.scene.IsNodePresent(self.state_node):
-            self._revive_record()
+            self._revive_record(reading)
         if self.open_step is None:
             self._follow_items(reading.local)
         self._take_note_of(reading)
@@ -197,10 +197,11 @@ class Workspace:
         if self._history is not None:
             self._history.clear()
 
-    def _revive_record(self) -> None:
+    def _revive_record(self, reading: PlacedVolume) -> None:
         """Someone has deleted the state node: make it again from memory."""
         self.state_node = create_state_node(self.scene, self.volume_node, self.segmentation_node)
         self.prompts.state_node = self.proposals.state_node = self.state_node
+        self.notes += self.items.opened(self.state_node, reading)
         self.save()
 
     def _take_note_of(self, reading: PlacedVolume) -> None:
