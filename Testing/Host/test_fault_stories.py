@@ -194,6 +194,21 @@ def test_a_segmentation_that_is_not_displayed_yet_is_worked_on_and_shown(user, a
     assert bare.GetDisplayNode() is not None
 
 
+def test_the_plane_worked_on_is_the_one_shown_also_after_the_volume_was_turned(accepted):
+    import slicer
+
+    from phantoms import put_under_turned_transform
+    from scene.scenery import bent_transform
+
+    user = accepted
+    put_under_turned_transform(user.volume)
+    user.settle()
+    assert user.session.stack_name() == "oblique"
+    user.volume.SetAndObserveTransformNodeID(bent_transform(slicer.mrmlScene).GetID())
+    user.settle()
+    assert "not linear" in user.message, "told at once"
+
+
 def test_a_volume_deleted_in_the_data_module_is_told(accepted):
     import slicer
 

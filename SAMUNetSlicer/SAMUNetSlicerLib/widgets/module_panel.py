@@ -340,7 +340,9 @@ class ModulePanel(VTKObservationMixin):
             events = (slicer.vtkSegmentation.SegmentRemoved, slicer.vtkSegmentation.SegmentAdded)
             return [(event, self._segments_changed) for event in events]
         if key == "volume":  # a sequence browser has moved on
-            return [(slicer.vtkMRMLVolumeNode.ImageDataModifiedEvent, self._item_changed)]
+            volume = slicer.vtkMRMLVolumeNode
+            moved = (volume.TransformModifiedEvent, self._picture_changed)  # or hardened: other planes lie in the views
+            return [(volume.ImageDataModifiedEvent, self._item_changed), moved]
         markups = slicer.vtkMRMLMarkupsNode
         events = (markups.PointModifiedEvent, markups.PointRemovedEvent, markups.PointEndInteractionEvent)
         return [(event, self._prompt_moved) for event in events]
