@@ -164,6 +164,51 @@ def test_switching_volumes_brings_back_the_segmentation_of_each(accepted):
     assert np.array_equal(user.voxels(), before)
 
 
+def test_of_two_segmentations_of_a_volume_the_one_worked_on_last_comes_back(accepted):
+    from phantoms import add_phantom
+
+    user = accepted
+    first = user.session.node
+    second = user.panel.logic.createSegmentation(user.volume)
+    for chosen in (second, first):
+        user.ui.segmentationSelector.setCurrentNode(chosen)
+        user.settle()
+    user.ui.volumeSelector.setCurrentNode(add_phantom("Other"))
+    user.settle()
+    user.ui.volumeSelector.setCurrentNode(user.volume)
+    user.settle()
+    assert user.session.node is first
+
+
+def test_a_segmentation_that_is_not_displayed_yet_is_worked_on_and_shown(user, at):
+    import slicer
+
+    bare = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Made by a script")
+    user.ui.segmentationSelector.setCurrentNode(bare)
+    user.key("A")
+    user.click("Red", at((8, 32, 20)))
+    user.key("Return")
+    user.key("Esc")
+    assert user.session.node is bare
+    assert user.voxels().any()
+    assert bare.GetDisplayNode() is not None
+
+
+def test_the_plane_worked_on_is_the_one_shown_also_after_the_volume_was_turned(accepted):
+    import slicer
+
+    from phantoms import put_under_turned_transform
+    from scene.scenery import bent_transform
+
+    user = accepted
+    put_under_turned_transform(user.volume)
+    user.settle()
+    assert user.session.stack_name() == "oblique"
+    user.volume.SetAndObserveTransformNodeID(bent_transform(slicer.mrmlScene).GetID())
+    user.settle()
+    assert "not linear" in user.message, "told at once"
+
+
 def test_a_volume_deleted_in_the_data_module_is_told(accepted):
     import slicer
 
@@ -238,6 +283,46 @@ def test_a_saved_scene_goes_on_in_a_new_process(accepted, at, tmp_path):
     assert found["voxels"] == voxels
     assert "restored" in found["message"]
     assert found["after"] > voxels
+
+
+def test_a_scene_added_to_the_work_leaves_it_as_it_was(accepted, tmp_path):
+    """The panel goes to the added volume, as the added scene says; all of the work is there on coming back."""
+    import slicer
+
+    user = accepted
+    node, before = user.session.node, user.session.history_texts()
+    user.panel.logic.saveScene(tmp_path / "work.mrb")
+    slicer.mrmlScene.ReadFromMRB(str(tmp_path / "work.mrb"), False)
+    assert user.message.count("restored") == 1, "what was there is not restored"
+    user.settle()
+    assert user.session.volume_node is not user.volume
+    assert user.session.node is not node
+    user.ui.volumeSelector.setCurrentNode(user.volume)
+    user.settle()
+    assert user.session.node is node
+    assert user.session.history_texts() == before
+    user.key("Z")
+    assert not user.voxels().any()
+
+
+def test_a_scene_added_while_a_plane_is_propagated_ends_that_in_words(accepted, tmp_path, monkeypatch):
+    import slicer
+
+    user = accepted
+    user.panel.logic.saveScene(tmp_path / "work.mrb")
+    breather = user.panel.work.breather
+    breathe, added = breather._breathe, []
+
+    def breathe_and_add() -> None:
+        breathe()
+        if user.panel.work.busy and not added:
+            added.append(slicer.mrmlScene.ReadFromMRB(str(tmp_path / "work.mrb"), False))
+
+    monkeypatch.setattr(breather, "_breathe", breathe_and_add)
+    user.press("propagateButton")
+    user.wait_while_busy()
+    assert added == [True]
+    assert "another volume or segmentation was chosen" in user.message
 
 
 def test_a_full_disk_leaves_the_saved_scene_as_it_was(accepted, tmp_path, monkeypatch):

@@ -107,6 +107,21 @@ def test_all_items_are_accepted_at_once_and_undone_at_once(watcher):
         assert not user.voxels().any()
 
 
+def test_a_prompt_moved_while_another_item_is_shown_is_answered_on_coming_back(watcher):
+    user = watcher
+    user.key("A")
+    user.click("Red", user.at((PLANE, 32, 20)))
+    user.key("Esc")
+    assert user.proposed()[PLANE].any()
+    (node,) = user.session.workspace.prompts.nodes()
+    user.go(2)
+    node.SetNthControlPointPositionWorld(0, *user.at((PLANE + 2, 32, 20)))
+    user.settle()
+    user.go(0)
+    assert not user.proposed()[PLANE].any()
+    assert user.proposed()[PLANE + 2].any()
+
+
 @pytest.fixture
 def accepting(watcher, monkeypatch):
     """Proposals in all items; `press` accepts them, and does `meanwhile` at a breath after so many items."""

@@ -8,7 +8,7 @@ MRML belongs to the main thread: so do these methods.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -101,6 +101,7 @@ class SegmentationLogic:
         if volumeNode is None:
             state = find_state_node(self.scene, segmentationNode)
             volumeNode = None if state is None else state.GetNodeReference(REFERENCE_VOLUME)
+        self._forget_dead()
         space = Workspace(self.scene, volumeNode, segmentationNode)
         self._workspaces[segmentationNode.GetID()] = space
         return space
@@ -113,10 +114,17 @@ class SegmentationLogic:
 
     def reset(self) -> None:
         """Forget everything that is not in the scene: for the end of a scene."""
-        for running in self._running.values():
-            running.close()
-        self._running.clear()
-        self._workspaces.clear()
+        self._forget(list(self._workspaces))
+
+    def _forget_dead(self) -> None:
+        """Work of which a node has left the scene would hold the volume in memory."""
+        self._forget([nodeID for nodeID, space in self._workspaces.items() if not space.is_alive()])
+
+    def _forget(self, nodeIDs: Iterable[str]) -> None:
+        for nodeID in nodeIDs:
+            del self._workspaces[nodeID]
+            with suppress(KeyError, ValueError):  # one that is being run right now ends by itself
+                self._running.pop(nodeID).close()
 
     # Planes
 
@@ -205,7 +213,7 @@ class SegmentationLogic:
         space = self.workspace(segmentationNode, volumeNode)
         self._finish_running(segmentationNode)
         stack = self.stackKey(segmentationNode, orientation, sliceToRAS)
-        given = [*_as_list(points), *_as_list(boxes)]
+        given = [*prompting.as_list(points), *prompting.as_list(boxes)]
         engine = self._required_engine()
         with recording(space, f"Segment {require_segment(space, segmentID)}"):
             if given:
@@ -355,9 +363,12 @@ class SegmentationLogic:
     # Saved scenes
 
     def restore(self, modelIsInstalled: Callable[[ModelIdentity], bool] | None = None) -> list[RestoredWork]:
-        """Go on with what a loaded scene holds; each work says what was restored and what the user must know."""
-        self.reset()
-        works = restore(self.scene, modelIsInstalled)
+        """Go on with what a loaded scene holds; each work says what was restored and what the user must know.
+
+        Work that is still in the scene, as when another one was added to it, goes on as it is.
+        """
+        self._forget_dead()
+        works = restore(self.scene, modelIsInstalled, self._workspaces.values())
         for work in works:
             if work.workspace is not None:
                 self._workspaces[work.workspace.segmentation_node.GetID()] = work.workspace
@@ -382,16 +393,6 @@ class SegmentationLogic:
         except ValueError as error:  # it is being run right now, and something it waits for calls here
             self._running[segmentationNode.GetID()] = running
             raise UserError("A plane is being propagated. Cancel the propagation first.") from error
-
-
-def _as_list(given) -> list:
-    """One prompt, one position or one node, or many."""
-    if given is None:
-        return []
-    is_one = hasattr(given, "GetNumberOfControlPoints") or not isinstance(given, Iterable)
-    if is_one or (len(given) == 3 and np.ndim(given) == 1 and np.isscalar(given[0])):
-        return [given]
-    return list(given)
 
 
 def _array(matrix) -> np.ndarray:

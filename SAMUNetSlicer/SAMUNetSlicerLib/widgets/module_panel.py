@@ -13,9 +13,8 @@ from slicer.util import VTKObservationMixin
 
 from ..errors import InputError, UserError
 from ..scene.logic import SegmentationLogic
-from ..scene.nodes.names import REFERENCE_SEGMENTATION, REFERENCE_VOLUME
 from ..scene.nodes.segmentation_nodes import segment_ids
-from ..scene.nodes.state_node import state_nodes
+from ..scene.nodes.state_node import state_nodes, work_of
 from .combo_boxes import choose, first_offered, value_of
 from .controllers.texts import clinical_notice
 from .controllers.work import Message, Tone, Work
@@ -45,6 +44,7 @@ class ModulePanel(VTKObservationMixin):
         self.parameters = None
         self._gui_tag: int | None = None
         self._shown_volume = None
+        self._last_worked_on: dict[str, str] = {}  # IDs of segmentations by those of volumes
         self._stopped = False  # by choosing other nodes, which is still to be told
         self.work = Work(logic, self._breathe)
         self.set_up = SetUpPanel(ui, self.work, requirements_file, self._keep_choices)
@@ -112,7 +112,9 @@ class ModulePanel(VTKObservationMixin):
     def _observe_scene(self) -> None:
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self._scene_closing)
-        self.addObserver(scene, scene.EndCloseEvent, self._scene_ready)
+        self.addObserver(scene, scene.EndCloseEvent, self.connect_parameters)
+        # Midway through an import, parameters name nodes that do not belong together.
+        self.addObserver(scene, scene.StartImportEvent, self._disconnect_parameters)
         self.addObserver(scene, scene.EndImportEvent, self._scene_imported)
         self.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self._node_leaving)
         self.addObserver(scene, scene.NodeAddedEvent, self._node_added)
@@ -124,15 +126,12 @@ class ModulePanel(VTKObservationMixin):
         self.segment.placing.put_down()
         self._disconnect_parameters()
         self._forget_session()
-        self.work.when_free(self.logic.reset)
-
-    def _scene_ready(self, *_event) -> None:
-        self.connect_parameters()
+        self._last_worked_on.clear()
+        self.logic.reset()
 
     def _scene_imported(self, *_event) -> None:
-        works = self.logic.restore()
+        works = [work for work in self.logic.restore() if not work.was_open]
         told = [text for work in works for text in (work.summary, *work.notes)]
-        self._disconnect_parameters()
         self.connect_parameters()
         if told:
             self.work.say(" ".join(told))
@@ -153,6 +152,8 @@ class ModulePanel(VTKObservationMixin):
             self.work.notify()
         elif self._watched.get(node.GetID()) is node:
             self._moved.start()  # prompts that are gone once the timer rings
+        elif session is not None and node is session.workspace.proposals.node:
+            self._looked.start()
 
     def _forget_session(self) -> None:
         self.propagate.stop()
@@ -164,7 +165,7 @@ class ModulePanel(VTKObservationMixin):
 
     # -- the parameter node
 
-    def connect_parameters(self) -> None:
+    def connect_parameters(self, *_event) -> None:
         """Show what the scene's parameter node says, and follow it."""
         self._disconnect_parameters()
         self.parameters = self.logic.getParameterNode()
@@ -179,7 +180,7 @@ class ModulePanel(VTKObservationMixin):
         self.addObserver(node, vtk.vtkCommand.ModifiedEvent, self._parameters_changed)
         self._parameters_changed()
 
-    def _disconnect_parameters(self) -> None:
+    def _disconnect_parameters(self, *_event) -> None:
         if self.parameters is None:
             return
         node = self.parameters.parameterNode
@@ -240,20 +241,22 @@ class ModulePanel(VTKObservationMixin):
 
     def _open(self, volume, segmentation) -> None:
         self.work.open(volume, segmentation)
+        self._last_worked_on[volume.GetID()] = segmentation.GetID()
         self._looked.start()
 
     def _volume_chosen(self, volume) -> None:
         """The segmentation that was worked on with a volume comes with it."""
+        works = [work_of(node) for node in state_nodes(slicer.mrmlScene)]
         belonging = None
         if volume is not None:
-            for node in state_nodes(slicer.mrmlScene):
-                if node.GetNodeReference(REFERENCE_VOLUME) is volume:
-                    belonging = node.GetNodeReference(REFERENCE_SEGMENTATION)
+            last = self._last_worked_on.get(volume.GetID())
+            candidates = [node for its, node in reversed(works) if its is volume and node is not None]
+            belonging = max(candidates, key=lambda node: node.GetID() == last, default=None)
             show_volume(volume)
             if volume.GetImageData() is not None:
                 self.rules.volume_chosen(*volume.GetImageData().GetScalarRange())
         chosen = self.parameters.segmentation
-        strange = chosen is not None and chosen is not belonging and _worked_on_elsewhere(chosen, volume)
+        strange = chosen is not None and any(s is chosen and its is not volume for its, s in works)
         if strange or (chosen is None and belonging is not None):
             self.parameters.segmentation = belonging
 
@@ -307,6 +310,7 @@ class ModulePanel(VTKObservationMixin):
                 labelmaps = [node.GetBinaryLabelmapInternalRepresentation(s) for s in segment_ids(node)]
                 drawn[node.GetID()] = max((m.GetMTime() for m in labelmaps if m is not None), default=0)
                 if self._drawn.get(node.GetID()) != drawn[node.GetID()]:
+                    node.CreateDefaultDisplayNodes()  # where a script has made none
                     node.GetDisplayNode().Modified()
         self._drawn = drawn
 
@@ -336,13 +340,19 @@ class ModulePanel(VTKObservationMixin):
             events = (slicer.vtkSegmentation.SegmentRemoved, slicer.vtkSegmentation.SegmentAdded)
             return [(event, self._segments_changed) for event in events]
         if key == "volume":  # a sequence browser has moved on
-            return [(slicer.vtkMRMLVolumeNode.ImageDataModifiedEvent, self._picture_changed)]
+            volume = slicer.vtkMRMLVolumeNode
+            moved = (volume.TransformModifiedEvent, self._picture_changed)  # or hardened: other planes lie in the views
+            return [(volume.ImageDataModifiedEvent, self._item_changed), moved]
         markups = slicer.vtkMRMLMarkupsNode
         events = (markups.PointModifiedEvent, markups.PointRemovedEvent, markups.PointEndInteractionEvent)
         return [(event, self._prompt_moved) for event in events]
 
     def _prompt_moved(self, *_event) -> None:
         self._moved.start()
+
+    def _item_changed(self, *_event) -> None:
+        self._looked.start()
+        self._moved.start()  # its prompts may have been moved while another was shown
 
     def _picture_changed(self, *_event) -> None:
         self._looked.start()
@@ -377,15 +387,6 @@ class ModulePanel(VTKObservationMixin):
     def _encode_ahead(self) -> None:
         if self.work.encode_ahead():
             self._idle.start(_ENCODING_MS)
-
-
-def _worked_on_elsewhere(segmentation, volume) -> bool:
-    """Whether the record of the work on a segmentation names another volume."""
-    return any(
-        node.GetNodeReference(REFERENCE_SEGMENTATION) is segmentation
-        and node.GetNodeReference(REFERENCE_VOLUME) is not volume
-        for node in state_nodes(slicer.mrmlScene)
-    )
 
 
 def _single_shot(milliseconds: int, action):

@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scenery
-from scenery import Desk, ball
+from scenery import Desk, ball, exported_by_slicer
 
 from SAMUNetSlicerLib.errors import EditError, InputError, OutputError, UserError
 from SAMUNetSlicerLib.inference.predictor import PlaneMask
 from SAMUNetSlicerLib.inference.zoom import Crop
 from SAMUNetSlicerLib.scene.logic import SegmentationLogic
+from SAMUNetSlicerLib.scene.nodes.names import ROLE
 from SAMUNetSlicerLib.scene.nodes.segmentation_nodes import segment_ids
 
 
@@ -157,6 +158,22 @@ def test_deleted_proposals_are_gone_and_nothing_else(desk):
     assert np.array_equal(desk.mask()[5:8], ball()[5:8])
 
 
+@pytest.mark.parametrize("how", ["node", "segment", "before it was opened"])
+def test_deleted_proposals_are_not_accepted_as_empty_ones(desk, how):
+    desk.propose(6)
+    if how == "segment":
+        proposals = desk.space.proposals.node.GetSegmentation()
+        proposals.RemoveSegment(proposals.GetNthSegmentID(0))
+    else:
+        desk.scene.RemoveNode(desk.space.proposals.node)
+    if how == "before it was opened":
+        desk.logic.reset()
+    assert accepted_is_there(desk)
+    with pytest.raises(EditError, match="nothing to accept"):
+        desk.accept()
+    assert accepted_is_there(desk)
+
+
 def test_a_segment_deleted_in_the_middle_of_its_propagation(mrml_scene):
     desk = Desk(mrml_scene, segments=("Liver", "Spleen"))
     for number in (0, 1):
@@ -232,12 +249,52 @@ def test_a_hardened_transform_loses_nothing(mrml_scene, how):
     assert accepted_is_there(desk)
 
 
+def test_previews_in_a_slanting_view_are_accepted_after_the_transform_was_hardened(mrml_scene):
+    desk = Desk(mrml_scene, transform=scenery.linear_transform(mrml_scene, scenery.tilted()))
+    view = {"sliceToRAS": scenery.slice_to_ras((0.3, 0.5, 1), desk.world((6, 12, 14)))}
+    point = [desk.world((6, 12, 14))]
+    desk.logic.segment(desk.volume, desk.segmentation, desk.ids[0], point, **view)
+    proposals = desk.space.proposals.node
+    before = exported_by_slicer(mrml_scene, proposals, segment_ids(proposals)[0], desk.volume)
+    desk.volume.HardenTransform()
+    (plane,) = desk.logic.accept(desk.segmentation, desk.ids[0], **view).planes
+    assert plane == desk.logic.planeIndex(desk.segmentation, view["sliceToRAS"])
+    assert np.array_equal(desk.mask(), before)
+    again = desk.logic.segment(desk.volume, desk.segmentation, desk.ids[0], planes=[plane], **view)
+    assert again.planes, "its prompt went along"
+
+
 def test_a_centred_volume_takes_its_work_along(desk):
     desk.volume.SetOrigin(0.0, 0.0, 0.0)
     assert desk.accept().planes == (5, 7)
     assert np.array_equal(desk.mask()[5:8], ball()[5:8])
     prompt = desk.space.prompts.read(desk.ids[0]).points[0]
     assert np.allclose(prompt.position, desk.world((6, 12, 14)))
+    assert desk.logic.takeNotes(desk.segmentation) == [], "its voxels are the same"
+
+
+def test_prompts_stay_with_a_segmentation_of_the_users_that_was_left_behind(desk):
+    """It is refused until it lies on the volume again, however often it is asked for meanwhile."""
+    desk.segmentation.RemoveAttribute(ROLE)
+    before = desk.space.prompts.read(desk.ids[0])
+    origin = desk.volume.GetOrigin()
+    desk.volume.SetOrigin(0.3, 0.4, 0.7)
+    for _again in range(3):
+        with pytest.raises(EditError, match="another grid"):
+            desk.states()
+    desk.volume.SetOrigin(*origin)
+    assert desk.accept().planes == (5, 7)
+    assert desk.space.prompts.read(desk.ids[0]).is_close_to(before)
+
+
+def test_a_volume_that_a_segmentation_was_not_made_on_does_not_take_it_along(mrml_scene):
+    desk = Desk(mrml_scene, transform=scenery.linear_transform(mrml_scene, scenery.tilted()))
+    desk.propose(6)
+    desk.accept()
+    other = scenery.volume_node(mrml_scene, np.zeros((5, 6, 7), np.int16), scenery.ijk_to_ras((3.0, 3.0, 3.0)))
+    with pytest.raises(EditError, match="another grid"):
+        desk.logic.workspace(desk.segmentation, other)
+    assert desk.segmentation.GetParentTransformNode() is desk.volume.GetParentTransformNode()
 
 
 def test_a_scene_is_saved_under_its_own_ending_in_a_folder_that_exists(desk, tmp_path):

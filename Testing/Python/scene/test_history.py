@@ -6,10 +6,11 @@ import scenery
 from scenery import Desk, ball
 from test_accepting import paint
 
+from SAMUNetSlicerLib.errors import EditError
 from SAMUNetSlicerLib.scene.history.undo_redo import History
 from SAMUNetSlicerLib.scene.nodes.labelmaps import read_mask
 from SAMUNetSlicerLib.scene.nodes.placement import local_geometry
-from SAMUNetSlicerLib.scene.nodes.segmentation_nodes import segment_ids, segment_name
+from SAMUNetSlicerLib.scene.nodes.segmentation_nodes import SegmentStatus, segment_ids, segment_name, set_status
 from SAMUNetSlicerLib.scene.record.editing_rules import EditingRules, Overwrite
 from SAMUNetSlicerLib.scene.record.stacks import StackKey
 
@@ -137,6 +138,24 @@ def test_an_edit_made_elsewhere_is_never_undone(mrml_scene):
     outcome = desk.logic.redo(desk.segmentation)
     assert np.array_equal(desk.mask(), by_hand)
     assert not outcome.notes
+
+
+def test_a_finished_segment_is_not_changed_by_undo_or_redo(mrml_scene):
+    desk = Desk(mrml_scene)
+    desk.propose(6)
+    desk.accept()
+    held = desk.mask()
+    set_status(desk.segmentation, desk.ids[0], SegmentStatus.COMPLETED)
+    with pytest.raises(EditError, match="'Liver' is finished"):
+        desk.logic.undo(desk.segmentation)
+    assert np.array_equal(desk.mask(), held)
+    set_status(desk.segmentation, desk.ids[0], SegmentStatus.IN_PROGRESS)
+    assert desk.logic.undo(desk.segmentation).notes == ()
+    assert not desk.mask().any()
+    set_status(desk.segmentation, desk.ids[0], SegmentStatus.COMPLETED)
+    with pytest.raises(EditError, match="'Liver' is finished"):
+        desk.logic.redo(desk.segmentation)
+    assert not desk.mask().any()
 
 
 def test_a_voxel_drawn_elsewhere_is_not_lost_by_a_redo(mrml_scene):

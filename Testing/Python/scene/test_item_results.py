@@ -221,6 +221,30 @@ def test_an_item_added_later_begins_empty_with_all_segments(beating):
     assert dice(beating.mask()[PLANE], moving_ball(5)[PLANE]) > 0.9
 
 
+@pytest.mark.parametrize("reopened", [False, True])
+def test_what_is_known_of_items_goes_with_them_when_others_are_removed_or_added(beating, reopened):
+    accept_in(beating, 1)
+    accept_in(beating, 3)
+    beating.go(4)
+    beating.propose(PLANE, at=(12, 16))
+    if reopened:
+        beating.logic.reset()
+    beating.sequence.RemoveDataNodeAtValue("40")
+    early = scenery.volume_node(beating.scene, scenery.picture(moving_ball(0)))
+    for value in ("-80", "-40"):
+        beating.sequence.SetDataNodeAtValue(early, value)
+    beating.scene.RemoveNode(early)
+    marks = []
+    for item in range(ITEMS + 1):
+        beating.go(item)
+        marks.append(beating.statuses()[PLANE])
+    assert marks == [*["empty"] * 4, "accepted", "proposed"]
+    assert any("added or removed" in note for note in beating.logic.takeNotes(beating.segmentation))
+    assert beating.accept(planes=[PLANE]).planes == (PLANE,)
+    assert dice(beating.mask()[PLANE], moving_ball(4)[PLANE]) > 0.9
+    assert not beating.space.prompts.nodes(frame="1")
+
+
 def test_a_result_that_all_items_share_is_kept_as_it_is_and_told(mrml_host, mrml_scene):
     desk = BeatingDesk(mrml_host)
     desk.scene.RemoveNode(desk.results)
@@ -310,9 +334,13 @@ def test_the_browser_removed_in_the_middle_is_told_and_loses_nothing(beating):
     assert [int(mask_of(n, beating.ids[0], beating.volume).sum()) for n in kept] == sums
 
 
-def test_the_results_sequence_removed_in_the_middle_is_told(beating):
+@pytest.mark.parametrize("record", ["kept", "made again"])
+def test_the_results_sequence_removed_in_the_middle_is_told(beating, record):
     accept_in(beating, 1)
     shown = beating.mask()
+    if record == "made again":
+        beating.scene.RemoveNode(beating.space.state_node)
+        beating.space.check()
     beating.scene.RemoveNode(beating.results)
     beating.go(2)
     beating.logic.undo(beating.segmentation)

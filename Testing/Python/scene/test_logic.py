@@ -1,7 +1,9 @@
 """The logic as scripts use it: nodes, bare positions, slice views; neither a window nor torch is needed to start."""
 
+import gc
 import subprocess
 import sys
+import weakref
 
 import numpy as np
 import pytest
@@ -171,6 +173,19 @@ def test_two_segmentations_of_one_volume_have_works_of_their_own(mrml_scene):
     assert desk.statuses()[4] == "empty"
     assert desk.logic.undo(second).text == "Segment Liver"
     assert desk.logic.undo(desk.segmentation).text == "Accept plane 6 of Liver"
+
+
+def test_work_whose_nodes_were_removed_does_not_stay_in_memory(mrml_scene):
+    desk = Desk(mrml_scene)
+    desk.propose(6)
+    logic, removed = desk.logic, weakref.ref(desk.space)
+    for node in (desk.segmentation, desk.volume):
+        mrml_scene.RemoveNode(node)
+    del desk, node
+    volume = scenery.volume_node(mrml_scene)
+    logic.addSegment(logic.createSegmentation(volume), "Next", volumeNode=volume)
+    gc.collect()
+    assert removed() is None
 
 
 def test_the_logic_starts_before_anything_is_installed():

@@ -144,6 +144,8 @@ def test_a_new_name_of_the_segment_is_taken_over(store, tmp_path, mrml_host):
     store.rename("S1", "left; lobe")
     assert [node.GetName() for node in store.nodes("S1")] == ["left; lobe +", "left; lobe -", *["left; lobe box"] * 2]
     assert store.read("S1").is_close_to(PROMPTS)
+    store.rename("S1", "lobe; sign=negative")
+    assert store.read("S1").is_close_to(PROMPTS), "names say nothing about signs"
     store.rename("S1", "lobe")
     assert "segment=lobe" in store.nodes("S1")[0].GetNthControlPointDescription(0)
 

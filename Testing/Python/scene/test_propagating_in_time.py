@@ -74,3 +74,24 @@ def test_items_on_other_grids_are_told(beating, mrml_scene):
     beating.propose(PLANE)
     with pytest.raises(InputError, match="different grids"):
         beating.walk()
+
+
+def test_a_propagation_stays_in_its_item_when_the_browser_moves_on(beating):
+    beating.go(1)
+    beating.propose(PLANE, at=(12, 13))
+    beating.propagate()
+    others = [(key, state) for key, state in beating.space.document.planes.items()]
+    beating.go(3)
+    for plane in (PLANE - 1, PLANE + 1):
+        beating.propose(plane, at=(12, 15))
+        beating.accept(planes=[plane])
+    expected = None
+    for moved_to in (3, 1):
+        steps = beating.logic.propagate(beating.segmentation, beating.ids[0], "axial")
+        taken = [next(steps)]
+        beating.go(moved_to)
+        taken += steps
+        beating.go(3)
+        expected = expected or [(step.index, step.confidence) for step in taken]
+        assert [(step.index, step.confidence) for step in taken] == expected
+    assert [(key, beating.space.document.plane(key)) for key, _ in others] == others

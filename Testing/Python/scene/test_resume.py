@@ -93,6 +93,32 @@ def test_a_scene_loaded_into_another_keeps_its_links(mrml_host, saved):
     assert not other.mask().any()
 
 
+def test_a_scene_added_to_another_takes_nothing_from_the_work_there(mrml_host, saved):
+    mrml_host.clear()
+    desk = Desk(mrml_host.scene)
+    desk.propose(6)
+    running = desk.logic.propagate(desk.segmentation, desk.ids[0], "axial")
+    next(running)
+    assert mrml_host.scene.ReadFromMRB(str(saved), False)
+    works = desk.logic.restore()
+    assert [work.was_open for work in works] == [True, False]
+    assert works[0].workspace is desk.space
+    assert list(running), "what was under way goes on"
+    while desk.logic.undo(desk.segmentation):
+        pass
+    assert desk.statuses() == ["empty"] * 12
+    assert not desk.space.history.can_undo
+
+
+def test_a_slanting_volume_that_was_saved_and_loaded_is_the_same(mrml_host, mrml_scene, tmp_path):
+    """Its directions come back with other last digits."""
+    desk = Desk(mrml_scene, matrix=scenery.ijk_to_ras((0.7421875, 0.7, 2.5), scenery.rigid(1)[:3, :3]))
+    desk.propose(6)
+    desk.logic.saveScene(tmp_path / "work.mrb")
+    _, (work,) = reopened(mrml_host, tmp_path / "work.mrb")
+    assert work.notes == ()
+
+
 def test_a_changed_volume_is_told_and_loses_nothing(mrml_host, saved):
     def change():
         volume = mrml_host.scene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import scenery
+from scenery import Desk
 
 from SAMUNetSlicerLib.errors import EditError, InputError
 from SAMUNetSlicerLib.scene.nodes import segmentation_nodes as nodes
@@ -41,6 +42,18 @@ def test_voxels_saved_under_a_transform_come_back_unchanged(volume, segmentation
     mrml_host.save(segmentation, tmp_path / "moved.seg.nrrd")
     loaded = mrml_host.load_segmentation(tmp_path / "moved.seg.nrrd")
     assert np.array_equal(read_mask(loaded, segment_id, geometry), mask)
+
+
+def test_a_segmentation_that_was_begun_on_another_volume_is_saved_voxel_by_voxel(mrml_host, mrml_scene, tmp_path):
+    """An empty one fits any volume; Slicer would resample it to the other volume's grid."""
+    other = scenery.volume_node(mrml_scene, np.zeros((5, 6, 7), np.int16), scenery.ijk_to_ras((5.0, 5.0, 5.0)))
+    desk = Desk(mrml_scene)
+    desk.segmentation.SetReferenceImageGeometryParameterFromVolumeNode(other)
+    desk.propose(6)
+    desk.accept()
+    mrml_host.save(desk.segmentation, tmp_path / "saved.seg.nrrd")
+    again = mrml_host.load_segmentation(tmp_path / "saved.seg.nrrd")
+    assert np.array_equal(read_mask(again, *nodes.segment_ids(again), local_geometry(desk.volume)), desk.mask())
 
 
 def test_a_segmentation_elsewhere_is_refused_and_one_in_the_same_place_is_not(mrml_scene, volume, segmentation):

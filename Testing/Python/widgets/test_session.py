@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 
@@ -78,3 +79,25 @@ def test_beside_a_plane_between_two_others_that_are_prompted_there_is_nothing(se
     session.go_to(6)
     with pytest.raises(EditError, match="accepted or prompted"):
         session.planes_beside()
+
+
+@pytest.mark.parametrize("what", ["point", "box"])
+def test_a_prompt_that_was_moved_off_the_volume_stands_in_nobodys_way(session, desk, what):
+    from SAMUNetSlicerLib.volumes.prompts import BoxPrompt, PointPrompt, SegmentPrompts
+    from SAMUNetSlicerLib.widgets.controllers.moved_prompts import preview_moved
+
+    view = np.eye(4)
+
+    def add(plane: int) -> None:
+        view[:3, 3] = centre = desk.world((plane, 12, 14))
+        box = SegmentPrompts("", boxes=(BoxPrompt(tuple(centre), (14.0, 14.0, 2.0)),))
+        session.add_prompts(SegmentPrompts("", (PointPrompt(tuple(centre)),)) if what == "point" else box, view)
+
+    add(5)
+    placed = desk.space.prompts.nodes(desk.ids[0])[-1]
+    placed.SetNthControlPointPositionWorld(placed.GetNumberOfControlPoints() - 1, 900.0, 900.0, 900.0)
+    preview_moved(session)
+    add(7)
+    assert statuses(session)[7] in ("proposed", "uncertain")
+    session.discard_plane()
+    assert 7 not in statuses(session)

@@ -5,14 +5,24 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 
+import numpy as np
+
 from ...errors import PromptError
 from ...volumes.prompts import BoxPrompt, PointPrompt, SegmentPrompts
 from ..nodes.markups_nodes import read_prompt_nodes
-from ..record.placed_prompts import PlacedBox, PromptSet, from_world
+from ..record.placed_prompts import PlacedBox, PlacedPoint, PromptSet, from_world
 from ..record.stacks import StackKey
 from .recorder import recording
 from .segmenting import prompted_indices
 from .workspace import Workspace, require_segment
+
+
+def planes_of(workspace: Workspace, placed: PlacedPoint | PlacedBox, stack: StackKey) -> set[int]:
+    """The planes of a stack on which one prompt lies; none for a prompt that was moved off the volume."""
+    alone = PromptSet(boxes=(placed,)) if isinstance(placed, PlacedBox) else PromptSet(points=(placed,))
+    with suppress(PromptError):
+        return prompted_indices(alone.in_world("", workspace.check().to_world), workspace.stack(stack))
+    return set()
 
 
 def add_prompts(workspace: Workspace, segment_id: str, prompts: SegmentPrompts, stack: StackKey) -> set[int]:
@@ -49,6 +59,16 @@ def gather(workspace: Workspace, segment_id: str, given: Iterable) -> SegmentPro
     return SegmentPrompts(name, (*read.points, *points), (*read.boxes, *boxes))
 
 
+def as_list(given) -> list:
+    """What a caller of the logic gives: one prompt, one position or one node, or many."""
+    if given is None:
+        return []
+    is_one = hasattr(given, "GetNumberOfControlPoints") or not isinstance(given, Iterable)
+    if is_one or (len(given) == 3 and np.ndim(given) == 1 and np.isscalar(given[0])):
+        return [given]
+    return list(given)
+
+
 def clear_prompts(
     workspace: Workspace, segment_id: str, stack: StackKey | None = None, indices: Collection[int] | None = None
 ) -> None:
@@ -59,15 +79,11 @@ def clear_prompts(
         prompts = workspace.prompts.read(segment_id, reading.frame)
         gone = prompts if stack is None else prompts.on_stack(stack)
         if stack is not None and indices is not None:
-            planes = workspace.stack(stack)
 
-            def lies_on(placed: PromptSet) -> bool:
-                return bool(prompted_indices(placed.in_world(name, reading.to_world), planes) & set(indices))
+            def lies_there(placed: PlacedPoint | PlacedBox) -> bool:
+                return not planes_of(workspace, placed, stack).isdisjoint(indices)
 
-            gone = PromptSet(
-                tuple(p for p in gone.points if lies_on(PromptSet(points=(p,)))),
-                tuple(b for b in gone.boxes if lies_on(PromptSet(boxes=(b,)))),
-            )
+            gone = PromptSet(tuple(filter(lies_there, gone.points)), tuple(filter(lies_there, gone.boxes)))
         kept = PromptSet(
             tuple(p for p in prompts.points if p not in gone.points),
             tuple(b for b in prompts.boxes if b not in gone.boxes),
@@ -97,8 +113,6 @@ def note_prompts(workspace: Workspace, segment_id: str, stack: StackKey) -> dict
         for placed in (*different.points, *different.boxes):
             own = placed.stack or stack
             key = next((k for k in known if k.is_like(own)), own)
-            alone = PromptSet(boxes=(placed,)) if isinstance(placed, PlacedBox) else PromptSet(points=(placed,))
-            with suppress(PromptError):  # one that was moved off the volume lies on no plane
-                indices = prompted_indices(alone.in_world(name, reading.to_world), workspace.stack(key))
+            if indices := planes_of(workspace, placed, key):
                 changed.setdefault(key, set()).update(indices)
     return changed

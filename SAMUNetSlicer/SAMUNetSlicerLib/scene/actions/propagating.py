@@ -90,10 +90,13 @@ def propagate(
     done = 0
     with recording(workspace, f"Propagate {name}") as recorder:
         areas = _areas(workspace, segment_id, stack)
+        # All now: a sequence may show another item by the time that a later gap comes.
+        sides = {i for starts in ways.values() for i in starts}
+        answers = {i: known_answer(workspace, PlaneKey(frame, segment_id, stack.text, i)) for i in sides}
         for gap, starts in ways.items():
-            answers = {i: known_answer(workspace, PlaneKey(frame, segment_id, stack.text, i)) for i in starts}
+            known = {i: answers[i] for i in starts}
             visited: set[int] = set()
-            for step in walk.from_planes(answers, direction, _range_of(gap), _known_to(gap, starts, areas)):
+            for step in walk.from_planes(known, direction, _range_of(gap), _known_to(gap, starts, areas)):
                 if not gap.first <= step.index <= gap.last:
                     continue
                 require_segment(workspace, segment_id)
@@ -102,7 +105,7 @@ def propagate(
                 done += step.answer is not None
                 yield take_step(recorder, key, step, engine, done, total)
             if _is_done(gap, direction):
-                _drop_stale(recorder, segment_id, stack, gap, visited)
+                _drop_stale(recorder, PlaneKey(frame, segment_id, stack.text, gap.first), gap, visited)
 
 
 def find_gaps(workspace: Workspace, segment_id: str, stack: StackKey, within: PlaneRange | None = None) -> list[Gap]:
@@ -208,15 +211,14 @@ def take_step(
     return PropagatedPlane(key.index, document.plane(key).status, step.confidence, done, total, step.stop.value)
 
 
-def _drop_stale(recorder: Recorder, segment_id: str, stack: StackKey, gap: Gap, visited: set[int]) -> None:
-    """Drop what an earlier propagation proposed in the gap, where this one has not come."""
-    workspace = recorder.workspace
-    for key, state in list(workspace.document.of_segment(workspace.frame, segment_id)):
-        if key.stack != stack.text or not gap.first <= key.index <= gap.last or key.index in visited:
-            continue
+def _drop_stale(recorder: Recorder, first: PlaneKey, gap: Gap, visited: set[int]) -> None:
+    """Drop what an earlier propagation proposed in the gap, which begins at `first`, where this one has not come."""
+    document = recorder.workspace.document
+    for index in sorted({*range(gap.first, gap.last + 1)} - visited):
+        key = first._replace(index=index)
         drop_proposals(recorder, [key])
-        if state.stopped:
-            recorder.set_plane(key, replace(workspace.document.plane(key), stopped=""))
+        if document.plane(key).stopped:
+            recorder.set_plane(key, replace(document.plane(key), stopped=""))
 
 
 def worst_plane(workspace: Workspace, segment_id: str, stack: StackKey) -> int | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...volumes.voxels import VoxelMask, shape_of
-from ..history.parts import SegmentAddedPart, SegmentRemovedPart
+from ..history.parts import SegmentAddedPart, SegmentRemovedPart, check_unlocked
 from ..nodes.labelmaps import SegmentChange, extent_block, read_voxels
 from ..nodes.names import FRAME
 from ..nodes.segmentation_nodes import Colour, add_segment, check_writable, remove_segment, segment_ids
@@ -24,12 +24,17 @@ if TYPE_CHECKING:  # brings a package that Slicer gets only later
 
 
 def undo(workspace: Workspace) -> HistoryOutcome | None:
-    """Take the last step back; None where there is none. Raises InputError where a node has left the scene."""
+    """Take the last step back; None where there is none.
+
+    Raises InputError where a node has left the scene, EditError where it would change a finished segment.
+    """
+    check_unlocked(workspace.history.undo_parts)
     return _move(workspace, workspace.history.undo)
 
 
 def redo(workspace: Workspace) -> HistoryOutcome | None:
     """Do the step again that was undone last; as `undo`."""
+    check_unlocked(workspace.history.redo_parts)
     return _move(workspace, workspace.history.redo)
 
 

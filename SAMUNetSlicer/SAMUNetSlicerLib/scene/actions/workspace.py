@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ...errors import EditError, InputError
+from ...volumes.geometry import GridGeometry
 from ...volumes.planes import Plane
 from ...volumes.windows import Window, default_window
 from ..history.parts import OpenStep, PlanesPart
-from ..nodes.following import bring_to_grid, grid_move, move_markups, move_segmentations
+from ..nodes.following import bring_to_grid, grid_move, move_markups, move_segmentations, state_grid
 from ..nodes.labelmaps import check_grid
 from ..nodes.markups_nodes import PromptStore
 from ..nodes.names import FRAME, REFERENCE_VOLUME, ROLE, ROLE_RESULT, SEGMENT
@@ -18,10 +22,10 @@ from ..nodes.placement import follow, require_present
 from ..nodes.proposals import ProposalStore
 from ..nodes.segmentation_nodes import check_fits, segment_name
 from ..nodes.state_node import create_state_node, find_state_node, read_document, write_document
-from ..nodes.volume_nodes import PlacedVolume, VolumeReader, frame_of
-from ..record.document import PlaneKey, changed_planes
+from ..nodes.volume_nodes import PlacedVolume, VolumeReader, frame_of, item_values
+from ..record.document import PlaneKey, changed_planes, renumbered
 from ..record.placed_prompts import PromptSet
-from ..record.stacks import Stack, StackKey, build_stack
+from ..record.stacks import Stack, StackKey, build_stack, moved_key
 from .items_work import ItemsWork
 from .kept_pictures import KeptPictures
 from .recovering import recover_proposals
@@ -59,12 +63,14 @@ class Workspace:
             self.notes.append(note)
         self.prompts = PromptStore(scene, volume_node, segmentation_node, self.state_node)
         self.proposals = ProposalStore(scene, volume_node, segmentation_node, self.state_node)
+        self._proposals_seen: tuple[str, ...] | None = None
         self.open_step: OpenStep | None = None  # begun by `recorder.recording`
         self._stacks: dict[StackKey, Stack] = {}
         self._pictures = KeptPictures()
         self._default_window: Window | None = None
         self._names: dict[str, str] = {}
         self.seen_prompts = self._read_all_prompts()
+        self._follow_items(reading.local)
         self.notes += self.items.opened(self.state_node, reading)
         self._take_note_of(reading)
         if not self.document.planes:
@@ -77,40 +83,86 @@ class Workspace:
             return self.items.away
         reading = self._usable_reading()
         if not self.scene.IsNodePresent(self.state_node):
-            self._revive_record()
+            self._revive_record(reading)
+        if self.open_step is None:
+            self._follow_items(reading.local)
         self._take_note_of(reading)
+        if self.open_step is None:
+            self._forget_lost_proposals()
         return reading
+
+    def _forget_lost_proposals(self) -> None:
+        """Proposals that someone has deleted are none any more: accepting them would empty the segment there."""
+        present = self.proposals.present()
+        if present == self._proposals_seen:
+            return
+        self._proposals_seen = present
+        for key, state in list(self.document.planes.items()):
+            if state.proposed is not None and self.proposals.segment_of(key) is None:
+                self.document.set_plane(key, replace(state, proposed=None))
+        self.save()
 
     def _usable_reading(self) -> PlacedVolume:
         require_present(self.scene, self.volume_node, "volume")
         require_present(self.scene, self.segmentation_node, "segmentation")
+        ours = self.segmentation_node.GetAttribute(ROLE) == ROLE_RESULT
         reading = self._reader.read()
-        if self.segmentation_node.GetAttribute(ROLE) == ROLE_RESULT:
-            follow(self.segmentation_node, self.volume_node)
-        check_fits(self.segmentation_node, self.volume_node)
+        if not ours:
+            check_fits(self.segmentation_node, self.volume_node)
         if reading is not self._known_reading:
-            self._move_along(reading)
-            if self.items.results is not None and self.segmentation_node.GetAttribute(ROLE) == ROLE_RESULT:
+            before = self._known_reading and self._known_reading.local
+            move = grid_move(before, reading.local)
+            if move is not None and ours:
+                move_segmentations([self.segmentation_node], before, move)
+            if self.items.results is not None and ours:
                 bring_to_grid(self.segmentation_node, reading.local)
             check_grid(self.segmentation_node, reading.local)
+            if move is not None:
+                self._move_along(before, reading.local, move)
+        if ours:  # only now: one that lies on another grid does not belong to this volume
+            follow(self.segmentation_node, self.volume_node)
         return reading
 
-    def _move_along(self, reading: PlacedVolume) -> None:
-        """Where the volume's own grid has moved since it was seen last, let what is ours follow."""
-        known = self._known_reading
-        move = grid_move(known and known.local, reading.local)
-        if move is None:
-            return
-        ours = [self.proposals.node] if self.proposals.node is not None else []
-        if self.segmentation_node.GetAttribute(ROLE) == ROLE_RESULT:
-            ours.append(self.segmentation_node)
-        move_segmentations(ours, known.local, move)
-        if all(self.prompts.read(*place).is_close_to(seen) for place, seen in self.seen_prompts.items()):
+    def _move_along(self, before: GridGeometry, now: GridGeometry, move: np.ndarray) -> None:
+        """The volume's own grid has moved, and the result lies there: let proposals and prompts follow."""
+        if self.proposals.node is not None:
+            move_segmentations([self.proposals.node], before, move)
+        are_left_behind = all(self.prompts.read(*place).is_close_to(seen) for place, seen in self.seen_prompts.items())
+        if are_left_behind:
             move_markups(self.prompts.nodes(), move)
+        if not np.allclose(move[:3, :3], np.eye(3)):  # oblique planes are named by their directions
+            self._rename_planes(lambda frame: frame, lambda text: moved_key(StackKey(text), move).text, now)
+        if are_left_behind:
             self.look_at_prompts()
         # Its steps are told in the old coordinates.
         if self._history is not None:
             self._history.clear()
+
+    def _rename_planes(
+        self, frame: Callable[[str], str | None], stack: Callable[[str], str], local: GridGeometry
+    ) -> None:
+        """frame, stack: from old names to new ones; None for a frame that is gone. local: where the proposals lie."""
+        self.document.rename(frame, stack)
+        self.prompts.rename_planes(frame, stack)
+        self.proposals.rename(frame, stack, local)
+
+    def _follow_items(self, local: GridGeometry) -> None:
+        """Where items of the sequence were added or removed, let what is known of the others go along."""
+        known, now = self.document.items, item_values(self.volume_node)
+        if now == known or not now:
+            return
+        self.document.items = now
+        if frames := renumbered(known, now):
+            self._rename_planes(lambda frame: frames.get(frame, frame), lambda text: text, local)
+            seen = {(segment_id, frames.get(f, f)): was for (segment_id, f), was in self.seen_prompts.items()}
+            self.seen_prompts = {place: was for place, was in seen.items() if place[1] is not None}
+            if self._history is not None:
+                self._history.clear()
+            self.notes.append(
+                "Items of the sequence were added or removed. Prompts, proposals and accepted planes go with their "
+                "items; earlier steps cannot be undone any more."
+            )
+        self.save()
 
     def is_alive(self) -> bool:
         """Whether volume and segmentation still stand in the scene."""
@@ -145,10 +197,11 @@ class Workspace:
         if self._history is not None:
             self._history.clear()
 
-    def _revive_record(self) -> None:
+    def _revive_record(self, reading: PlacedVolume) -> None:
         """Someone has deleted the state node: make it again from memory."""
         self.state_node = create_state_node(self.scene, self.volume_node, self.segmentation_node)
         self.prompts.state_node = self.proposals.state_node = self.state_node
+        self.notes += self.items.opened(self.state_node, reading)
         self.save()
 
     def _take_note_of(self, reading: PlacedVolume) -> None:
@@ -163,7 +216,8 @@ class Workspace:
         known = self.document.fingerprints.get(reading.frame)
         if known == reading.fingerprint:
             return
-        if known is not None:
+        moved = left is not None and grid_move(left.local, reading.local) is not None
+        if known is not None and not (moved and reading.fingerprint_on(left.local) == known):
             self.notes.append(
                 f"The volume '{self.volume_node.GetName()}' is no longer as it was when this work was done. Segments, "
                 "prompts and accepted planes were kept; check whether they still fit."
@@ -282,6 +336,7 @@ class Workspace:
     def begin_step(self) -> None:
         """Before the first change of a step of the history. Raises InputError where none can be kept."""
         reading = self.check()
+        state_grid(self.segmentation_node, self.volume_node)
         self.notes += self.items.lost(self.state_node)
         if self.items.begins_anew(reading):
             self.keep_one_per_item()

@@ -8,13 +8,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...errors import EditError
+from ...errors import EditError, UserError
 from ...volumes.geometry import GridGeometry
 from ...volumes.voxels import VoxelMask
 from ..nodes.labelmaps import SegmentChange, holds_voxels, read_voxels, write_changes
 from ..nodes.markups_nodes import PromptStore
 from ..nodes.placement import require_present
-from ..nodes.segmentation_nodes import SegmentLook, remove_segment, restore_segment, segment_ids, segment_name
+from ..nodes.segmentation_nodes import (
+    SegmentLook,
+    check_writable,
+    remove_segment,
+    restore_segment,
+    segment_ids,
+    segment_name,
+)
 from ..record.document import Document, PlaneKey, PlaneState
 from ..record.placed_prompts import PromptSet
 from .packed_voxels import PackedVoxels, pack_voxels
@@ -152,6 +159,9 @@ class SegmentAddedPart:
 
     nbytes = _ENTRY_BYTES
 
+    def target(self) -> tuple[object, str]:
+        return self.segmentation_node, self.segment_id
+
     def undo(self) -> str:
         require_present(self.scene, self.segmentation_node, "segmentation")
         if self.segment_id not in segment_ids(self.segmentation_node):
@@ -181,6 +191,9 @@ class SegmentRemovedPart:
 
     nbytes = _ENTRY_BYTES
 
+    def target(self) -> tuple[object, str]:
+        return self.segmentation_node, self.look.segment_id
+
     def undo(self) -> str:
         require_present(self.scene, self.segmentation_node, "segmentation")
         restore_segment(self.segmentation_node, self.look)
@@ -194,6 +207,18 @@ class SegmentRemovedPart:
             return f"The segment '{self.look.name}' was drawn on elsewhere since then and was left as it is."
         self.look = remove_segment(self.segmentation_node, self.look.segment_id)
         return ""
+
+
+def check_unlocked(parts: Iterable[Part]) -> None:
+    """Raise EditError where undoing or redoing one of the parts would change a finished segment."""
+    for part in parts:
+        if isinstance(part, VoxelsPart | SegmentAddedPart | SegmentRemovedPart):
+            try:
+                node, segment_id = part.target()
+            except UserError:  # what is gone is told when it comes to it
+                continue
+            if segment_id in segment_ids(node):
+                check_writable(node, segment_id)
 
 
 @dataclass(eq=False)

@@ -103,6 +103,16 @@ class History:
     def redo_text(self) -> str:
         return self._stack.redo_text()
 
+    @property
+    def undo_parts(self) -> tuple[Part, ...]:
+        """What the next undo takes back."""
+        return self._steps[self._stack.index() - 1].parts if self.can_undo else ()
+
+    @property
+    def redo_parts(self) -> tuple[Part, ...]:
+        """What the next redo does again."""
+        return self._steps[self._stack.index()].parts if self.can_redo else ()
+
     def push(self, text: str, parts: Sequence[Part]) -> None:
         """Keep a step that was just done; what could be redone is forgotten. A step without parts is none."""
         if not parts:

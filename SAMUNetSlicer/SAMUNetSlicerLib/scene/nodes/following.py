@@ -11,7 +11,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from ...volumes.geometry import GridGeometry
-from .placement import vtk_matrix
+from .labelmaps import lattice_offset
+from .placement import local_geometry, vtk_matrix
 
 _SAME_PLACE_MM = 1e-6
 _ROUNDING_MM = 1e-3  # of numbers that Slicer keeps as text
@@ -42,6 +43,16 @@ def bring_to_grid(segmentation_node, local: GridGeometry) -> None:
         return
     if not np.allclose(stated, local.ijk_to_ras, rtol=0, atol=_ROUNDING_MM):
         segmentation_node.ApplyTransformMatrix(vtk_matrix(local.ijk_to_ras @ np.linalg.inv(stated)))
+
+
+def state_grid(segmentation_node, volume_node) -> None:
+    """Name the volume's grid as the one that the segmentation was made on, where it names one with other voxels.
+
+    Slicer resamples to the named grid when it saves: voxels of the volume's would come back changed.
+    """
+    stated = _reference_matrix(segmentation_node)
+    if stated is not None and lattice_offset(stated, local_geometry(volume_node)) is None:
+        segmentation_node.SetReferenceImageGeometryParameterFromVolumeNode(volume_node)
 
 
 def _reference_numbers(segmentation_node) -> list[float]:

@@ -75,6 +75,15 @@ def check_grid(segmentation_node, geometry: GridGeometry) -> None:
         _Layer.of(segmentation_node, segment_id, geometry)
 
 
+def lattice_offset(ijk_to_ras: np.ndarray, geometry: GridGeometry) -> np.ndarray | None:
+    """(3,) int: the voxel of a grid in which voxel 0, 0, 0 of another image lies; None where their lattices differ."""
+    to_grid = geometry.ras_to_ijk @ ijk_to_ras
+    offset = np.round(to_grid[:3, 3])
+    drift = np.abs(to_grid[:3, :3] - np.eye(3)) * geometry.size_ijk
+    is_shared = max(drift.max(), np.abs(to_grid[:3, 3] - offset).max()) <= _LATTICE_TOLERANCE
+    return offset.astype(int) if is_shared else None
+
+
 def read_voxels(segmentation_node, segment_id: str, geometry: GridGeometry, voxels: Voxels) -> np.ndarray:
     """Which voxels of the volume's grid (its own coordinates) a segment holds: bool, of the voxels' shape, a copy.
 
@@ -202,15 +211,13 @@ class _Layer:
             return layer
         matrix = vtk.vtkMatrix4x4()
         labelmap.GetImageToWorldMatrix(matrix)
-        to_volume = geometry.ras_to_ijk @ numpy_matrix(matrix)
-        offset = np.round(to_volume[:3, 3])
-        drift = np.abs(to_volume[:3, :3] - np.eye(3)) * geometry.size_ijk
-        if drift.max() > _LATTICE_TOLERANCE or np.abs(to_volume[:3, 3] - offset).max() > _LATTICE_TOLERANCE:
+        offset = lattice_offset(numpy_matrix(matrix), geometry)
+        if offset is None:
             raise EditError(
                 f"The segmentation '{segmentation_node.GetName()}' lies on another grid than the volume. "
                 "Choose the volume it was made on, or make a new segmentation."
             )
-        layer.offset_ijk = offset.astype(int)
+        layer.offset_ijk = offset
         return layer
 
     @property

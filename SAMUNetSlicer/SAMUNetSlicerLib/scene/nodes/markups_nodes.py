@@ -10,7 +10,7 @@ list have no description yet: they take the list's sign and belong to the planes
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -146,7 +146,23 @@ class PromptStore:
             node.SetName(f"{name} {_MARKS[Sign[mark.upper()]]}" if mark else f"{name} box")
             for index in range(node.GetNumberOfControlPoints()):
                 text = node.GetNthControlPointDescription(index)
-                node.SetNthControlPointDescription(index, re.sub(r"segment=[^;]*", lambda _: f"segment={name}", text))
+                node.SetNthControlPointDescription(index, re.sub(r"segment=[^;]*", lambda _: _said_of(name), text))
+
+    def rename_planes(self, frame: Callable[[str], str | None], stack: Callable[[str], str]) -> None:
+        """Let nodes and descriptions say other names of planes; frame: None for one that is gone, with its prompts."""
+        for node in self.nodes():
+            own_frame = frame(node.GetAttribute(FRAME) or "")
+            if own_frame is None:
+                self.scene.RemoveNode(node)
+                continue
+            if own_frame:
+                node.SetAttribute(FRAME, own_frame)
+            if node.GetAttribute(STACK):
+                node.SetAttribute(STACK, stack(node.GetAttribute(STACK)))
+            for index in range(node.GetNumberOfControlPoints()):
+                text = node.GetNthControlPointDescription(index)
+                renamed = _PLANE.sub(lambda said: said[0].replace(said[1], stack(said[1].strip())), text)
+                node.SetNthControlPointDescription(index, renamed)
 
     def show_only(self, segment_id: str, frame: str = "") -> None:
         """Display the prompts of one segment and hide those of the others."""
@@ -216,8 +232,13 @@ def _stack_of(node, description: str) -> StackKey | None:
     return StackKey(text) if text else None
 
 
+def _said_of(segment: str) -> str:
+    """Which segment a prompt belongs to. A semicolon would end it."""
+    return f"segment={segment.replace(';', ',')}"
+
+
 def _description(segment: str, sign: Sign | None, extent: BoxExtent | None, stack: StackKey | None) -> str:
-    parts = [f"segment={segment.replace(';', ',')}"]
+    parts = [_said_of(segment)]
     if sign is not None:
         parts.append(f"sign={sign.name.lower()}")
     if extent is not None:

@@ -6,8 +6,8 @@ voxel: a preview on a sagittal plane leaves the proposals on axial planes as the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -24,6 +24,8 @@ from .segmentation_nodes import (
     find_segment,
     get_tag,
     is_visible,
+    remove_segment,
+    restore_segment,
     segment_ids,
     set_tag,
 )
@@ -59,10 +61,14 @@ class ProposalStore:
         """The segmentation node of the proposals, or None."""
         return self.state_node.GetNodeReference(REFERENCE_PROPOSALS)
 
+    def present(self) -> tuple[str, ...]:
+        """IDs of the proposal segments that there are."""
+        return () if self.node is None else segment_ids(self.node)
+
     def segment_of(self, key: PlaneKey) -> str | None:
         """ID of the proposal segment that holds this plane, or None."""
         wanted = _proposal_id(key)
-        return wanted if self.node is not None and wanted in segment_ids(self.node) else None
+        return wanted if wanted in self.present() else None
 
     def read(self, key: PlaneKey, geometry: GridGeometry, voxels: Voxels) -> np.ndarray:
         """Bool, of the voxels' shape: what is proposed for the segment, on any plane of the key's stack."""
@@ -97,6 +103,27 @@ class ProposalStore:
             if segment_id and stack:
                 found.append(PlaneKey(get_tag(self.node, proposal_id, FRAME) or "", segment_id, stack, 0))
         return found
+
+    def rename(self, frame: Callable[[str], str | None], stack: Callable[[str], str], geometry: GridGeometry) -> None:
+        """Give planes other names; frame: None for one that is gone, with its proposals."""
+        moved = []
+        for place in self.targets():
+            own_frame = frame(place.frame)
+            to = None if own_frame is None else place._replace(frame=own_frame, stack=stack(place.stack))
+            if to != place:
+                extent = self.extent(place, geometry)
+                held = VoxelMask(extent, self.read(place, geometry, extent))
+                moved.append((to, held, _proposal_id(place)))
+        # All are taken away first: some take the names of others.
+        looks = [remove_segment(self.node, proposal_id) for *_, proposal_id in moved]
+        for (to, held, _), look in zip(moved, looks, strict=True):
+            if to is not None:
+                proposal_id = _proposal_id(to)
+                restore_segment(self.node, replace(look, segment_id=proposal_id))
+                set_tag(self.node, proposal_id, STACK, to.stack)
+                set_tag(self.node, proposal_id, FRAME, to.frame or None)
+                self.write(to, geometry, [held])
+        self.correction_bases.clear()
 
     def remove_empty(self, geometry: GridGeometry, known: Iterable[PlaneKey]) -> None:
         """Drop proposal segments of which no plane is known any more."""

@@ -29,6 +29,11 @@ def state_nodes(scene) -> Iterator:
             yield node
 
 
+def work_of(state_node) -> tuple:
+    """The volume and the segmentation that the work is on; None for one that is not in the scene."""
+    return tuple(state_node.GetNodeReference(role) for role in (REFERENCE_VOLUME, REFERENCE_SEGMENTATION))
+
+
 def find_state_node(scene, segmentation_node):
     """The state node of a segmentation, or None."""
     for node in state_nodes(scene):

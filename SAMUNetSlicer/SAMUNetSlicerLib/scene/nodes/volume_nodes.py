@@ -28,6 +28,7 @@ _DICOM_MODALITIES = {
     "MG": Modality.XRAY,
 }
 _MODALITY_ATTRIBUTE = "DICOM.Modality"
+_GRID_DECIMALS = 8
 _HOUNSFIELD = "[hnsf'U]"  # DICOM's and UCUM's code
 
 
@@ -52,9 +53,13 @@ class PlacedVolume:
     @cached_property
     def fingerprint(self) -> str:
         """Hash of voxels and local grid: moving the volume by a transform does not change it."""
-        if np.array_equal(self.local.ijk_to_ras, self.geometry.ijk_to_ras):
-            return self.volume.fingerprint()
-        return Volume(self.volume.voxels, self.local).fingerprint()
+        return self.fingerprint_on(self.local)
+
+    def fingerprint_on(self, grid: GridGeometry) -> str:
+        """As `fingerprint`, had the voxels stood on another grid of this shape."""
+        # Saving and loading a slanting grid changes last digits.
+        rounded = GridGeometry(grid.shape_kji, np.round(grid.ijk_to_ras, _GRID_DECIMALS))
+        return Volume(self.volume.voxels, rounded).fingerprint()
 
 
 class VolumeReader:
@@ -151,6 +156,15 @@ def frame_of(node) -> str:
     return "" if browser is None else str(browser.GetSelectedItemNumber())
 
 
+def item_values(node) -> list[str]:
+    """The index values of the items that `frame_of` numbers; [] for a node that is no proxy."""
+    browser = browser_of(node)
+    if browser is None:
+        return []
+    master = browser.GetMasterSequenceNode()
+    return [master.GetNthIndexValue(item) for item in range(browser.GetNumberOfItems())]
+
+
 def items_of(node) -> list:
     """The volume nodes of the sequence that a proxy node shows, by the numbers that `frame_of` gives; [] for others.
 
@@ -159,9 +173,8 @@ def items_of(node) -> list:
     browser = browser_of(node)
     if browser is None:
         return []
-    sequence, master = browser.GetSequenceNode(node), browser.GetMasterSequenceNode()
-    values = [master.GetNthIndexValue(item) for item in range(browser.GetNumberOfItems())]
-    return [sequence.GetDataNodeAtValue(value, False) for value in values]
+    sequence = browser.GetSequenceNode(node)
+    return [sequence.GetDataNodeAtValue(value, False) for value in item_values(node)]
 
 
 def read_item(node, frame: str, shown: PlacedVolume) -> PlacedVolume:

@@ -7,7 +7,7 @@ nothing in it is lost.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
@@ -94,13 +94,17 @@ class ModelIdentity:
 
 @dataclass
 class Document:
-    """The state of the work. window: None for the default of the volume. fingerprints: of the volume, by frame."""
+    """The state of the work. window: None for the default of the volume. fingerprints: of the volume, by frame.
+
+    items: index values of the sequence's items, by whose places frames are named.
+    """
 
     models: list[ModelIdentity] = field(default_factory=list)
     window: Window | None = None
     rules: EditingRules = field(default_factory=EditingRules)
     fingerprints: dict[str, str] = field(default_factory=dict)
     planes: dict[PlaneKey, PlaneState] = field(default_factory=dict)
+    items: list[str] = field(default_factory=list)
 
     def plane(self, key: PlaneKey) -> PlaneState:
         return self.planes.get(key, NOTHING_KNOWN)
@@ -119,6 +123,15 @@ class Document:
     def stacks(self) -> list[str]:
         """The stacks in use, in the order in which they came."""
         return list(dict.fromkeys(key.stack for key in self.planes))
+
+    def rename(self, frame: Callable[[str], str | None], stack: Callable[[str], str]) -> None:
+        """Give planes other names; frame: None for one that is gone, with all that is known of it."""
+        self.planes = {
+            key._replace(frame=frame(key.frame), stack=stack(key.stack)): state
+            for key, state in self.planes.items()
+            if frame(key.frame) is not None
+        }
+        self.fingerprints = {frame(old): text for old, text in self.fingerprints.items() if frame(old) is not None}
 
     def number_of(self, model: ModelIdentity | None) -> int | None:
         """Its place in `models`, where it is added if it is new."""
@@ -143,6 +156,7 @@ class Document:
                 "rules": self.rules.to_dict(),
                 "fingerprints": self.fingerprints,
                 "planes": [[*place, entries] for place, entries in planes.items()],
+                "items": self.items,
             },
             separators=(",", ":"),
         )
@@ -168,6 +182,7 @@ class Document:
                 EditingRules.from_dict(fields["rules"]),
                 {str(frame): str(value) for frame, value in fields["fingerprints"].items()},
                 dict(_planes(fields["planes"])),
+                [str(value) for value in fields.get("items", ())],
             )
         except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
             raise InputError("The record of the work on this segmentation is damaged.") from error
@@ -198,3 +213,16 @@ def changed_planes(
     """The entries in which two records differ, as they stood before and after."""
     differing = [k for k in {**before, **after} if before.get(k, NOTHING_KNOWN) != after.get(k, NOTHING_KNOWN)]
     return {k: before.get(k, NOTHING_KNOWN) for k in differing}, {k: after.get(k, NOTHING_KNOWN) for k in differing}
+
+
+def renumbered(known: Sequence[str], now: Sequence[str]) -> dict[str, str | None]:
+    """Where the items of a sequence have gone: the frames that have changed, by their old name; None for lost ones.
+
+    known, now: the items' index values. Those that were only given other values stay in their places.
+    """
+    places = [now.index(value) if value in now else None for value in known]
+    if len(known) == len(now) and all(place in (None, number) for number, place in enumerate(places)):
+        return {}
+    return {
+        str(number): None if place is None else str(place) for number, place in enumerate(places) if place != number
+    }

@@ -78,13 +78,22 @@ def view_key(
     axis = _grid_axis(view, geometry)
     if axis is not None:
         return StackKey(_AXES[axis])
-    local = np.linalg.inv(to_world)[:3, :3] @ view[:3, :2]
-    right = local[:, 0] / np.linalg.norm(local[:, 0])
-    up = local[:, 1] - (local[:, 1] @ right) * right
+    key = _oblique_key(np.linalg.inv(to_world)[:3, :3] @ view[:3, :2])
+    return next((k for k in known if k.is_like(key)), key)
+
+
+def moved_key(key: StackKey, move: np.ndarray) -> StackKey:
+    """The same planes after the volume's own grid has moved by a 4 x 4 matrix."""
+    return key if key.axis is not None else _oblique_key(move[:3, :3] @ key.directions.T)
+
+
+def _oblique_key(right_up: np.ndarray) -> StackKey:
+    """right_up: (3, 2), of any length, in the volume's own coordinates."""
+    right = right_up[:, 0] / np.linalg.norm(right_up[:, 0])
+    up = right_up[:, 1] - (right_up[:, 1] @ right) * right
     up /= np.linalg.norm(up)
     numbers = np.round([*right, *up], _DECIMALS) + 0.0
-    key = StackKey(",".join(f"{n:g}" if n == round(n) else f"{n:.{_DECIMALS}f}" for n in numbers))
-    return next((k for k in known if k.is_like(key)), key)
+    return StackKey(",".join(f"{n:g}" if n == round(n) else f"{n:.{_DECIMALS}f}" for n in numbers))
 
 
 def _grid_axis(view: np.ndarray, geometry: GridGeometry) -> int | None:

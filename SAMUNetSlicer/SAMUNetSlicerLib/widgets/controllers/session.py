@@ -12,6 +12,7 @@ from ...errors import EditError
 from ...inference.zoom import Crop
 from ...scene.actions.accepting import AcceptOutcome, proposed_planes
 from ...scene.actions.accepting_in_time import AcceptedItems, proposed_items
+from ...scene.actions.prompting import planes_of
 from ...scene.actions.propagating import find_gaps, plane_states, worst_plane
 from ...scene.actions.recorder import recording
 from ...scene.actions.segmenting import prompted_indices
@@ -21,7 +22,6 @@ from ...scene.nodes.segmentation_nodes import SegmentStatus, segment_ids, set_st
 from ...scene.nodes.volume_nodes import frame_of, items_of
 from ...scene.record.document import PlaneKey, PlaneState
 from ...scene.record.editing_rules import EditingRules, WriteMode
-from ...scene.record.placed_prompts import PromptSet
 from ...scene.record.stacks import StackKey, stack_name
 from ...volumes.planes import Plane
 from ...volumes.prompts import BoxPrompt, SegmentPrompts
@@ -49,7 +49,7 @@ class Session:
         self.place: PlaneKey | None = None
         self._stack: StackKey | None = None
         self._messages: list[str] = []
-        self._frame: str | None = None  # item of a sequence whose prompts and proposals are shown
+        self._shown_item: tuple | None = None  # of a sequence: whose prompts and proposals are shown
         logic.workspace(segmentation_node, volume_node)
 
     @property
@@ -135,9 +135,10 @@ class Session:
 
     def _follow_sequence(self) -> None:
         """Show the prompts and proposals of the item that the sequence browser has moved to."""
-        frame = self.workspace.frame
-        if frame != self._frame:
-            self._frame = frame
+        space = self.workspace
+        item = space.frame, *space.document.items
+        if item != self._shown_item:
+            self._shown_item = item
             self.show_what_belongs()
 
     @property
@@ -202,17 +203,12 @@ class Session:
 
     def _drop_boxes(self, stack: StackKey, indices: Collection[int]) -> None:
         space, segment_id = self.workspace, self.segment_id
-        name, reading, planes = space.name_of(segment_id), space.check(), space.stack(stack)
-        kept = space.prompts.read(segment_id, reading.frame)
-
-        def stays(box) -> bool:
-            on_stack = PromptSet(boxes=(box,)).on_stack(stack)
-            return not prompted_indices(on_stack.in_world(name, reading.to_world), planes) & set(indices)
-
-        if not all(map(stays, kept.boxes)):
-            with recording(space, _("Replace box of {name}").format(name=name)) as recorder:
-                rest = replace(kept, boxes=tuple(filter(stays, kept.boxes)))
-                recorder.write_prompts(segment_id, reading.frame, rest)
+        kept = space.prompts.read(segment_id, space.frame)
+        gone = [b for b in kept.on_stack(stack).boxes if not planes_of(space, b, stack).isdisjoint(indices)]
+        if gone:
+            with recording(space, _("Replace box of {name}").format(name=space.name_of(segment_id))) as recorder:
+                rest = replace(kept, boxes=tuple(box for box in kept.boxes if box not in gone))
+                recorder.write_prompts(segment_id, space.frame, rest)
 
     def preview(self, stack: StackKey, index: int) -> None:
         """Answer the active segment's prompts on a plane anew; without prompts it loses its preview."""
