@@ -176,9 +176,8 @@ class SegmentationLogic:
         self, segmentationNode, segmentID: str, orientation=None, sliceToRAS=None
     ) -> dict[StackKey, set[int]]:
         """Take note of prompts placed (on these planes), moved or deleted in the scene; returns where, by stack."""
-        self._finish_running(segmentationNode)
-        space = self.workspace(segmentationNode)
-        return prompting.note_prompts(space, segmentID, self.stackKey(segmentationNode, orientation, sliceToRAS))
+        space, stack = self._ready(segmentationNode, orientation, sliceToRAS)
+        return prompting.note_prompts(space, segmentID, stack)
 
     def setEditingRules(self, segmentationNode, rules: EditingRules) -> None:
         """Overwrite mode, editable area and intensity range of what is accepted from now on."""
@@ -240,13 +239,12 @@ class SegmentationLogic:
         """
         from ..volumes.propagation.walks import Direction, PlaneRange
 
-        self._finish_running(segmentationNode)
-        space = self.workspace(segmentationNode)
+        space, stack = self._ready(segmentationNode, orientation, sliceToRAS)
         running = propagating.propagate(
             space,
             self._required_engine(),
             segmentID,
-            self.stackKey(segmentationNode, orientation, sliceToRAS),
+            stack,
             None if direction is None else Direction(direction),
             None if planes is None else PlaneRange(*planes),
             policy,
@@ -271,12 +269,12 @@ class SegmentationLogic:
         from ..volumes.propagation.walks import Direction
         from .actions.propagating_in_time import propagate_in_time
 
-        self._finish_running(segmentationNode)
+        space, stack = self._ready(segmentationNode, orientation, sliceToRAS)
         running = propagate_in_time(
-            self.workspace(segmentationNode),
+            space,
             self._required_engine(),
             segmentID,
-            self.stackKey(segmentationNode, orientation, sliceToRAS),
+            stack,
             plane,
             None if direction is None else Direction(direction),
             policy,
@@ -294,9 +292,8 @@ class SegmentationLogic:
         mode: WriteMode = WriteMode.REPLACE,
     ) -> AcceptOutcome:
         """Write proposals into the segment: on some planes (a list, a range) or all. They are accepted from then on."""
-        self._finish_running(segmentationNode)
-        stack = self.stackKey(segmentationNode, orientation, sliceToRAS)
-        return accepting.accept(self.workspace(segmentationNode), segmentID, stack, planes, mode)
+        space, stack = self._ready(segmentationNode, orientation, sliceToRAS)
+        return accepting.accept(space, segmentID, stack, planes, mode)
 
     def acceptInTime(
         self,
@@ -312,9 +309,8 @@ class SegmentationLogic:
 
         goOn: asked after each item; on False it ends there.
         """
-        self._finish_running(segmentationNode)
-        stack = self.stackKey(segmentationNode, orientation, sliceToRAS)
-        return accept_in_time(self.workspace(segmentationNode), segmentID, stack, planes, mode, goOn)
+        space, stack = self._ready(segmentationNode, orientation, sliceToRAS)
+        return accept_in_time(space, segmentID, stack, planes, mode, goOn)
 
     def keepOneResultPerItem(self, segmentationNode) -> None:
         """Give each item of the sequence that shows the volume a segmentation of its own.
@@ -327,21 +323,18 @@ class SegmentationLogic:
 
     def discard(self, segmentationNode, segmentID: str, planes=None, orientation=None, sliceToRAS=None) -> int:
         """Drop proposals on some planes or all; returns how many."""
-        self._finish_running(segmentationNode)
-        stack = self.stackKey(segmentationNode, orientation, sliceToRAS)
-        return accepting.discard(self.workspace(segmentationNode), segmentID, stack, planes)
+        space, stack = self._ready(segmentationNode, orientation, sliceToRAS)
+        return accepting.discard(space, segmentID, stack, planes)
 
     def reopen(self, segmentationNode, segmentID: str, planes=None, orientation=None, sliceToRAS=None) -> int:
         """Let accepted planes be proposed and overwritten again; returns how many."""
-        self._finish_running(segmentationNode)
-        stack = self.stackKey(segmentationNode, orientation, sliceToRAS)
-        return accepting.reopen(self.workspace(segmentationNode), segmentID, stack, planes)
+        space, stack = self._ready(segmentationNode, orientation, sliceToRAS)
+        return accepting.reopen(space, segmentID, stack, planes)
 
     def keepAsIs(self, segmentationNode, segmentID: str, planes, orientation=None, sliceToRAS=None) -> None:
         """Take planes for accepted as the segment stands there: drawn or corrected by hand."""
-        self._finish_running(segmentationNode)
-        stack = self.stackKey(segmentationNode, orientation, sliceToRAS)
-        accepting.keep_as_is(self.workspace(segmentationNode), segmentID, stack, planes)
+        space, stack = self._ready(segmentationNode, orientation, sliceToRAS)
+        accepting.keep_as_is(space, segmentID, stack, planes)
 
     @contextmanager
     def step(self, segmentationNode, text: str) -> Iterator[None]:
@@ -382,6 +375,11 @@ class SegmentationLogic:
         if self._engine is None:
             raise UserError("No model is loaded. Choose a model first.")
         return self._engine
+
+    def _ready(self, segmentationNode, orientation, sliceToRAS) -> tuple[Workspace, StackKey]:
+        """The work on a segmentation, with nothing running in it, and the stack of planes that is meant."""
+        self._finish_running(segmentationNode)
+        return self.workspace(segmentationNode), self.stackKey(segmentationNode, orientation, sliceToRAS)
 
     def _finish_running(self, segmentationNode) -> None:
         """End a propagation that was not finished, so that its step of the history comes before the next one."""

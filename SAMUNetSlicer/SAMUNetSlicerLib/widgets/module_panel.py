@@ -13,20 +13,19 @@ from slicer.util import VTKObservationMixin
 
 from ..errors import InputError, UserError
 from ..scene.logic import SegmentationLogic
-from ..scene.nodes.segmentation_nodes import segment_ids
 from ..scene.nodes.state_node import state_nodes, work_of
 from .combo_boxes import choose, first_offered, value_of
 from .controllers.texts import clinical_notice
 from .controllers.work import Message, Tone, Work
 from .key_help import keys_text
 from .placing import Tool
-from .prompt_looks import dress
 from .propagate_panel import PropagatePanel
 from .rules_panel import RulesPanel
 from .segment_panel import SegmentPanel
 from .set_up_panel import SetUpPanel
 from .shortcuts import Shortcuts
 from .slice_views import show_volume, slice_nodes
+from .watching import Heard, Watch
 
 _RESTING_MS = 150  # a dragged prompt is answered once it rests for so long
 _LOOKING_MS = 50
@@ -67,8 +66,9 @@ class ModulePanel(VTKObservationMixin):
         self._moved = _single_shot(_RESTING_MS, self._prompts_moved)
         self._looked = _single_shot(_LOOKING_MS, self.propagate.look_at_view)
         self._idle = _single_shot(_IDLE_MS, self._encode_ahead)
-        self._watched: dict[str, object] = {}
-        self._drawn: dict[str, int] = {}
+        self._watch = Watch(
+            Heard(self._prompt_moved, self._segments_changed, self._picture_changed, self._item_changed)
+        )
         ui.noticeLabel.text = clinical_notice()
         ui.keysLabel.text = keys_text()
         for selector in (ui.writeModeSelector, ui.directionSelector):
@@ -82,7 +82,7 @@ class ModulePanel(VTKObservationMixin):
         """The user has chosen the module."""
         self.shortcuts.install()
         self.removeObservers()
-        self._watched.clear()
+        self._watch.stop()
         self._observe_scene()
         self.connect_parameters()
         # Views and prompts may have been moved in other modules, and segments deleted.
@@ -100,7 +100,7 @@ class ModulePanel(VTKObservationMixin):
         finally:
             self._disconnect_parameters()
             self.removeObservers()
-            self._watched.clear()
+            self._watch.stop()
             for timer in (self._moved, self._looked, self._idle):
                 timer.stop()
 
@@ -150,7 +150,7 @@ class ModulePanel(VTKObservationMixin):
             self._forget_session()
             self.work.say(_("'{name}' was removed from the scene. Choose another one.").format(name=node.GetName()))
             self.work.notify()
-        elif self._watched.get(node.GetID()) is node:
+        elif self._watch.is_prompt(node):
             self._moved.start()  # prompts that are gone once the timer rings
         elif session is not None and node is session.workspace.proposals.node:
             self._looked.start()
@@ -161,7 +161,7 @@ class ModulePanel(VTKObservationMixin):
         self.segment.view = None
         self.ui.segmentsTable.setSegmentationNode(None)
         self.work.close()
-        self._watch()
+        self._watch.follow(None)
 
     # -- the parameter node
 
@@ -294,58 +294,9 @@ class ModulePanel(VTKObservationMixin):
         self.ui.messageLabel.styleSheet = colour
         self.ui.volumeSelector.enabled = not self.work.busy
         self.ui.segmentationSelector.enabled = not self.work.busy
-        self._watch()
-        self._redraw()
+        self._watch.follow(self.work.session)
+        self._watch.redraw(self.work.session)
         self._idle.start(_IDLE_MS)
-
-    def _redraw(self) -> None:
-        """Slice views draw a segment that was empty, or has grown, once its display node says that it has changed."""
-        session = self.work.session
-        if session is None or not session.workspace.is_alive():
-            self._drawn = {}
-            return
-        drawn = {}
-        for node in (session.node, session.workspace.proposals.node):
-            if node is not None:
-                labelmaps = [node.GetBinaryLabelmapInternalRepresentation(s) for s in segment_ids(node)]
-                drawn[node.GetID()] = max((m.GetMTime() for m in labelmaps if m is not None), default=0)
-                if self._drawn.get(node.GetID()) != drawn[node.GetID()]:
-                    node.CreateDefaultDisplayNodes()  # where a script has made none
-                    node.GetDisplayNode().Modified()
-        self._drawn = drawn
-
-    def _watch(self) -> None:
-        """Observe the prompts' nodes and the segments that there are now."""
-        session = self.work.session
-        wanted = {}
-        if session is not None and session.workspace.is_alive():
-            wanted = {node.GetID(): node for node in session.workspace.prompts.nodes()}
-            wanted["segmentation"] = session.node.GetSegmentation()
-            wanted["volume"] = session.volume_node
-        for key in [key for key, thing in self._watched.items() if wanted.get(key) is not thing]:
-            thing = self._watched.pop(key)
-            for event, callback in self._events(key):
-                if self.hasObserver(thing, event, callback):
-                    self.removeObserver(thing, event, callback)
-        for key, thing in wanted.items():
-            if key not in self._watched:
-                self._watched[key] = thing
-                if key not in ("segmentation", "volume"):
-                    dress(thing)
-                for event, callback in self._events(key):
-                    self.addObserver(thing, event, callback)
-
-    def _events(self, key: str) -> list[tuple]:
-        if key == "segmentation":
-            events = (slicer.vtkSegmentation.SegmentRemoved, slicer.vtkSegmentation.SegmentAdded)
-            return [(event, self._segments_changed) for event in events]
-        if key == "volume":  # a sequence browser has moved on
-            volume = slicer.vtkMRMLVolumeNode
-            moved = (volume.TransformModifiedEvent, self._picture_changed)  # or hardened: other planes lie in the views
-            return [(volume.ImageDataModifiedEvent, self._item_changed), moved]
-        markups = slicer.vtkMRMLMarkupsNode
-        events = (markups.PointModifiedEvent, markups.PointRemovedEvent, markups.PointEndInteractionEvent)
-        return [(event, self._prompt_moved) for event in events]
 
     def _prompt_moved(self, *_event) -> None:
         self._moved.start()

@@ -6,7 +6,7 @@ import numpy as np
 import scenery
 from scenery import Desk, ball
 
-from SAMUNetSlicerLib.scene.nodes.labelmaps import read_mask
+from SAMUNetSlicerLib.scene.nodes.labelmaps import SegmentChange, read_mask, write_changes
 from SAMUNetSlicerLib.scene.nodes.placement import local_geometry
 
 ITEMS = 5
@@ -68,3 +68,18 @@ class BeatingDesk(Desk):
 
 def dice(found: np.ndarray, expected: np.ndarray) -> float:
     return 2 * (found & expected).sum() / (found.sum() + expected.sum())
+
+
+def draw(desk, node, plane: int, number: int = 0) -> None:
+    """Voxels drawn by hand, as the Segment Editor does."""
+    geometry = local_geometry(desk.volume)
+    drawn = np.zeros((1, *geometry.shape_kji[1:]), dtype=bool)
+    drawn[0, 2:5, 2:5] = True
+    block = (slice(plane, plane + 1), *(slice(0, n) for n in geometry.shape_kji[1:]))
+    write_changes(node, [SegmentChange(desk.ids[number], block, drawn, np.zeros_like(drawn))], geometry)
+
+
+def accept_in(desk, item: int, number: int = 0) -> None:
+    desk.go(item)
+    desk.propose(PLANE, number, at=(12, 12 + item))
+    desk.accept(number, [PLANE])
