@@ -14,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
+from .atomic_file import made_folder
 from .cli import main as samunet
-from .errors import InputError, OutputError, UserError
+from .errors import InputError, UserError
 from .inference.mask_geometry import largest_component
 from .inference.prompts import bounding_box_xyxy
 from .project import NOT_FOR_CLINICAL_USE
@@ -53,10 +54,7 @@ def _run(argv: Sequence[str] | None) -> int:
     parser.add_argument("--output", type=Path, default=Path("output/demo"), help="folder to write to")
     parser.add_argument("--model", help="as in `samunet segment`")
     arguments = parser.parse_args(argv)
-    try:
-        arguments.output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"The folder {arguments.output} cannot be made: {error.strerror}.") from error
+    made_folder(arguments.output)
     series = arguments.data / "ct_abdomen_dicom"
     geometry = read_volume(series).geometry
     reference = read_reference(arguments.data / "ct_abdomen_reference.nii.gz", geometry)
