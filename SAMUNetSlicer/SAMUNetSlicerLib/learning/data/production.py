@@ -13,8 +13,8 @@ from PIL import Image
 
 from ...atomic_file import made_folder
 from ...errors import InputError
-from ..data import synthetic
 from ..settings import locate_configuration
+from . import synthetic
 from .augmentation import Augmentation
 from .bank import SHARD_LENGTH, shard_path, write_shard
 from .crops import Look, bounding_box, cut, finish, object_mask, random_frame, square_frame, turned
