@@ -156,6 +156,14 @@ def test_enter_beside_the_digits_accepts_too(user):
     assert user.voxels()[8].any()
 
 
+def test_the_button_discard_drops_the_preview_though_a_tool_is_in_the_hand(user):
+    user.key("A")
+    user.click("Red", at(user, (8, 32, 20)))
+    user.press("discardButton")
+    assert not user.proposed().any()
+    assert user.ui.positiveButton.checked, "for a better point"
+
+
 def test_escape_drops_the_preview_and_its_prompts(user):
     user.key("A")
     user.click("Red", at(user, (8, 32, 20)))
