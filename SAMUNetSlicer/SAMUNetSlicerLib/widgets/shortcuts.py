@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 import qt
 import slicer
 
-# Name of what it does: the key as Qt and the documents write it. Slicer's slice views use F, B, G, T, V, R, brackets and arrows.
+# Name of what it does: the key as Qt and the documents write it. Slicer's slice views use F, B, G, T, V, R, brackets
+# and arrows.
 KEYS = {
     "positive": "A",
     "negative": "S",
