@@ -75,6 +75,7 @@ class SegmentPanel:
         def prepare_and_take() -> None:
             if self.placing.tool is not tool:
                 self._prepare()
+                self._work.session.check_unlocked()
             self.placing.take(tool)
 
         if not self._work.busy:
