@@ -76,7 +76,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _texts(text: str) -> dict[str, str]:
-    entries = json.loads(text)
+    try:
+        entries = json.loads(text)
+    except ValueError:
+        entries = None
     if not isinstance(entries, dict):
         raise argparse.ArgumentTypeError("the entries must be a JSON object")
     return {name: str(value) for name, value in entries.items()}
@@ -134,10 +137,10 @@ def _download(arguments: argparse.Namespace) -> ExitCode:
 
 
 def _agreed(entry: CatalogueEntry) -> bool:
-    if not sys.stdin.isatty():
-        raise UserError("Nothing is downloaded without a yes. Add --yes after reading the licence.")
     size = f"{entry.file.size / 1e6:,.0f} MB" if entry.file.size else "a file of unknown size"
     print(f"{entry.title}: {size} from {entry.file.url}\nLicence: {entry.licence}\nSource: {entry.source}")
+    if not sys.stdin.isatty():
+        raise UserError("Nothing is downloaded without a yes. Add --yes after reading the licence.")
     return input("Download it? [y/N] ").strip().lower() in ("y", "yes")
 
 
