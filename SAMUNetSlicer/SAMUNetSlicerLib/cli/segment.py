@@ -72,7 +72,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=Direction.BOTH.value,
         help="which way to go from the prompted planes (default: both); up is towards higher plane numbers",
     )
-    parser.add_argument("--range", type=_plane_range, metavar="FIRST:LAST", help="planes to stay within (from 0)")
+    parser.add_argument(
+        "--range",
+        type=_plane_range,
+        metavar="FIRST:LAST",
+        help="planes that the propagation stays within (from 0); prompted planes are answered wherever they are",
+    )
     parser.add_argument(
         "--model", default=DEFAULT_MODEL, help=f"model name or checkpoint file (default: {DEFAULT_MODEL})"
     )
