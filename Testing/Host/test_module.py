@@ -177,3 +177,4 @@ def test_tooltips_name_the_keys(user):
     for name, button in (("positive", "positiveButton"), ("accept", "acceptButton"), ("propagate", "propagateButton")):
         assert f"({KEYS[name]})" in getattr(user.ui, button).toolTip
     assert all(key in user.ui.keysLabel.text for key in KEYS.values())
+    assert "(Enter)" in user.ui.acceptButton.toolTip, "as the documents call it"

@@ -149,6 +149,21 @@ def test_a_volume_under_a_rotated_transform_is_prompted_where_it_shows(user, bal
     assert np.count_nonzero(user.voxels()) > 100
 
 
+def test_enter_beside_the_digits_accepts_too(user):
+    user.key("A")
+    user.click("Red", at(user, (8, 32, 20)))
+    user.key("Enter")
+    assert user.voxels()[8].any()
+
+
+def test_the_button_discard_drops_the_preview_though_a_tool_is_in_the_hand(user):
+    user.key("A")
+    user.click("Red", at(user, (8, 32, 20)))
+    user.press("discardButton")
+    assert not user.proposed().any()
+    assert user.ui.positiveButton.checked, "for a better point"
+
+
 def test_escape_drops_the_preview_and_its_prompts(user):
     user.key("A")
     user.click("Red", at(user, (8, 32, 20)))

@@ -46,6 +46,23 @@ def test_a_finished_segment_is_never_written(user, at):
     assert QTest
 
 
+def test_a_finished_segment_takes_no_prompts(user, at):
+    user.key("D")
+    user.click("Red", at((8, 24, 12)))
+    user.click("Red", at((8, 40, 28)))
+    user.key("Return")
+    kept = user.session.workspace.prompts.read(user.session.segment_id)
+    user.press("boxButton")
+    user.press("finishButton")
+    user.click("Red", at((8, 26, 14)))
+    user.click("Red", at((8, 38, 26)))
+    assert "finished" in user.message
+    assert user.session.workspace.prompts.read(user.session.segment_id) == kept, "no box came, none went"
+    user.key("A")
+    assert "finished" in user.message
+    assert not user.ui.positiveButton.checked
+
+
 def test_overwriting_takes_voxels_from_other_segments_only_if_asked(user, at):
     accept_ball(user, at((8, 32, 20)))
     first = user.voxels().copy()

@@ -1,6 +1,6 @@
 """Segment an organ from a box on one slice: load this file in Slicer's Python console and call `segment_organ`.
 
-    exec(open("segment_in_slicer.py").read())
+    exec(open("/path/to/segment_in_slicer.py").read())
     segmentationNode = segment_organ(slicer.util.getNode("CT"), slicer.util.getNode("R"), "Liver")
 
 The ROI must lie around the organ on the slice through its centre. Needs the module SAMUNetSlicer and its requirements.

@@ -27,8 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="models, checkpoint files, or network families, which get random weights "
         "(default: sam_unet_tiny and sam_unet_res34)",
     )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
-    parser.add_argument("--engine", choices=[e.value for e in EngineChoice], default=EngineChoice.AUTO.value)
+    parser.add_argument("--device", default="auto", help="auto (the default), cpu, cuda, mps")
+    parser.add_argument(
+        "--engine", choices=[e.value for e in EngineChoice], default=EngineChoice.AUTO.value,
+        help="what encodes planes (default: OpenVINO where it is installed and the processor computes)",
+    )  # fmt: skip
     parser.add_argument("--repetitions", type=count, help="of short works (default: 7, quick: 3)")
     parser.add_argument("--quick", action="store_true", help="fewer planes: a minute instead of ten, rougher")
     parser.add_argument("--no-scene", action="store_true", help="leave the scene's figures out")

@@ -22,21 +22,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shard = works.add_parser("shard", help="write WebDataset shards of one side of the split by case")
     _add_sources(shard)
     shard.add_argument("--output", type=Path, required=True, help="folder for the shards")
-    shard.add_argument("--shard-length", type=count, default=1000, help="pictures of a shard")
-    shard.add_argument("--planes", type=count, default=30, help="of each volume")
+    shard.add_argument("--shard-length", type=count, default=1000, help="pictures of a shard (default: 1000)")
+    shard.add_argument("--planes", type=count, default=30, help="of each volume (default: 30)")
     shard.set_defaults(work=_shard)
 
     bank = works.add_parser("bank", help="fill a bank with looks and their frozen encodings, for sam_unet_tiny")
     _add_sources(bank)
     bank.add_argument("--weights", type=Path, required=True, help="checkpoint with the frozen encoder: LiteMedSAM's")
     bank.add_argument("--bank", type=Path, required=True, help="folder to fill; goes on with what is missing")
-    bank.add_argument("--looks", type=count, default=4800, help="of training")
-    bank.add_argument("--per-source", type=count, default=4, help="development looks of each source")
-    bank.add_argument("--zoom", type=float, default=2.0, help="of development looks")
-    bank.add_argument("--synthetic", type=float, default=0.38, help="share of synthetic looks")
-    bank.add_argument("--seed", type=whole, default=0)
-    bank.add_argument("--threads", type=count, default=2)
-    bank.add_argument("--workers", type=count, default=1, help="processes that fill the bank together")
+    bank.add_argument("--looks", type=count, default=4800, help="of training (default: 4800)")
+    bank.add_argument("--per-source", type=count, default=4, help="development looks of each source (default: 4)")
+    bank.add_argument("--zoom", type=float, default=2.0, help="side of development looks over the box's (default: 2)")
+    bank.add_argument("--synthetic", type=float, default=0.38, help="share of synthetic looks (default: 0.38)")
+    bank.add_argument("--seed", type=whole, default=0, help="another one draws other looks (default: 0)")
+    bank.add_argument("--threads", type=count, default=2, help="of the encoder (default: 2)")
+    bank.add_argument("--workers", type=count, default=1, help="processes that fill the bank together (default: 1)")
     bank.add_argument("--worker", type=whole, default=0, help="which of them this is, from 0")
     bank.set_defaults(work=_bank)
 
@@ -46,7 +46,7 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
         "--sources", required=True, help="TOML file with [[sources]], or a shipped configuration's name"
     )
     parser.add_argument("--data", type=Path, required=True, help="root of the data")
-    parser.add_argument("--split", choices=_SPLITS, default=_SPLITS[0])
+    parser.add_argument("--split", choices=_SPLITS, default=_SPLITS[0], help="by case (default: train)")
 
 
 def run(arguments: argparse.Namespace) -> ExitCode:

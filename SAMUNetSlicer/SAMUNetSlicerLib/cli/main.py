@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from types import ModuleType
@@ -44,13 +45,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Returns its exit code; errors that the user can mend are one line on standard error."""
     arguments = build_parser().parse_args(argv)
     try:
-        return int(_COMMANDS[arguments.command].run(arguments))
+        code = _COMMANDS[arguments.command].run(arguments)
+        print(end="", flush=True)
+        return int(code)
     except UserError as error:
         print(f"samunet: {error}", file=sys.stderr)
         return int(error.exit_code)
     except MemoryError:
         print("samunet: The computer's memory is not enough. Close other programs and try again.", file=sys.stderr)
         return int(ExitCode.MEMORY)
+    except BrokenPipeError:  # whoever read the output has seen enough, as in `samunet models | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains at its end
+        return int(ExitCode.OUTPUT)
     except KeyboardInterrupt:
         print("samunet: Stopped.", file=sys.stderr)
         return int(ExitCode.CANCELLED)

@@ -35,12 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     works = parser.add_subparsers(metavar="WORK")
 
     get = works.add_parser("download", help="download a model of the list, after showing its licence")
-    get.add_argument("name")
+    get.add_argument("name", help="of the list")
     get.add_argument("--yes", action="store_true", help="do not ask")
     get.set_defaults(work=_download)
 
     install = works.add_parser("install", help="copy a checkpoint file into the program's models")
-    install.add_argument("file", type=Path)
+    install.add_argument("file", type=Path, help="checkpoint: .pth, .pt or .safetensors")
     install.add_argument("--name", help="to call it by")
     add_family_arguments(install)
     install.set_defaults(work=_install)
@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     convert = works.add_parser("convert", help="write a checkpoint as a safetensors file")
     convert.add_argument("model", help="model name or checkpoint file")
-    convert.add_argument("-o", "--output", type=Path, required=True)
+    convert.add_argument("-o", "--output", type=Path, required=True, help="the .safetensors to write")
     convert.add_argument("--family", help="network family of a checkpoint whose layout two families share")
     convert.add_argument("--half", action="store_true", help="in half precision")
     convert.set_defaults(work=_convert)
@@ -60,20 +60,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     adapt = works.add_parser("adapt", help="make a SAM-UNet start checkpoint from SAM's ViT-B, for training")
     adapt.add_argument("--vit", required=True, help="sam_vit_b, or its file")
     adapt.add_argument("--resnet", type=Path, help="torchvision's ResNet checkpoint for the conv branch")
-    adapt.add_argument("--family", choices=["sam_unet_res34", "sam_unet_res50"], default="sam_unet_res34")
-    adapt.add_argument("-o", "--output", type=Path, required=True)
+    adapt.add_argument(
+        "--family", choices=["sam_unet_res34", "sam_unet_res50"], default="sam_unet_res34",
+        help="by the ResNet (default: sam_unet_res34)",
+    )  # fmt: skip
+    adapt.add_argument("-o", "--output", type=Path, required=True, help="the .safetensors to write")
     adapt.set_defaults(work=_adapt)
 
     export = works.add_parser("export", help="write what a training has reached as weights to use and to share")
     export.add_argument("checkpoint", type=Path, help="in the training's folder")
     export.add_argument("--from", dest="start", type=Path, required=True, help="the checkpoint that it started from")
     export.add_argument("--about", type=_texts, default={}, help="text entries for the file's header, as JSON")
-    export.add_argument("-o", "--output", type=Path, required=True)
+    export.add_argument("-o", "--output", type=Path, required=True, help="the .safetensors to write")
     export.set_defaults(work=_export)
 
 
 def _texts(text: str) -> dict[str, str]:
-    entries = json.loads(text)
+    try:
+        entries = json.loads(text)
+    except ValueError:
+        entries = None
     if not isinstance(entries, dict):
         raise argparse.ArgumentTypeError("the entries must be a JSON object")
     return {name: str(value) for name, value in entries.items()}
@@ -131,10 +137,10 @@ def _download(arguments: argparse.Namespace) -> ExitCode:
 
 
 def _agreed(entry: CatalogueEntry) -> bool:
-    if not sys.stdin.isatty():
-        raise UserError("Nothing is downloaded without a yes. Add --yes after reading the licence.")
     size = f"{entry.file.size / 1e6:,.0f} MB" if entry.file.size else "a file of unknown size"
     print(f"{entry.title}: {size} from {entry.file.url}\nLicence: {entry.licence}\nSource: {entry.source}")
+    if not sys.stdin.isatty():
+        raise UserError("Nothing is downloaded without a yes. Add --yes after reading the licence.")
     return input("Download it? [y/N] ").strip().lower() in ("y", "yes")
 
 

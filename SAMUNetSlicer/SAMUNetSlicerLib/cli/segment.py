@@ -36,7 +36,7 @@ from ..volumes.prompts import BoxExtent
 from ..volumes.propagation.walks import Direction, PlaneRange
 from ..volumes.segmentations.segmentation_file import write_segmentation
 from ..volumes.volume import Volume
-from ..volumes.windows import default_window, parse_window
+from ..volumes.windows import CT_PRESETS, default_window, parse_window
 from .models import add_family_arguments
 from .progress import shown
 
@@ -50,7 +50,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--points", type=Path, nargs="+", action="extend", default=[], help="point lists")
     parser.add_argument("--box", type=Path, nargs="+", action="extend", default=[], help="ROIs (boxes)")
     parser.add_argument("--segment", nargs="+", action="extend", metavar="NAME", help="names of the segments")
-    parser.add_argument("--orientation", choices=["auto", *(o.value for o in Orientation)], default="auto")
+    parser.add_argument(
+        "--orientation",
+        choices=["auto", *(o.value for o in Orientation)],
+        default="auto",
+        help="planes to work on (default: auto, those that the scanner took)",
+    )
     parser.add_argument(
         "--slice-to-ras",
         type=float,
@@ -61,13 +66,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--box-planes", choices=["centre", "all"], default="centre", help="planes that a box prompts (default: centre)"
     )
-    parser.add_argument("--propagate", choices=[d.value for d in Direction], default=Direction.BOTH.value)
-    parser.add_argument("--range", type=_plane_range, metavar="FIRST:LAST", help="planes to stay within (from 0)")
-    parser.add_argument("--model", default=DEFAULT_MODEL, help=f"model name or checkpoint file ({DEFAULT_MODEL})")
-    add_family_arguments(parser)
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
     parser.add_argument(
-        "--engine", choices=[e.value for e in EngineChoice], default=EngineChoice.AUTO.value, help="what encodes planes"
+        "--propagate",
+        choices=[d.value for d in Direction],
+        default=Direction.BOTH.value,
+        help="which way to go from the prompted planes (default: both); up is towards higher plane numbers",
+    )
+    parser.add_argument(
+        "--range",
+        type=_plane_range,
+        metavar="FIRST:LAST",
+        help="planes that the propagation stays within (from 0); prompted planes are answered wherever they are",
+    )
+    parser.add_argument(
+        "--model", default=DEFAULT_MODEL, help=f"model name or checkpoint file (default: {DEFAULT_MODEL})"
+    )
+    add_family_arguments(parser)
+    parser.add_argument("--device", default="auto", help="auto (the default), cpu, cuda, mps")
+    parser.add_argument(
+        "--engine",
+        choices=[e.value for e in EngineChoice],
+        default=EngineChoice.AUTO.value,
+        help="what encodes planes (default: OpenVINO where it is installed and the processor computes)",
     )
     parser.add_argument(
         "--precision",
@@ -81,8 +101,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="keep encodings of planes on this computer for the next run. They are computed from the pictures: patient "
         "data. 'samunet cache clear' removes them",
     )
-    parser.add_argument("--window", default="auto", help="auto, a CT preset, or two numbers as --window=LOWER:UPPER")
-    parser.add_argument("--zoom", choices=[z.value for z in ZoomMode], default=ZoomMode.ADAPTIVE.value)
+    parser.add_argument(
+        "--window",
+        default="auto",
+        help=f"auto (the default), a CT preset ({', '.join(CT_PRESETS)}), or two numbers as --window=LOWER:UPPER",
+    )
+    parser.add_argument(
+        "--zoom",
+        choices=[z.value for z in ZoomMode],
+        default=ZoomMode.ADAPTIVE.value,
+        help="encode a part around the prompts (default), or always the whole plane",
+    )
     parser.add_argument("--picture", type=Path, help="write a contact sheet (PNG) of the result")
     parser.add_argument("--json", action="store_true", help="print a summary as JSON on standard output")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the .seg.nrrd to write")

@@ -25,14 +25,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--folder", type=Path, required=True, help="for checkpoints and logs; goes on from what is there"
     )
     parser.add_argument("--bank", type=Path, help="for sam_unet_tiny")
-    parser.add_argument("--development-bank", type=Path)
+    parser.add_argument("--development-bank", type=Path, help="held-back looks to measure on")
     parser.add_argument("--data", type=Path, help="root of the data, for SAM-UNet")
     parser.add_argument("--sources", help="TOML file with [[sources]], for SAM-UNet")
     parser.add_argument("--shards", type=Path, help="folder of shards, for SAM-UNet")
     parser.add_argument("--pause-file", type=Path, help="training waits while this file exists")
-    parser.add_argument("--measure-every", type=count, default=250, metavar="STEPS")
-    parser.add_argument("--threads", type=count, default=1, help="of each process")
-    parser.add_argument("--processes", type=count, default=1, help="under torchrun: its --nproc-per-node")
+    parser.add_argument("--measure-every", type=count, default=250, metavar="STEPS", help="(default: 250)")
+    parser.add_argument("--threads", type=count, default=1, help="of each process (default: 1)")
+    parser.add_argument("--processes", type=count, default=1, help="under torchrun: its --nproc-per-node (default: 1)")
 
 
 def run(arguments: argparse.Namespace) -> ExitCode:

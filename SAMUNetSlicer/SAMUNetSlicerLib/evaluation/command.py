@@ -49,9 +49,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     protocols = [*PLANE_PROTOCOLS, VOLUME_PROTOCOL]
     parser.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="root of the data")
-    parser.add_argument("--set", default="development", help="development, unseen, or a TOML file of sources")
-    parser.add_argument("--model", nargs="+", default=[DEFAULT_MODEL], help="model names or checkpoint files")
-    parser.add_argument("--zoom", choices=[z.value for z in ZoomMode], default=ZoomMode.ADAPTIVE.value)
+    parser.add_argument(
+        "--set", default="development", help="development (the default), unseen, or a TOML file of sources"
+    )
+    parser.add_argument(
+        "--model", nargs="+", default=[DEFAULT_MODEL],
+        help=f"model names or checkpoint files (default: {DEFAULT_MODEL})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--zoom", choices=[z.value for z in ZoomMode], default=ZoomMode.ADAPTIVE.value,
+        help="encode a part around the prompts (default), or always the whole plane",
+    )  # fmt: skip
     parser.add_argument(
         "--protocols", nargs="+", choices=protocols, default=list(PLANE_PROTOCOLS), metavar="NAME",
         help=f"simulated users: {', '.join(protocols)} (default: all but {VOLUME_PROTOCOL})",
@@ -61,9 +69,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also LiteMedSAM zoomed and whole, and rules without learning (default: both; nothing after it: none)",
     )  # fmt: skip
     parser.add_argument("--limit", type=count, metavar="N", help="at most N targets of each source, evenly spaced")
-    parser.add_argument("--tolerance", type=distance, default=DEFAULT_TOLERANCE, help="of NSD, in mm (or pixels)")
+    parser.add_argument(
+        "--tolerance", type=distance, default=DEFAULT_TOLERANCE, help="of NSD, in mm or pixels (default: %(default)g)"
+    )
     parser.add_argument("--seed", type=whole, default=0, help="of jittered boxes, random points and intervals")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
+    parser.add_argument("--device", default="auto", help="auto (the default), cpu, cuda, mps")
     parser.add_argument(
         "--engine", choices=[e.value for e in EngineChoice], default=EngineChoice.TORCH.value,
         help="what encodes planes (default: torch, the reference)",

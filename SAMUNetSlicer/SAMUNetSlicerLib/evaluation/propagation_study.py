@@ -175,11 +175,18 @@ def table(results: dict[NeighbourRule, Sequence[Walked]]) -> str:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="root of the data")
-    parser.add_argument("--set", default="development", help="development, unseen, or a TOML file of sources")
-    parser.add_argument("--model", default=DEFAULT_MODEL, help="model name or checkpoint file")
+    parser.add_argument(
+        "--set", default="development", help="development (the default), unseen, or a TOML file of sources"
+    )
+    parser.add_argument(
+        "--model", default=DEFAULT_MODEL, help=f"model name or checkpoint file (default: {DEFAULT_MODEL})"
+    )
     parser.add_argument("--limit", type=count, metavar="N", help="at most N targets of each source")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
-    parser.add_argument("--engine", choices=[e.value for e in EngineChoice], default=EngineChoice.AUTO.value)
+    parser.add_argument("--device", default="auto", help="auto (the default), cpu, cuda, mps")
+    parser.add_argument(
+        "--engine", choices=[e.value for e in EngineChoice], default=EngineChoice.AUTO.value,
+        help="what encodes planes (default: OpenVINO where it is installed and the processor computes)",
+    )  # fmt: skip
     parser.add_argument("--output", type=Path, required=True, help="Markdown file to write")
 
 

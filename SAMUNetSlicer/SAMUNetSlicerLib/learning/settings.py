@@ -82,16 +82,19 @@ def rate_factor(step: int, settings: TrainingSettings) -> float:
 
 
 def locate_configuration(name_or_path: str | Path) -> Path:
-    """The file of a shipped configuration named without its ending, or the path itself."""
-    shipped = CONFIGURATIONS / f"{name_or_path}.toml"
-    return shipped if shipped.is_file() else Path(name_or_path)
+    """The file of a shipped configuration named without its ending, or the path itself. Raises InputError."""
+    for path in (CONFIGURATIONS / f"{name_or_path}.toml", Path(name_or_path)):
+        if path.is_file():
+            return path
+    shipped = ", ".join(sorted(path.stem for path in CONFIGURATIONS.glob("*.toml")))
+    raise InputError(f"There is neither a file nor a shipped configuration named '{name_or_path}'. Shipped: {shipped}.")
 
 
 def read_settings(config: str | Path) -> TrainingSettings:
     """The table `training` of a shipped configuration or of a TOML or JSON file. Raises InputError."""
     config = locate_configuration(config)
     try:
-        text = config.read_text()
+        text = config.read_text(encoding="utf-8")
         table = (json.loads(text) if config.suffix == ".json" else tomllib.loads(text))["training"]
         values = _with_tuples(table)
         for name, kind in (("draw", Draw), ("optimizer", Optimizer), ("precision", Precision)):

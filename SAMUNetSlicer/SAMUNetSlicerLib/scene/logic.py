@@ -316,7 +316,8 @@ class SegmentationLogic:
         """Give each item of the sequence that shows the volume a segmentation of its own.
 
         A segmentation without voxels becomes so by itself with its first change. The item that is shown, and those in
-        which something was accepted, keep what there is; the others begin empty. This cannot be undone.
+        which something was accepted, keep what there is; the others begin empty. Neither this nor the steps
+        before it can be undone.
         """
         self._finish_running(segmentationNode)
         self.workspace(segmentationNode).keep_one_per_item()

@@ -13,7 +13,7 @@ def _meanings() -> dict[str, str]:
         "negative": _("place points outside the object"),
         "box": _("draw a box: click two opposite corners"),
         "accept": _("write the preview on the shown plane into the segment"),
-        "discard": _("stop placing; then: drop the preview on the shown plane"),
+        "discard": _("stop what is being computed; else stop placing; then: drop the preview on the shown plane"),
         "undo": _("undo"),
         "redo": _("redo"),
         "propagate": _("propagate to the neighbouring planes"),

@@ -48,7 +48,7 @@ class SegmentPanel:
             (ui.deleteSegmentButton, self._delete_segment),
             (ui.finishButton, self._toggle_finished),
             (ui.acceptButton, self.accept),
-            (ui.discardButton, self.discard),
+            (ui.discardButton, self.drop_preview),
             (ui.undoButton, self.undo),
             (ui.redoButton, self.redo),
             (ui.segmentEditorButton, self._open_segment_editor),
@@ -75,6 +75,7 @@ class SegmentPanel:
         def prepare_and_take() -> None:
             if self.placing.tool is not tool:
                 self._prepare()
+                self._work.session.check_unlocked()
             self.placing.take(tool)
 
         if not self._work.busy:
@@ -135,13 +136,17 @@ class SegmentPanel:
         self._on_shown_plane(self.unless_moved(lambda session: session.accept_plane(mode)))
 
     def discard(self) -> None:
-        """Stop what is being computed; else put the tool down; without one, drop the preview."""
+        """The key: stop what is being computed; else put the tool down; without one, drop the preview."""
         if self._work.answering:
             self._work.cancel()
             return
         if self.placing.tool is not None:
             self.placing.put_down()
             return
+        self.drop_preview()
+
+    def drop_preview(self) -> None:
+        """Drop the preview on the shown plane, whatever tool is in the hand."""
         if self._work.session is not None and self._work.session.place is not None:
             self._on_shown_plane(lambda session: session.discard_plane())
 

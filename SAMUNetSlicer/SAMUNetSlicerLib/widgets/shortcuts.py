@@ -7,18 +7,21 @@ from collections.abc import Callable, Mapping
 import qt
 import slicer
 
-# Name of what it does: the key as Qt writes it. Slicer's slice views use F, B, G, T, V, R, brackets and arrows.
+# Name of what it does: the key as Qt and the documents write it. Slicer's slice views use F, B, G, T, V, R, brackets
+# and arrows.
 KEYS = {
     "positive": "A",
     "negative": "S",
     "box": "D",
-    "accept": "Return",
+    "accept": "Enter",
     "discard": "Esc",
     "undo": "Z",
     "redo": "Y",
     "propagate": "P",
     "worst": "W",
 }
+
+_TWINS = {"Enter": "Return"}  # Qt's Enter is the one beside the digits
 
 _TYPED_INTO = ("QLineEdit", "QAbstractSpinBox", "QTextEdit", "QPlainTextEdit")
 
@@ -34,11 +37,12 @@ class Shortcuts:
         """Let the keys work in the main window."""
         self.remove()
         for name, action in self._actions.items():
-            shortcut = qt.QShortcut(slicer.util.mainWindow())
-            shortcut.setKey(qt.QKeySequence(KEYS[name]))
-            receiver = self._receiver(action)
-            shortcut.connect("activated()", receiver)
-            self._shortcuts.append((shortcut, receiver))
+            for key in {KEYS[name], _TWINS.get(KEYS[name], KEYS[name])}:
+                shortcut = qt.QShortcut(slicer.util.mainWindow())
+                shortcut.setKey(qt.QKeySequence(key))
+                receiver = self._receiver(action)
+                shortcut.connect("activated()", receiver)
+                self._shortcuts.append((shortcut, receiver))
 
     def remove(self) -> None:
         """Give the keys back."""

@@ -1,4 +1,8 @@
+import argparse
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,8 +13,10 @@ from scipy.spatial.transform import Rotation
 
 from example_grids import random_geometry, sphere
 from fakes import BrightRegionNetwork
+from repository import MODULE_FOLDER
 from SAMUNetSlicerLib.checkpoints.loading import LoadedModel
 from SAMUNetSlicerLib.cli import main, segment
+from SAMUNetSlicerLib.cli.main import build_parser
 from SAMUNetSlicerLib.errors import ExitCode
 from SAMUNetSlicerLib.project import NOT_FOR_CLINICAL_USE
 from SAMUNetSlicerLib.volumes.files.markups import read_markups
@@ -300,6 +306,42 @@ def test_models_lists_the_shipped_model_with_its_licence(capsys):
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
     assert rows["lite_medsam"]["state"] == "shipped"
     assert rows["lite_medsam"]["licence"] == "Apache-2.0"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes end otherwise there")
+def test_a_reader_that_has_seen_enough_is_no_error():
+    """As in `samunet models | head -1`."""
+    command = subprocess.Popen(
+        [sys.executable, "-m", "SAMUNetSlicerLib.cli", "models"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(MODULE_FOLDER)},
+    )
+    command.stdout.close()
+    said = command.stderr.read()
+    command.stderr.close()
+    assert (command.wait(), said) == (ExitCode.OUTPUT.value, b"")
+
+
+def parsers(parser):
+    yield parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for choice in action.choices.values():
+                yield from parsers(choice)
+
+
+def test_the_help_says_what_every_option_is_and_its_default():
+    silent = []
+    for parser in parsers(build_parser()):
+        for action in parser._actions:
+            ordinary = not isinstance(
+                action, argparse._SubParsersAction | argparse._HelpAction | argparse._VersionAction
+            )
+            spoken = "default" in (action.help or "") or action.default in (None, False, 0, [], {})
+            if ordinary and not (action.help and spoken):
+                silent.append(f"{parser.prog} {action.dest}")
+    assert not silent
 
 
 def test_help_and_version_say_not_for_clinical_use(capsys):

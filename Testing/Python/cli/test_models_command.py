@@ -42,10 +42,17 @@ def test_nothing_is_downloaded_without_a_yes(monkeypatch, capsys):
     monkeypatch.setattr(models, "download_model", unexpected)
     monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
     assert main(["models", "download", "sam_vit_b"]) == ExitCode.USAGE
+    assert "Licence: Apache-2.0" in capsys.readouterr().out, "which is to be read before --yes"
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
     monkeypatch.setattr("builtins.input", lambda _question: "n")
     assert main(["models", "download", "sam_vit_b"]) == ExitCode.CANCELLED
     assert "Licence: Apache-2.0" in capsys.readouterr().out
+
+
+def test_what_cannot_describe_an_export_is_told(capsys):
+    with pytest.raises(SystemExit):
+        main(["models", "export", "a", "--from", "b", "-o", "c.safetensors", "--about", "{"])
+    assert "--about: the entries must be a JSON object" in capsys.readouterr().err
 
 
 def test_nothing_is_deleted_at_once_without_a_yes_to_the_list(own_models, monkeypatch, capsys):

@@ -13,9 +13,10 @@ from learning_examples import write_bank
 from lightning_fabric import Fabric
 from safetensors.torch import load_file, save_file
 
-from SAMUNetSlicerLib.errors import ModelError, OutputError
+from SAMUNetSlicerLib.errors import InputError, ModelError, OutputError
 from SAMUNetSlicerLib.learning.data.bank import Bank
 from SAMUNetSlicerLib.learning.data.examples import BankExamples
+from SAMUNetSlicerLib.learning.data.production import read_sources
 from SAMUNetSlicerLib.learning.settings import TrainingSettings, rate_factor, read_settings
 from SAMUNetSlicerLib.learning.start import start_from_lite_medsam, start_network
 from SAMUNetSlicerLib.learning.state import Average, Named, averaged, load_state, read_step, save_state, write_tensors
@@ -245,6 +246,14 @@ def test_lite_medsam_is_the_start():
 
 def test_the_shipped_recipe_can_be_read():
     assert read_settings("sam_unet_tiny").habits.jitter == 0.1
+
+
+@pytest.mark.parametrize("read", [read_settings, read_sources])
+def test_a_configuration_that_is_nowhere_is_told_with_those_that_ship(read):
+    with pytest.raises(
+        InputError, match="neither a file nor a shipped configuration named 'mine.toml'.* sam_unet_tiny"
+    ):
+        read("mine.toml")
 
 
 def command(tmp_path, folder, processes=1):

@@ -150,6 +150,7 @@ def test_finished_segments_are_never_written(mrml_scene):
     for refused in (lambda: desk.propose(7), desk.propagate, desk.accept):
         with pytest.raises(EditError, match="'Liver' is finished"):
             refused()
+    assert len(desk.space.prompts.read(desk.ids[0]).points) == 1, "no prompt for plane 7 is left"
 
 
 @pytest.mark.parametrize("overwrite", Overwrite)

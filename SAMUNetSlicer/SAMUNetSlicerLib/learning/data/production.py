@@ -40,7 +40,7 @@ def read_sources(config: str | Path) -> list[SourceSpec]:
     """The sources of a shipped configuration or of a TOML file. Raises InputError."""
     config = locate_configuration(config)
     try:
-        entries = tomllib.loads(config.read_text())["sources"]
+        entries = tomllib.loads(config.read_text(encoding="utf-8"))["sources"]
         if not isinstance(entries, list):
             raise TypeError("[sources] needs double brackets")
     except (OSError, KeyError, TypeError, ValueError) as error:

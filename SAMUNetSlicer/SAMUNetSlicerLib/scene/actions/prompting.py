@@ -10,6 +10,7 @@ import numpy as np
 from ...errors import PromptError
 from ...volumes.prompts import BoxPrompt, PointPrompt, SegmentPrompts
 from ..nodes.markups_nodes import read_prompt_nodes
+from ..nodes.segmentation_nodes import check_writable
 from ..record.placed_prompts import PlacedBox, PlacedPoint, PromptSet, from_world
 from ..record.stacks import StackKey
 from .recorder import recording
@@ -29,9 +30,10 @@ def add_prompts(workspace: Workspace, segment_id: str, prompts: SegmentPrompts, 
     """Keep prompts (world RAS) with the segment, on planes of this stack, and return the planes that they lie on.
 
     Those that are kept already are not doubled. Raises PromptError, before anything is kept, for prompts outside the
-    volume, and EditError for a segment that is gone.
+    volume, and EditError for a segment that is gone or finished.
     """
     name = require_segment(workspace, segment_id)
+    check_writable(workspace.segmentation_node, segment_id)
     reading = workspace.check()
     indices = prompted_indices(prompts, workspace.stack(stack))
     new = from_world(prompts, reading.to_world, stack)

@@ -18,7 +18,7 @@ from ...scene.actions.recorder import recording
 from ...scene.actions.segmenting import prompted_indices
 from ...scene.actions.workspace import Workspace
 from ...scene.logic import SegmentationLogic
-from ...scene.nodes.segmentation_nodes import SegmentStatus, segment_ids, set_status, status_of
+from ...scene.nodes.segmentation_nodes import SegmentStatus, check_writable, segment_ids, set_status, status_of
 from ...scene.nodes.volume_nodes import frame_of, items_of
 from ...scene.record.document import PlaneKey, PlaneState
 from ...scene.record.editing_rules import EditingRules, WriteMode
@@ -116,6 +116,10 @@ class Session:
             return False
         return status_of(self.workspace.segmentation_node, self.segment_id).is_finished
 
+    def check_unlocked(self) -> None:
+        """Raises EditError where the active segment is finished."""
+        check_writable(self.workspace.segmentation_node, self._active())
+
     def set_finished(self, status: SegmentStatus) -> None:
         """COMPLETED locks the active segment: nothing changes it until it is IN_PROGRESS again."""
         set_status(self.workspace.segmentation_node, self._active(), status)
@@ -179,9 +183,10 @@ class Session:
     def add_prompts(self, prompts: SegmentPrompts, slice_to_ras: np.ndarray) -> None:
         """Keep prompts (world RAS) that were placed in a slice view, and preview their planes; one step to undo.
 
-        A box takes the place of the one that its plane had. Raises PromptError for prompts outside the volume, before
-        anything is kept.
+        A box takes the place of the one that its plane had. Raises PromptError for prompts outside the volume and
+        EditError for a finished segment, before anything is kept.
         """
+        self.check_unlocked()
         segment_id = self._active()
         stack = self.logic.stackKey(self.node, sliceToRAS=slice_to_ras)
         planes = self.workspace.stack(stack)
