@@ -104,6 +104,20 @@ def test_several_series_are_listed_to_choose_from(tmp_path):
         read_volume(tmp_path, series_id="3")
 
 
+def test_an_incomplete_series_does_not_bar_the_others_of_its_folder(tmp_path):
+    folder = write_series(tmp_path / "study", AXIAL_POSITIONS, VOXELS)
+    file = sorted(folder.iterdir())[0]
+    for number, k in enumerate((0, 1, 1, 2)):
+        tags = {"SeriesInstanceUID": "9.9", "SeriesNumber": 2, "InstanceNumber": number}
+        write_dicom(folder / f"broken{number}.dcm", VOXELS[k], AXIAL_POSITIONS[k], **tags)
+    assert np.array_equal(read_volume(file).voxels, VOXELS)
+    assert np.array_equal(read_volume(folder, series_id="1").voxels, VOXELS)
+    with pytest.raises(InputError, match="some positions 2 times"):
+        read_volume(folder, series_id="9.9")
+    with pytest.raises(InputError, match=r"1: CT 'chest', 3 images, 1.2.3.4\n  2: CT 'chest', 4 images, 9.9"):
+        read_volume(folder)
+
+
 def test_directions_that_differ_by_rounding_are_one_stack(tmp_path):
     """Wherever the rounding falls: 0.0004 and 0.0006 are as near as 0.0001 and 0.0003."""
     for k, position in enumerate(AXIAL_POSITIONS):

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import warnings
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -40,16 +41,19 @@ _SAME_POSITION_MM = 1e-3
 
 @dataclass(frozen=True)
 class DicomStack:
-    """The files of one volume, or of several frames of it. key: what the user can choose it by."""
+    """The slices of one volume, or of several frames of it, in no order. key: what the user can choose it by."""
 
     key: str
     modality: str
     description: str
-    frames: tuple[tuple[DicomSlice, ...], ...]
+    members: tuple[DicomSlice, ...]
 
-    @property
-    def images(self) -> int:
-        return sum(len(frame) for frame in self.frames)
+    @cached_property
+    def frames(self) -> tuple[tuple[DicomSlice, ...], ...]:
+        """Volumes that show the same positions, each sorted along the normal. Raises InputError where some are
+        incomplete: only here, so that the other series of a folder can be read.
+        """
+        return _frames(self.members)
 
 
 def find_stacks(folder: Path) -> list[DicomStack]:
@@ -87,15 +91,15 @@ def stack_of_file(file: Path) -> DicomStack:
         # A copy of an image under another name is not itself a member.
         return member.path == file or bool(header.image_uid and member.image_uid == header.image_uid)
 
-    holding = [stack for stack in stacks if any(is_of_file(member) for frame in stack.frames for member in frame)]
+    holding = [stack for stack in stacks if any(map(is_of_file, stack.members))]
     if not holding:
         raise InputError(f"'{file.name}' belongs to no DICOM series in its folder. Give the folder.")
     if len(holding) > 1:
         # Frames of different directions, as in a localizer of three planes, leave the choice to the user.
         return choose_stack(stacks, None)
     (stack,) = holding
-    own = {member.part_of for frame in stack.frames for member in frame if is_of_file(member)}
-    return replace(stack, frames=tuple(frame for frame in stack.frames if frame[0].part_of in own))
+    own = {member.part_of for member in stack.members if is_of_file(member)}
+    return replace(stack, members=tuple(member for member in stack.members if member.part_of in own))
 
 
 def choose_stack(stacks: list[DicomStack], series_id: str | None) -> DicomStack:
@@ -107,11 +111,14 @@ def choose_stack(stacks: list[DicomStack], series_id: str | None) -> DicomStack:
     if len(chosen) == 1:
         return chosen[0]
     lines = [
-        f"  {n}: {s.modality} '{s.description}', {s.images} {'image' if s.images == 1 else 'images'}, {s.key}"
-        for n, s in enumerate(stacks, 1)
+        f"  {n}: {s.modality} '{s.description}', {_images(len(s.members))}, {s.key}" for n, s in enumerate(stacks, 1)
     ]
     problem = "There are several DICOM series." if wanted is None else f"There is no DICOM series '{wanted}'."
     raise InputError("\n".join([f"{problem} Choose one by its number or its identifier (series):", *lines]))
+
+
+def _images(count: int) -> str:
+    return f"{count} image{'' if count == 1 else 's'}"
 
 
 def read_stack(stack: DicomStack, frame: int) -> tuple[np.ndarray, GridGeometry, Modality]:
@@ -152,7 +159,7 @@ def _stacks(headers: list[DicomSlice]) -> list[DicomStack]:
         joined = _join_times([members for there in places.values() for members in there])
         for number, members in enumerate(joined, 1):
             key = (uid or "series") + (f"#{number}" if len(joined) > 1 else "")
-            stacks.append(DicomStack(key, members[0].modality, members[0].description, _frames(members)))
+            stacks.append(DicomStack(key, members[0].modality, members[0].description, tuple(members)))
     return stacks
 
 
@@ -175,7 +182,7 @@ def _join_times(stacks: list[list[DicomSlice]]) -> list[list[DicomSlice]]:
     return joined
 
 
-def _frames(headers: list[DicomSlice]) -> tuple[tuple[DicomSlice, ...], ...]:
+def _frames(headers: Sequence[DicomSlice]) -> tuple[tuple[DicomSlice, ...], ...]:
     """Split images that repeat the same positions into frames, each sorted along the normal."""
     by_position: list[list[DicomSlice]] = []
     for header in sorted(headers, key=lambda h: h.depth_mm):
