@@ -152,6 +152,17 @@ def test_repeated_positions_are_frames(tmp_path):
         read_volume(tmp_path / "perfusion")
 
 
+@pytest.mark.parametrize("tag", ["AcquisitionNumber", "TemporalPositionIdentifier"])
+def test_acquisitions_that_number_their_images_alike_are_not_mixed(tmp_path, tag):
+    names = iter((3, 0, 4, 1, 5, 2))
+    for turn in (1, 2):
+        for k, position in enumerate(AXIAL_POSITIONS):
+            tags = {"InstanceNumber": k + 1, tag: turn}
+            write_dicom(tmp_path / "phases" / f"{next(names)}.dcm", VOXELS[k] + 1000 * turn, position, **tags)
+    assert np.array_equal(read_volume(tmp_path / "phases").voxels, VOXELS + 1000)
+    assert np.array_equal(read_volume(tmp_path / "phases", frame=1).voxels, VOXELS + 2000)
+
+
 def test_a_file_copied_twice_counts_once(tmp_path):
     folder = write_series(tmp_path / "ct", AXIAL_POSITIONS)
     first = sorted(folder.iterdir())[0]
