@@ -125,6 +125,8 @@ def _attempt(session: requests.Session, file: ModelFile, part: Path, patience: P
         with session.get(
             file.url, headers=headers, stream=True, timeout=(patience.connect_s, patience.read_s)
         ) as response:
+            if offset and response.status_code == requests.codes.requested_range_not_satisfiable:
+                return  # nothing comes after what has arrived: its hash tells whether that is the file
             offset = _check_answer(response, file, part, offset)
             total = _total_of(response, file, offset)
             _need_room(part.parent, file, total, offset)
@@ -144,9 +146,6 @@ def _check_answer(response: requests.Response, file: ModelFile, part: Path, offs
     if response.status_code in _RETRIED:
         wait = response.headers.get("Retry-After", "")
         raise _TransientError(f"the server is busy ({response.status_code})", float(wait) if wait.isdigit() else None)
-    if response.status_code == requests.codes.requested_range_not_satisfiable:
-        discard_part(part)
-        raise _TransientError("the server no longer has the file that was begun")
     if not response.ok:
         raise ModelError(f"{file.name} could not be downloaded: the server answers {response.status_code}.")
     if response.status_code == requests.codes.partial_content:
