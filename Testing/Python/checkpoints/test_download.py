@@ -282,6 +282,18 @@ def test_closing_cancels_and_the_next_time_continues(server, file, tmp_path):
     assert offsets(server) == [0, kept]
 
 
+def test_a_second_download_of_the_same_file_leaves_the_first_alone(server, file, tmp_path):
+    steps = download(file, tmp_path, QUICK)
+    next(steps)  # nothing has arrived yet
+    with pytest.raises(ModelError, match="Another program is downloading"):
+        fetch(file, tmp_path)
+    next(steps)
+    with pytest.raises(ModelError, match="Another program is downloading"):
+        fetch(file, tmp_path)
+    assert list(steps)[-1].phase is Phase.DONE
+    assert_arrived(tmp_path)
+
+
 def test_a_part_that_was_whole_is_verified_without_asking(server, file, tmp_path):
     (tmp_path / "model.pth.part").write_bytes(CONTENT)
     fetch(file, tmp_path)
