@@ -25,7 +25,15 @@ def find_user_model(name: str) -> Path | None:
     if Path(name).name != name:  # a path, not a name
         return None
     candidates = (user_models_folder() / f"{name}{suffix}" for suffix in SUFFIXES)
-    return next((path for path in candidates if path.is_file()), None)
+    return next((path for path in candidates if is_file(path)), None)
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; also False for a name that the system does not allow or lets nobody look at."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def file_stamp(name: str, catalogue: Catalogue) -> tuple[Path, int, int] | None:
@@ -59,4 +67,4 @@ def user_models(catalogue: Catalogue) -> list[Path]:
     if not folder.is_dir():
         return []
     known = {path for entry in catalogue.models if (path := find_installed(entry)) is not None}
-    return sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES and path not in known)
+    return sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES and is_file(path) and path not in known)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import BinaryIO
 
 from ..errors import ModelError
 
@@ -13,10 +14,10 @@ METADATA_KEY = "samunetslicer"
 def read_metadata(path: str | Path) -> dict[str, str]:
     """Family, licence, hash of the source, as far as they were written; empty for other files.
 
-    Raises ModelError for a damaged safetensors file.
+    Raises ModelError for a file that cannot be opened, or a damaged safetensors file.
     """
     path = Path(path)
-    with path.open("rb") as stream:
+    with open_checkpoint(path) as stream:
         if stream.read(9)[8:] != b"{":
             return {}
     from safetensors import SafetensorError, safe_open
@@ -28,6 +29,14 @@ def read_metadata(path: str | Path) -> dict[str, str]:
     except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise damaged(path) from error
     return {key: value for key, value in entries.items() if isinstance(value, str)} if isinstance(entries, dict) else {}
+
+
+def open_checkpoint(path: Path) -> BinaryIO:
+    """The file, for reading bytes. Raises ModelError, for example where it may not be read."""
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise ModelError(f"The checkpoint {path} cannot be opened: {error.strerror}.") from error
 
 
 def damaged(path: Path) -> ModelError:

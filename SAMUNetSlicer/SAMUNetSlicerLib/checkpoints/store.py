@@ -10,7 +10,7 @@ from ..atomic_file import written_whole
 from ..errors import ModelError, OutputError
 from .catalogue import CatalogueEntry, ModelFile, read_catalogue
 from .download import TAG_SUFFIX, Patience, discard_part, download, need_room
-from .installed import SUFFIXES, find_installed, find_user_model, suggest_name
+from .installed import SUFFIXES, find_installed, find_user_model, is_file, suggest_name
 from .listing import PART_SUFFIX, UNKNOWN_LICENCE, ListedModel, ModelState, list_entry, list_models, part_of
 from .loading import assemble, decide_family, find_base, locate, sha256_of
 from .metadata import read_metadata
@@ -59,8 +59,9 @@ def install_in_steps(
     Raises ModelError for a file that is not a usable checkpoint (AmbiguousFamilyError where the user must say of
     which family it is), OutputError when it cannot be stored.
     """
-    if not path.is_file():
+    if not is_file(path):
         raise ModelError(f"There is no file {path}.")
+    size = path.stat().st_size
     catalogue = read_catalogue()
     known_by = {entry.file.digest[0] for entry in catalogue.models if entry.file.digest}
     hashes = yield from hash_in_steps(path, "sha256", *known_by - {"sha256"})
@@ -69,7 +70,7 @@ def install_in_steps(
         if published.file.shipped:
             raise ModelError(f"This file is the model {published.name}, which comes with the program.")
         _check_loads(path, family or published.family, base, input_size)
-        folder = _prepared(user_models_folder(), path.stat().st_size, published.file.name)
+        folder = _prepared(user_models_folder(), size, published.file.name)
         with written_whole(folder / published.file.name) as target:
             yield from copy_in_steps(path, target)
         return list_entry(published)
@@ -84,7 +85,6 @@ def install_in_steps(
     metadata["licence"] = read_metadata(path).get("licence", entry.licence if entry else UNKNOWN_LICENCE)
     if input_size is not None:
         metadata["input_size"] = str(input_size)
-    size = path.stat().st_size
     target = _prepared(user_models_folder(), size, name) / f"{name}.safetensors"
     yield Progress(Phase.STORING, 0, size)
     write_safetensors(tensors, target, metadata)

@@ -1,6 +1,7 @@
 """Models are installed, listed, converted, adapted and deleted in the user's folder, and nowhere else."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -134,6 +135,51 @@ def test_a_damaged_file_of_the_users_own_does_not_hide_the_list(own_file, folder
     assert listed("lite_medsam").state is ModelState.SHIPPED
     delete_model("broken")
     assert listed("broken") is None
+
+
+def _lead_nowhere(path):
+    path.symlink_to(path.parent / "removed.pth")
+
+
+@pytest.mark.parametrize("put", [Path.mkdir, _lead_nowhere])
+def test_what_is_no_file_does_not_hide_the_list(folder, put):
+    folder.mkdir()
+    put(folder / "mine.pth")
+    assert listed("mine") is None
+    assert listed("lite_medsam").state is ModelState.SHIPPED
+
+
+@pytest.fixture
+def unreadable(own_file, folder, monkeypatch):
+    """A file that only another user may read."""
+    path = folder / "secret.pth"
+    folder.mkdir()
+    shutil.copy(own_file, path)
+    path_open = Path.open
+
+    def refuse(self, *arguments, **options):
+        if self == path:
+            raise PermissionError(13, "Permission denied")
+        return path_open(self, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    return path
+
+
+def test_a_file_that_may_not_be_read_is_said_so(unreadable, tmp_path):
+    assert listed("secret").state is ModelState.DAMAGED
+    for work in (install_model, load_network, lambda path: convert_model(path, tmp_path / "out.safetensors")):
+        with pytest.raises(ModelError, match="cannot be opened: Permission denied"):
+            work(unreadable)
+
+
+@pytest.mark.parametrize(
+    "work",
+    [lambda name: install_model(Path(name)), load_network, delete_model, lambda name: convert_model(name, Path("x"))],
+)
+def test_a_name_that_the_system_does_not_allow_is_no_model(work):
+    with pytest.raises(ModelError, match="is no file|not installed|neither a file"):
+        work("x" * 300)
 
 
 @pytest.mark.parametrize("phase", [Phase.VERIFYING, Phase.STORING])
