@@ -60,14 +60,17 @@ class _TransientError(Exception):
 
 
 def download(file: ModelFile, folder: Path, patience: Patience | None = None) -> Iterator[Progress]:
-    """Bring `file` into `folder`; it appears there only when whole and verified.
+    """Bring `file` into `folder`; it appears there only when whole and verified. Nothing happens before the first step.
 
-    Raises ModelError when it cannot be had, is not the published file or is being downloaded by another process,
-    OutputError when it cannot be stored.
+    Raises ModelError at once when it has no address; on the way when it cannot be had, is not the published file or
+    is being downloaded by another process; OutputError when it cannot be stored.
     """
-    patience = patience or Patience()
     if file.url is None or file.digest is None:
         raise ModelError(f"{file.name} has no address to download it from. Install it from a file that you have.")
+    return _download(file, folder, patience or Patience())
+
+
+def _download(file: ModelFile, folder: Path, patience: Patience) -> Iterator[Progress]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         # Two that append to one file would spoil it for each other.

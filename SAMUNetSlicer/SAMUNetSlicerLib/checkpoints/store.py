@@ -25,7 +25,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*$")
 def download_model(name: str, patience: Patience | None = None) -> Iterator[Progress]:
     """Download a model of the catalogue into the user's folder, step by step; closing the generator cancels.
 
-    The user must have been asked before, and shown the licence. Raises ModelError or OutputError.
+    The user must have been asked before the first step, and shown the licence. Raises ModelError at once where there is
+    nothing to download; see `download` for what comes later.
     """
     entry = _entry(name)
     if list_entry(entry).state in (ModelState.SHIPPED, ModelState.INSTALLED):

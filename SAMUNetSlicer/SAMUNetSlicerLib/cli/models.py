@@ -10,7 +10,6 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ..checkpoints.catalogue import CatalogueEntry, read_catalogue
-from ..checkpoints.installed import find_installed
 from ..checkpoints.listing import ListedModel, list_models
 from ..checkpoints.starting import adapt_model
 from ..checkpoints.steps import Progress
@@ -121,11 +120,11 @@ def _describe(model: ListedModel) -> dict:
 
 
 def _download(arguments: argparse.Namespace) -> ExitCode:
-    entry = read_catalogue().get(arguments.name)
-    if entry is not None and find_installed(entry) is None and not arguments.yes and not _agreed(entry):
+    steps = download_model(arguments.name)
+    if not arguments.yes and not _agreed(read_catalogue().get(arguments.name)):
         print("Nothing was downloaded.")
         return ExitCode.CANCELLED
-    _follow(download_model(arguments.name))
+    _follow(steps)
     print(f"Installed {arguments.name}")
     return ExitCode.OK
 
@@ -135,7 +134,15 @@ def _agreed(entry: CatalogueEntry) -> bool:
         raise UserError("Nothing is downloaded without a yes. Add --yes after reading the licence.")
     size = f"{entry.file.size / 1e6:,.0f} MB" if entry.file.size else "a file of unknown size"
     print(f"{entry.title}: {size} from {entry.file.url}\nLicence: {entry.licence}\nSource: {entry.source}")
-    return input("Download it? [y/N] ").strip().lower() in ("y", "yes")
+    return _says_yes("Download it?")
+
+
+def _says_yes(question: str) -> bool:
+    try:
+        return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:  # Ctrl-D
+        print()
+        return False
 
 
 def _follow(steps) -> None:
@@ -174,7 +181,7 @@ def _agreed_to_delete(paths: list[Path]) -> bool:
     print(f"In {paths[0].parent}:")
     for path in paths:
         print(f"  {path.name}")
-    return input(f"Delete {_files(len(paths))}? [y/N] ").strip().lower() in ("y", "yes")
+    return _says_yes(f"Delete {_files(len(paths))}?")
 
 
 def _files(count: int) -> str:

@@ -35,17 +35,36 @@ def test_a_checkpoint_is_converted_installed_listed_and_deleted(own_models, caps
     assert "mine" not in listed(capsys)
 
 
-def test_nothing_is_downloaded_without_a_yes(monkeypatch, capsys):
-    def unexpected(*_args):
-        raise AssertionError("a download began")
+def no(_question):
+    return "n"
 
-    monkeypatch.setattr(models, "download_model", unexpected)
+
+def end_of_input(_question):
+    raise EOFError
+
+
+@pytest.mark.parametrize("there", [None, b"damaged"])
+@pytest.mark.parametrize("answer", [no, end_of_input])
+def test_nothing_is_downloaded_without_a_yes(own_models, there, answer, monkeypatch, capsys):
+    if there is not None:
+        (own_models / "models").mkdir()
+        (own_models / "models" / "sam_vit_b_01ec64.pth").write_bytes(there)
+    monkeypatch.setattr(models, "_follow", lambda _steps: pytest.fail("a download began"))
     monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
     assert main(["models", "download", "sam_vit_b"]) == ExitCode.USAGE
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
-    monkeypatch.setattr("builtins.input", lambda _question: "n")
+    monkeypatch.setattr("builtins.input", answer)
     assert main(["models", "download", "sam_vit_b"]) == ExitCode.CANCELLED
     assert "Licence: Apache-2.0" in capsys.readouterr().out
+
+
+def test_what_cannot_be_downloaded_is_not_asked_for(monkeypatch, capsys):
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", lambda _question: pytest.fail("it asks"))
+    assert main(["models", "download", "medsam_vit_b"]) == ExitCode.MODEL
+    assert "Install it from a file" in capsys.readouterr().err
+    assert main(["models", "download", "sam_unet_tiny"]) == ExitCode.MODEL
+    assert "installed already" in capsys.readouterr().err
 
 
 def test_nothing_is_deleted_at_once_without_a_yes_to_the_list(own_models, monkeypatch, capsys):
