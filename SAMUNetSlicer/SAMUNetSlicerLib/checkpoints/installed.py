@@ -9,6 +9,7 @@ from .catalogue import Catalogue, CatalogueEntry
 from .places import user_models_folder, weights_folder
 
 SUFFIXES = (".safetensors", ".pth", ".pt")
+ALL_MODELS = "all"  # `samunet models delete all`, so it is no model's name
 
 
 def find_installed(entry: CatalogueEntry) -> Path | None:
@@ -52,7 +53,8 @@ def file_stamp(name: str, catalogue: Catalogue) -> tuple[Path, int, int] | None:
 
 def suggest_name(path: Path) -> str:
     """A model's name made from a file's: letters, digits, dots, dashes and underscores."""
-    return re.sub(r"[^A-Za-z0-9_.-]", "_", path.stem).lstrip("_.-") or "model"
+    name = re.sub(r"[^A-Za-z0-9_.-]", "_", path.stem).lstrip("_.-")
+    return "model" if name in ("", ALL_MODELS) else name
 
 
 def find_family(family: str, catalogue: Catalogue) -> Path | None:

@@ -10,7 +10,7 @@ from ..atomic_file import written_whole
 from ..errors import ModelError, OutputError
 from .catalogue import CatalogueEntry, ModelFile, read_catalogue
 from .download import TAG_SUFFIX, Patience, discard_part, download, need_room
-from .installed import SUFFIXES, find_installed, find_user_model, is_file, suggest_name
+from .installed import ALL_MODELS, SUFFIXES, find_installed, find_user_model, is_file, suggest_name
 from .listing import PART_SUFFIX, UNKNOWN_LICENCE, ListedModel, ModelState, list_entry, list_models, part_of
 from .loading import assemble, decide_family, find_base, locate, sha256_of
 from .metadata import read_metadata
@@ -19,7 +19,7 @@ from .steps import Phase, Progress, copy_in_steps, hash_in_steps, to_the_end
 from .tensors import read_tensors
 from .writing import Precision, write_safetensors
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*$")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
 def download_model(name: str, patience: Patience | None = None) -> Iterator[Progress]:
@@ -158,8 +158,11 @@ def _is_published(hashes: Mapping[str, str], file: ModelFile) -> bool:
 
 
 def _check_name(name: str, entry: CatalogueEntry | None) -> None:
-    if not _NAME.match(name):
-        raise ModelError(f"'{name}' cannot be a model's name. Use letters, digits, dots, dashes and underscores.")
+    if name == ALL_MODELS or not _NAME.fullmatch(name):
+        raise ModelError(
+            f"'{name}' cannot be a model's name. Use letters, digits, dots, dashes and underscores; '{ALL_MODELS}' "
+            "stands for every model."
+        )
     if entry is not None and entry.file.digest is not None:
         raise ModelError(f"This file is not the published {entry.file.name}: its hash differs. Choose another name.")
 

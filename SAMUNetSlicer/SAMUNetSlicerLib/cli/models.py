@@ -10,6 +10,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ..checkpoints.catalogue import CatalogueEntry, read_catalogue
+from ..checkpoints.installed import ALL_MODELS
 from ..checkpoints.listing import ListedModel, list_models
 from ..checkpoints.starting import adapt_model
 from ..checkpoints.steps import Progress
@@ -72,7 +73,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _texts(text: str) -> dict[str, str]:
-    entries = json.loads(text)
+    try:
+        entries = json.loads(text)
+    except ValueError:
+        entries = None
     if not isinstance(entries, dict):
         raise argparse.ArgumentTypeError("the entries must be a JSON object")
     return {name: str(value) for name, value in entries.items()}
@@ -163,7 +167,7 @@ def _install(arguments: argparse.Namespace) -> ExitCode:
 
 
 def _delete(arguments: argparse.Namespace) -> ExitCode:
-    if arguments.name != "all":
+    if arguments.name != ALL_MODELS:
         paths = [delete_model(arguments.name)]
     else:
         paths = all_model_files()

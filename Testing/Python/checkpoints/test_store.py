@@ -223,11 +223,15 @@ def test_a_file_of_the_users_own_is_installed_under_its_name(own_file, folder):
 
 def test_another_name_may_be_chosen_but_not_one_that_is_taken_or_unsafe(own_file, folder):
     assert install_model(own_file, name="Liver-2.1").path == folder / "Liver-2.1.safetensors"
-    for name in ("../up", "a/b", ".hidden", "a b", "sam_vit_b"):
+    for name in ("../up", "a/b", ".hidden", "a b", "a\n", "all", "sam_vit_b"):
         with pytest.raises(ModelError, match=r"cannot be a model's name|not the published"):
             install_model(own_file, name=name)
     with pytest.raises(ModelError, match="does not fit the network sam_med2d"):
         install_model(own_file, name="sam_med2d")
+
+
+def test_a_file_called_all_gets_a_name_that_does_not_stand_for_every_model(own_file, tmp_path):
+    assert install_model(own_file.rename(tmp_path / "all.pth")).name == "model"
 
 
 def test_a_family_without_a_published_hash_may_be_filled_by_the_user(tmp_path):

@@ -107,6 +107,13 @@ def test_a_yes_downloads(monkeypatch, capsys):
     assert asked == ["sam_vit_b"]
 
 
+@pytest.mark.parametrize("entries", ["no JSON", "[1]"])
+def test_entries_of_a_header_that_are_no_object_are_said_so(entries, capsys):
+    with pytest.raises(SystemExit):
+        main(["models", "export", "a", "--from", "b", "-o", "c.safetensors", "--about", entries])
+    assert "--about: the entries must be a JSON object" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
