@@ -16,9 +16,13 @@ from .errors import OutputError
 def check_destination(path: str | os.PathLike) -> None:
     """Raise OutputError where no file can be written at `path`: to be called before long work, not only after it."""
     path = Path(path)
+    try:
+        is_folder = path.is_dir()
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror}. Choose another name or place.") from error
     if not path.parent.is_dir():
         raise OutputError(f"The folder of {path} does not exist. Create it or choose another place.")
-    if path.is_dir():
+    if is_folder:
         raise OutputError(f"{path} is a folder. Give the name of a file in it.")
     if not os.access(path.parent, os.W_OK):
         raise OutputError(f"The folder of {path} may not be written. Choose another place.")
@@ -45,7 +49,8 @@ def written_whole(path: str | os.PathLike) -> Iterator[BinaryIO]:
     """
     check_destination(path)
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    # Part of the name only: the whole one may be as long as the system allows, in bytes.
+    temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}")
     try:
         with temporary.open("xb") as stream:
             mode = os.fstat(stream.fileno()).st_mode
