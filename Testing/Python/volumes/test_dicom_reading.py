@@ -20,7 +20,7 @@ from volume_files import (
 
 from example_grids import affine, random_direction
 from SAMUNetSlicerLib.errors import InputError
-from SAMUNetSlicerLib.volumes.files.reading import describe_volume, read_sequence_length, read_volume
+from SAMUNetSlicerLib.volumes.files.reading import describe_volume, read_frame, read_volume
 from SAMUNetSlicerLib.volumes.volume import Modality
 
 
@@ -145,7 +145,7 @@ def test_repeated_positions_are_frames(tmp_path):
         dataset.InstanceNumber += 3 * int(dataset.AcquisitionNumber)
         dataset.SOPInstanceUID = f"1.2.3.{frame + 1}"
         dataset.save_as(path)
-    assert read_sequence_length(tmp_path / "perfusion") == 2
+    assert read_frame(tmp_path / "perfusion")[1] == 2
     assert np.array_equal(read_volume(tmp_path / "perfusion", frame=1).voxels, VOXELS + 100)
     sorted((tmp_path / "perfusion").rglob("*.dcm"))[0].unlink()
     with pytest.raises(InputError, match="1 times"):
