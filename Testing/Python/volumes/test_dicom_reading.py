@@ -163,6 +163,16 @@ def test_acquisitions_that_number_their_images_alike_are_not_mixed(tmp_path, tag
     assert np.array_equal(read_volume(tmp_path / "phases", frame=1).voxels, VOXELS + 2000)
 
 
+def test_repetitions_whose_positions_are_rounded_otherwise_are_frames(tmp_path):
+    write_series(tmp_path, AXIAL_POSITIONS)
+    again = [(x, y, z + 0.004) for x, y, z in AXIAL_POSITIONS]
+    write_series(tmp_path / "other", again, VOXELS + 100, AcquisitionNumber=2)
+    for path in (tmp_path / "other").iterdir():
+        path.rename(tmp_path / f"again_{path.name}")
+    assert np.array_equal(read_volume(tmp_path).voxels, VOXELS)
+    assert np.array_equal(read_volume(tmp_path, frame=1).voxels, VOXELS + 100)
+
+
 def test_a_file_copied_twice_counts_once(tmp_path):
     folder = write_series(tmp_path / "ct", AXIAL_POSITIONS)
     first = sorted(folder.iterdir())[0]

@@ -36,7 +36,8 @@ _MODALITIES = {
 _NOT_PICTURES = {"SEG", "PR", "SR", "RTSTRUCT"}
 # Slices farther than this part of a step from where an even stack would have them are reported.
 _UNEVEN = 0.1
-_SAME_POSITION_MM = 1e-3
+# Slices closer than this part of a pixel are the same one, shown again: a repetition may be rounded otherwise.
+_SAME_POSITION = 0.01
 
 
 @dataclass(frozen=True)
@@ -185,8 +186,9 @@ def _join_times(stacks: list[list[DicomSlice]]) -> list[list[DicomSlice]]:
 def _frames(headers: Sequence[DicomSlice]) -> tuple[tuple[DicomSlice, ...], ...]:
     """Split images that repeat the same positions into frames, each sorted along the normal."""
     by_position: list[list[DicomSlice]] = []
+    tolerance_mm = _SAME_POSITION * headers[0].spacing[:2].min()
     for header in sorted(headers, key=lambda h: h.depth_mm):
-        if by_position and header.depth_mm - by_position[-1][0].depth_mm < _SAME_POSITION_MM:
+        if by_position and header.depth_mm - by_position[-1][0].depth_mm < tolerance_mm:
             by_position[-1].append(header)
         else:
             by_position.append([header])
