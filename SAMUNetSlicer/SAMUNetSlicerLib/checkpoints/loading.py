@@ -247,6 +247,6 @@ def _sha256_in_steps(path: Path) -> Generator[None, None, str]:
 
 
 def sha256_of(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file's content. Raises ModelError where it cannot be opened."""
+    """Hexadecimal SHA-256 of a file's content. Raises ModelError where it cannot be read."""
     with open_checkpoint(path) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

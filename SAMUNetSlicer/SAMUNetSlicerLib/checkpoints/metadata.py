@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,7 +16,7 @@ METADATA_KEY = "samunetslicer"
 def read_metadata(path: str | Path) -> dict[str, str]:
     """Family, licence, hash of the source, as far as they were written; empty for other files.
 
-    Raises ModelError for a file that cannot be opened, or a damaged safetensors file.
+    Raises ModelError for a file that cannot be read, or a damaged safetensors file.
     """
     path = Path(path)
     with open_checkpoint(path) as stream:
@@ -31,12 +33,14 @@ def read_metadata(path: str | Path) -> dict[str, str]:
     return {key: value for key, value in entries.items() if isinstance(value, str)} if isinstance(entries, dict) else {}
 
 
-def open_checkpoint(path: Path) -> BinaryIO:
-    """The file, for reading bytes. Raises ModelError, for example where it may not be read."""
+@contextmanager
+def open_checkpoint(path: Path) -> Iterator[BinaryIO]:
+    """The file, for reading bytes. Raises ModelError where it may not be read, or its disk is gone in the middle."""
     try:
-        return path.open("rb")
+        with path.open("rb") as stream:
+            yield stream
     except OSError as error:
-        raise ModelError(f"The checkpoint {path} cannot be opened: {error.strerror}.") from error
+        raise ModelError(f"The checkpoint {path} cannot be read: {error.strerror}.") from error
 
 
 def damaged(path: Path) -> ModelError:

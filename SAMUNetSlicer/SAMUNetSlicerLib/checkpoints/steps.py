@@ -38,7 +38,7 @@ class Progress:
 
 def hash_in_steps(path: Path, *algorithms: str) -> Generator[Progress, None, dict[str, str]]:
     """Returns the hexadecimal hash of a file's content by algorithm (of hashlib). Raises ModelError where it cannot be
-    opened.
+    read.
     """
     # MD5 is good against damage, not against an attacker: https must be, and tensors only are read in any case.
     hashers = {name: hashlib.new(name, usedforsecurity=False) for name in algorithms}
@@ -54,10 +54,9 @@ def hash_in_steps(path: Path, *algorithms: str) -> Generator[Progress, None, dic
 
 
 def copy_in_steps(path: Path, target) -> Generator[Progress, None, None]:
-    """Append a file's content to an open binary file. Raises ModelError where the file cannot be opened."""
-    done = 0
-    with open_checkpoint(path) as stream:
-        total = path.stat().st_size
+    """Append a file's content to an open binary file."""
+    done, total = 0, path.stat().st_size
+    with path.open("rb") as stream:
         while block := stream.read(_BLOCK_BYTES):
             target.write(block)
             done += len(block)

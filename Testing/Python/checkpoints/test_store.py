@@ -1,5 +1,6 @@
 """Models are installed, listed, converted, adapted and deleted in the user's folder, and nowhere else."""
 
+import io
 import shutil
 from pathlib import Path
 
@@ -169,8 +170,23 @@ def unreadable(own_file, folder, monkeypatch):
 def test_a_file_that_may_not_be_read_is_said_so(unreadable, tmp_path):
     assert listed("secret").state is ModelState.DAMAGED
     for work in (install_model, load_network, lambda path: convert_model(path, tmp_path / "out.safetensors")):
-        with pytest.raises(ModelError, match="cannot be opened: Permission denied"):
+        with pytest.raises(ModelError, match="cannot be read: Permission denied"):
             work(unreadable)
+
+
+def test_a_disk_that_goes_while_a_file_is_hashed_is_said_so(own_file, folder, monkeypatch):
+    class Gone(io.BytesIO):
+        def read(self, *_arguments):
+            raise OSError(5, "Input/output error")
+
+    path_open = Path.open
+    monkeypatch.setattr(
+        Path, "open", lambda path, *how, **more: Gone() if path == own_file else path_open(path, *how, **more)
+    )
+    for work in (install_model, load_network):
+        with pytest.raises(ModelError, match="cannot be read: Input/output error"):
+            work(own_file)
+    assert not folder.exists()
 
 
 @pytest.mark.parametrize(
