@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterator
@@ -38,6 +39,11 @@ def made_folder(folder: Path) -> Path:
     except OSError as error:
         raise OutputError(f"The folder {folder} cannot be made: {error.strerror}. Choose another place.") from error
     return folder
+
+
+def is_left_over(path: Path) -> bool:
+    """Whether the name is one that `written_whole` gives to its temporary files, which a killed process leaves."""
+    return re.fullmatch(r"\..+\.[0-9a-f]{8}", path.name) is not None
 
 
 @contextlib.contextmanager

@@ -24,6 +24,7 @@ from .catalogue import ModelFile
 from .listing import PART_SUFFIX
 from .steps import Phase, Progress, hash_in_steps
 
+LOCK_SUFFIX = ".lock"  # of what tells other programs that a download is under way
 TAG_SUFFIX = ".tag"  # of the server's name for the version of a download that is not finished
 _RETRIED = {408, 425, 429, 500, 502, 503, 504}  # HTTP states that pass by themselves
 _SPARE_BYTES = 64 * 2**20  # left free on the disk
@@ -74,7 +75,7 @@ def _download(file: ModelFile, folder: Path, patience: Patience) -> Iterator[Pro
     try:
         folder.mkdir(parents=True, exist_ok=True)
         # Two that append to one file would spoil it for each other.
-        with alone(folder / f"{file.name}.lock") as held:
+        with alone(folder / f"{file.name}{LOCK_SUFFIX}") as held:
             if not held:
                 raise ModelError(f"Another program is downloading {file.name} now. Wait until it has finished.")
             size = yield from _bring(file, folder, patience)

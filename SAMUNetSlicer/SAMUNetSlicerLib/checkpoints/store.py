@@ -6,10 +6,10 @@ import re
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from ..atomic_file import written_whole
+from ..atomic_file import is_left_over, written_whole
 from ..errors import ModelError, OutputError
 from .catalogue import CatalogueEntry, ModelFile, read_catalogue
-from .download import TAG_SUFFIX, Patience, discard_part, download, need_room
+from .download import LOCK_SUFFIX, TAG_SUFFIX, Patience, discard_part, download, need_room
 from .installed import ALL_MODELS, SUFFIXES, find_installed, find_user_model, is_file, suggest_name
 from .listing import PART_SUFFIX, UNKNOWN_LICENCE, ListedModel, ModelState, list_entry, list_models, part_of
 from .loading import assemble, decide_family, find_base, locate, sha256_of
@@ -112,7 +112,9 @@ def delete_model(name: str) -> Path:
 
 
 def all_model_files() -> list[Path]:
-    """The models in the user's folder, and what unfinished downloads left. Other files of that folder are not ours."""
+    """The models in the user's folder, and what unfinished downloads and killed installations left. Other files of that
+    folder are not ours.
+    """
     folder = user_models_folder()
     return sorted(filter(_is_model_file, folder.iterdir())) if folder.is_dir() else []
 
@@ -184,8 +186,8 @@ def _prepared(folder: Path, wanted_bytes: int, what: str) -> Path:
 
 
 def _is_model_file(path: Path) -> bool:
-    unfinished = path.suffix in (PART_SUFFIX, TAG_SUFFIX) and Path(path.stem).suffix in SUFFIXES
-    return path.is_file() and (path.suffix in SUFFIXES or unfinished)
+    unfinished = path.suffix in (PART_SUFFIX, TAG_SUFFIX, LOCK_SUFFIX) and Path(path.stem).suffix in SUFFIXES
+    return path.is_file() and (path.suffix in SUFFIXES or unfinished or is_left_over(path))
 
 
 def _delete(path: Path) -> None:

@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 
 import published_model
 from parity import manifest_of, parity_state
+from SAMUNetSlicerLib.atomic_file import written_whole
 from SAMUNetSlicerLib.checkpoints import download as download_module
 from SAMUNetSlicerLib.checkpoints.download import Patience
 from SAMUNetSlicerLib.checkpoints.listing import ModelState, list_models
@@ -296,18 +297,28 @@ def test_what_is_not_installed_cannot_be_deleted(name):
 
 def test_everything_may_be_deleted_at_once(own_file, folder):
     install_model(own_file)
-    for name in ("half.pth.part", "half.pth.tag"):
+    left_over = ["half.pth.lock", "half.pth.part", "half.pth.tag"]
+    for name in left_over:
         (folder / name).write_bytes(b"half")
     paths = all_model_files()
-    assert [path.name for path in paths] == ["half.pth.part", "half.pth.tag", "my_run.safetensors"]
+    assert [path.name for path in paths] == [*left_over, "my_run.safetensors"]
     delete_model_files(paths)
     assert list(folder.iterdir()) == []
     assert all_model_files() == []
 
 
+def test_what_a_killed_installation_left_is_deleted_with_everything(folder):
+    folder.mkdir()
+    killed = written_whole(folder / "my_run.safetensors")
+    killed.__enter__()
+    assert len(all_model_files()) == 1
+    delete_model_files(all_model_files())
+    assert list(folder.iterdir()) == []
+
+
 def test_files_of_the_site_that_are_no_models_stay(folder):
     folder.mkdir()
-    others = ["README.txt", "scan.nii.gz", "thesis.part", "price.tag", "results.csv", ".pth"]
+    others = ["README.txt", "scan.nii.gz", "thesis.part", "price.tag", "results.csv", ".pth", ".hidden.conf"]
     for name in [*others, "model.pth"]:
         (folder / name).write_text("")
     (folder / "folder.pth").mkdir()
