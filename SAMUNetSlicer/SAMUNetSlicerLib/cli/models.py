@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from ..atomic_file import check_destination
 from ..checkpoints.catalogue import CatalogueEntry, read_catalogue
 from ..checkpoints.installed import ALL_MODELS
 from ..checkpoints.listing import ListedModel, list_models
@@ -192,19 +193,22 @@ def _files(count: int) -> str:
     return f"{count} file{'' if count == 1 else 's'}"
 
 
-def _check_ending(output: Path) -> None:
+def _check_output(output: Path) -> None:
+    """Before the work, which takes a while with large models."""
     if output.suffix != ".safetensors":
         raise ModelError("The output must end in .safetensors.")
+    check_destination(output)
 
 
 def _convert(arguments: argparse.Namespace) -> ExitCode:
-    _check_ending(arguments.output)
+    _check_output(arguments.output)
     precision = Precision.HALF if arguments.half else Precision.AS_IS
     print(f"Saved {convert_model(arguments.model, arguments.output, arguments.family, precision)}")
     return ExitCode.OK
 
 
 def _adapt(arguments: argparse.Namespace) -> ExitCode:
+    _check_output(arguments.output)
     print(f"Saved {adapt_model(arguments.vit, arguments.output, arguments.family, arguments.resnet)}")
     return ExitCode.OK
 
@@ -212,7 +216,7 @@ def _adapt(arguments: argparse.Namespace) -> ExitCode:
 def _export(arguments: argparse.Namespace) -> ExitCode:
     with needing("train"):
         from ..learning.export import export_weights
-    _check_ending(arguments.output)
+    _check_output(arguments.output)
     export_weights(arguments.checkpoint, arguments.start, arguments.output, arguments.about)
     print(f"Saved {arguments.output}")
     return ExitCode.OK

@@ -107,6 +107,21 @@ def test_a_yes_downloads(monkeypatch, capsys):
     assert asked == ["sam_vit_b"]
 
 
+WRITING = [
+    ["convert", "absent.pth"],
+    ["adapt", "--vit", "absent.pth"],
+    ["export", "absent.safetensors", "--from", "absent.pth"],
+]
+
+
+@pytest.mark.parametrize("arguments", WRITING)
+def test_an_output_that_cannot_be_written_is_refused_before_the_work(own_models, arguments, capsys):
+    assert main(["models", *arguments, "-o", str(own_models / "start.pth")]) == ExitCode.MODEL
+    assert "must end in .safetensors" in capsys.readouterr().err
+    assert main(["models", *arguments, "-o", str(own_models / "missing" / "a.safetensors")]) == ExitCode.OUTPUT
+    assert "does not exist" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("entries", ["no JSON", "[1]"])
 def test_entries_of_a_header_that_are_no_object_are_said_so(entries, capsys):
     with pytest.raises(SystemExit):
