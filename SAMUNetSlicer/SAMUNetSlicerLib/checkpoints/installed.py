@@ -64,9 +64,13 @@ def find_family(family: str, catalogue: Catalogue) -> Path | None:
 
 
 def user_models(catalogue: Catalogue) -> list[Path]:
-    """The user's own models: files in the user's folder that belong to no model of the catalogue."""
+    """The user's own models: files in the user's folder that belong to no model of the catalogue. Of files that
+    differ in their endings only, the one that the name stands for.
+    """
     folder = user_models_folder()
     if not folder.is_dir():
         return []
     known = {path for entry in catalogue.models if (path := find_installed(entry)) is not None}
-    return sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES and is_file(path) and path not in known)
+    names = {path.stem for path in folder.iterdir() if path.suffix in SUFFIXES}
+    found = (find_user_model(name) for name in names)
+    return sorted(path for path in found if path is not None and path not in known)

@@ -247,6 +247,13 @@ def test_another_name_may_be_chosen_but_not_one_that_is_taken_or_unsafe(own_file
         install_model(own_file, name="sam_med2d")
 
 
+def test_a_model_installed_over_a_file_of_another_ending_is_listed_once(own_file, folder):
+    folder.mkdir()
+    shutil.copy(own_file, folder / "liver.pth")
+    installed = install_model(own_file, name="liver")
+    assert [model.path for model in list_models() if model.name == "liver"] == [installed.path]
+
+
 def test_a_file_called_all_gets_a_name_that_does_not_stand_for_every_model(own_file, tmp_path):
     assert install_model(own_file.rename(tmp_path / "all.pth")).name == "model"
 
