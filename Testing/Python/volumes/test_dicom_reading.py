@@ -188,6 +188,17 @@ def test_missing_slices_are_warned_of(tmp_path):
         read_volume(write_series(tmp_path / "gap", positions, voxels))
 
 
+def test_a_slice_whose_file_was_cut_short_is_warned_of(tmp_path):
+    """At the end of the stack nothing else would show it."""
+    folder = write_series(tmp_path, AXIAL_POSITIONS)
+    last = next(path for path in folder.iterdir() if path.stem.endswith("_2"))
+    last.write_bytes(last.read_bytes()[:-20])
+    (folder / "notes.txt").write_text("DICM")
+    with pytest.warns(UserWarning, match=f"1 image of the folder cannot be read.*{last.name}"):
+        volume = read_volume(folder)
+    assert np.array_equal(volume.voxels, VOXELS[:2])
+
+
 def test_slices_shifted_sideways_are_warned_of(tmp_path):
     folder = write_series(tmp_path / "ct", [(10, 20, 30), (14, 20, 35), (10, 20, 40)])
     with pytest.warns(UserWarning, match="some are shifted sideways"):

@@ -22,7 +22,7 @@ from ...errors import InputError
 from ..geometry import LPS_TO_RAS, GridGeometry
 from ..volume import Modality
 from .dicom_pixels import read_pixels
-from .dicom_slices import DicomSlice, read_header, slices_of
+from .dicom_slices import DicomSlice, is_unreadable_picture, read_header, slices_of
 
 _MODALITIES = {
     "CT": Modality.CT,
@@ -74,7 +74,20 @@ def find_stacks(folder: Path) -> list[DicomStack]:
 
 
 def _headers(paths: Iterable[Path]) -> list[DicomSlice]:
-    return [header for path in sorted(paths) if path.is_file() and (header := read_header(path))]
+    headers, unreadable = [], []
+    for path in sorted(paths):
+        if path.is_file():
+            if header := read_header(path):
+                headers.append(header)
+            elif is_unreadable_picture(path):
+                unreadable.append(path.name)
+    if unreadable:
+        warnings.warn(
+            f"{_images(len(unreadable))} of the folder cannot be read and will be missing, first '{unreadable[0]}': "
+            "damaged, incomplete or of an unknown kind. Copy or export the series again.",
+            stacklevel=5,
+        )
+    return headers
 
 
 def stack_of_file(file: Path) -> DicomStack:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -123,6 +124,21 @@ def read_header(path: Path) -> DicomSlice | None:
         decoded_rescale=rescale,
         time=number("0020|0100", int),
     )
+
+
+def is_unreadable_picture(path: Path) -> bool:
+    """Whether a file that `read_header` makes nothing of is a DICOM image all the same, for example cut short."""
+    try:
+        with path.open("rb") as stream:
+            if stream.read(132)[128:] != b"DICM":
+                return False
+        import pydicom
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return "Rows" in pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["Rows"])
+    except Exception:  # a damaged header makes pydicom fail in many ways, and it may not be installed
+        return False
 
 
 def slices_of(header: DicomSlice) -> list[DicomSlice]:

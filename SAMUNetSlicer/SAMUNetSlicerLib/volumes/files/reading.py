@@ -31,8 +31,8 @@ def read_volume(path: str | Path, series_id: str | None = None, frame: int = 0) 
     series_id: which series of a DICOM folder, by its number in the list that the error gives, or its identifier.
     frame: which volume of a 4D file or DICOM time series. Rescaling (slope, intercept) is applied; transparency is
     dropped, 16-bit colours become 8 bit. The modality is DICOM's; other grey volumes count as CT where their
-    intensities look like Hounsfield units. Warns (UserWarning) of DICOM slices that are uneven, shifted or whose
-    positions are unknown. Raises InputError.
+    intensities look like Hounsfield units. Warns (UserWarning) of DICOM slices that are uneven, shifted, unreadable or
+    whose positions are unknown. Raises InputError.
     """
     return read_frame(path, series_id, frame)[0]
 
