@@ -181,6 +181,12 @@ def test_a_file_copied_twice_counts_once(tmp_path):
     assert np.array_equal(read_volume(folder / "copy.dcm").voxels, VOXELS)
 
 
+def test_images_that_were_given_one_identifier_are_not_taken_for_copies(tmp_path):
+    folder = write_series(tmp_path, AXIAL_POSITIONS, SOPInstanceUID="1.2.3.9")
+    assert np.array_equal(read_volume(folder).voxels, VOXELS)
+    assert np.array_equal(read_volume(sorted(folder.iterdir())[0]).voxels, VOXELS)
+
+
 def test_missing_slices_are_warned_of(tmp_path):
     positions = [(0, 0, z) for z in (0, 2, 4, 8, 10)]
     voxels = np.zeros((5, 4, 5), np.int16)

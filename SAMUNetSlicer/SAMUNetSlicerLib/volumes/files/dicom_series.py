@@ -155,12 +155,13 @@ def read_stack(stack: DicomStack, frame: int) -> tuple[np.ndarray, GridGeometry,
 
 def _stacks(headers: list[DicomSlice]) -> list[DicomStack]:
     series: dict[str, dict[tuple, list[list[DicomSlice]]]] = defaultdict(lambda: defaultdict(list))
-    seen: set[str] = set()
+    seen: set[tuple] = set()
     for header in sorted(headers, key=lambda h: (h.series_number, h.series_uid, h.instance, h.path)):
-        # The same image under two file names counts once.
-        if header.image_uid and header.image_uid in seen:
+        # The same image under two file names counts once. Some anonymisers give all images one identifier.
+        image = (header.image_uid, header.instance, *header.origin_lps)
+        if header.image_uid and image in seen:
             continue
-        seen.add(header.image_uid)
+        seen.add(image)
         for slice_ in slices_of(header):
             there = series[header.series_uid][slice_.place]
             alike = next((members for members in there if slice_.lies_like(members[0])), None)
