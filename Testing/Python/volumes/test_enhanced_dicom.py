@@ -190,6 +190,13 @@ def test_files_of_many_frames_that_are_times_of_one_volume_are_a_time_series(tmp
         np.testing.assert_allclose(volume.geometry.ijk_to_ras, expected(), atol=1e-6)
 
 
+@pytest.mark.parametrize("x", [10.005, 10.015, 10.025, 10.035, 10.045])
+def test_times_of_one_volume_may_be_rounded_otherwise(tmp_path, x):
+    for n in range(2):
+        write_enhanced(tmp_path / f"{n}.dcm", [(x + 2e-5 * n, y, z) for _, y, z in EVEN], FRAMES, times=[n + 1] * 6)
+    assert read_frame(tmp_path)[1] == 2
+
+
 def test_one_file_of_such_a_time_series_is_its_own_time(tmp_path):
     for n in range(3):
         write_enhanced(tmp_path / f"{n}.dcm", EVEN, FRAMES + 10 * n, times=[n + 1] * 6)

@@ -182,30 +182,37 @@ def _join_times(stacks: list[list[DicomSlice]]) -> list[list[DicomSlice]]:
     """Files of many frames that show the same positions, each at a time of its own, put together; others as they are.
     What the files do not tell apart by time may be magnitude and phase, or other pictures that are no series.
     """
-    alike: dict[tuple, list[list[DicomSlice]]] = defaultdict(list)
+    groups: list[tuple[np.ndarray, list[list[DicomSlice]]]] = []
     for members in stacks:
-        first = members[0]
-        lies = np.round([*first.spacing[:2], *first.direction_lps[:, :2].ravel()], 3) + 0.0
-        positions = {tuple(np.round(member.origin_lps, 2) + 0.0) for member in members}
-        # But for what they are part of, slices that can be stacked have the same place.
-        alike[(bool(first.part_of), *first.place[1:], *lies, *sorted(positions))].append(members)
+        positions = np.array([images[0].origin_lps for images in _by_position(members)])
+        alike = next((g for there, g in groups if _show_the_same(members[0], positions, g[0][0], there)), None)
+        if alike is None:
+            groups.append((positions, [members]))
+        else:
+            alike.append(members)
     joined = []
-    for group in alike.values():
+    for _, group in groups:
         times = {min((member.time, member.moment) for member in members) for members in group}
-        together = len(times) == len(group) and group[0][0].part_of
+        together = len(times) == len(group)
         joined += [[member for members in group for member in members]] if together else group
     return joined
 
 
+def _show_the_same(first: DicomSlice, positions: np.ndarray, other: DicomSlice, there: np.ndarray) -> bool:
+    """Whether two files of many frames, given by a slice and the positions (N, 3) of each, show the same places."""
+    return (
+        # But for what they are part of, slices that can be stacked have the same place.
+        bool(first.part_of and other.part_of)
+        and first.place[1:] == other.place[1:]
+        and first.lies_like(other)
+        and positions.shape == there.shape
+        and np.allclose(positions, there, rtol=0, atol=_SAME_POSITION * first.spacing[:2].min())
+    )
+
+
 def _frames(headers: Sequence[DicomSlice]) -> tuple[tuple[DicomSlice, ...], ...]:
     """Split images that repeat the same positions into frames, each sorted along the normal."""
-    by_position: list[list[DicomSlice]] = []
-    tolerance_mm = _SAME_POSITION * headers[0].spacing[:2].min()
-    for header in sorted(headers, key=lambda h: h.depth_mm):
-        if by_position and header.depth_mm - by_position[-1][0].depth_mm < tolerance_mm:
-            by_position[-1].append(header)
-        else:
-            by_position.append([header])
+    by_position = _by_position(headers)
     counts = {len(images) for images in by_position}
     if len(counts) > 1:
         raise InputError(
@@ -214,6 +221,18 @@ def _frames(headers: Sequence[DicomSlice]) -> tuple[tuple[DicomSlice, ...], ...]
         )
     ordered = [sorted(images, key=lambda h: h.turn) for images in by_position]
     return tuple(zip(*ordered, strict=True))
+
+
+def _by_position(headers: Sequence[DicomSlice]) -> list[list[DicomSlice]]:
+    """Images along the normal, those of the same position together."""
+    by_position: list[list[DicomSlice]] = []
+    tolerance_mm = _SAME_POSITION * headers[0].spacing[:2].min()
+    for header in sorted(headers, key=lambda h: h.depth_mm):
+        if by_position and header.depth_mm - by_position[-1][0].depth_mm < tolerance_mm:
+            by_position[-1].append(header)
+        else:
+            by_position.append([header])
+    return by_position
 
 
 def _warn_of_unknown_positions(headers: tuple[DicomSlice, ...]) -> None:
