@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +57,7 @@ class DicomSlice:
     moment: str = ""
     unchecked: str = ""
 
-    @property
+    @cached_property
     def depth_mm(self) -> float:
         """Position along the normal."""
         return float(np.cross(self.direction_lps[:, 0], self.direction_lps[:, 1]) @ self.origin_lps)
