@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterator
@@ -16,9 +17,13 @@ from .errors import OutputError
 def check_destination(path: str | os.PathLike) -> None:
     """Raise OutputError where no file can be written at `path`: to be called before long work, not only after it."""
     path = Path(path)
+    try:
+        is_folder = path.is_dir()
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror}. Choose another name or place.") from error
     if not path.parent.is_dir():
         raise OutputError(f"The folder of {path} does not exist. Create it or choose another place.")
-    if path.is_dir():
+    if is_folder:
         raise OutputError(f"{path} is a folder. Give the name of a file in it.")
     if not os.access(path.parent, os.W_OK):
         raise OutputError(f"The folder of {path} may not be written. Choose another place.")
@@ -36,6 +41,11 @@ def made_folder(folder: Path) -> Path:
     return folder
 
 
+def is_left_over(path: Path) -> bool:
+    """Whether the name is one that `written_whole` gives to its temporary files, which a killed process leaves."""
+    return re.fullmatch(r"\..+\.[0-9a-f]{8}", path.name) is not None
+
+
 @contextlib.contextmanager
 def written_whole(path: str | os.PathLike) -> Iterator[BinaryIO]:
     """Open a temporary neighbour of `path` for writing bytes; it takes the place of `path` once all is on the disk.
@@ -45,7 +55,8 @@ def written_whole(path: str | os.PathLike) -> Iterator[BinaryIO]:
     """
     check_destination(path)
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    # Part of the name only: the whole one may be as long as the system allows, in bytes.
+    temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}")
     try:
         with temporary.open("xb") as stream:
             mode = os.fstat(stream.fileno()).st_mode

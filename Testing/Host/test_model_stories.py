@@ -242,6 +242,23 @@ def test_a_model_installed_again_under_its_name_answers_from_then_on(shelf, chec
     assert user.ui.positiveButton.checked, "what is loaded answers although its file is gone"
 
 
+def test_a_model_that_another_program_deleted_leaves_the_list_when_that_shows(
+    shelf, checkpoint, dialogs, folder, monkeypatch
+):
+    import qt
+
+    user = shelf
+    monkeypatch.setattr(qt.QFileDialog, "getOpenFileName", lambda *_arguments: str(checkpoint))
+    user.press("installModelButton")
+    wait_for_the_end(user)
+    click_model(user, "my_run")
+    (folder / "my_run.safetensors").unlink()
+    user.press("deleteModelButton")
+    assert "There is no model called my_run" in user.message
+    assert state_of(user, "my_run") == ""
+    assert "my_run" not in offered(user)
+
+
 def test_no_file_chosen_installs_nothing(shelf, dialogs, folder, monkeypatch):
     import qt
 

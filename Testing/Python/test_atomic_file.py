@@ -40,6 +40,13 @@ def test_a_full_disk_is_told_and_keeps_the_earlier_file(tmp_path):
     assert list(tmp_path.iterdir()) == [target]
 
 
+@pytest.mark.parametrize("name", ["x" * 255, "\u809d" * 85], ids=["letters", "signs"])
+def test_the_longest_name_that_the_system_allows_can_be_written(tmp_path, name):
+    with written_whole(tmp_path / name) as stream:
+        stream.write(b"content")
+    assert (tmp_path / name).read_bytes() == b"content"
+
+
 def test_a_file_that_a_library_puts_in_its_place_can_be_read_by_others(tmp_path):
     """safetensors writes a private file of its own and renames it."""
     target = tmp_path / "result.bin"
@@ -58,6 +65,8 @@ def test_places_where_nothing_can_be_written_are_refused_beforehand(tmp_path, mo
         check_destination(tmp_path / "missing" / "a.bin")
     with pytest.raises(OutputError, match="is a folder"):
         check_destination(tmp_path)
+    with pytest.raises(OutputError, match="Choose another name"):
+        check_destination(tmp_path / ("x" * 300))
     protected = tmp_path / "kept.bin"
     protected.write_bytes(b"earlier")
     monkeypatch.setattr("os.access", lambda path, mode: path != protected)

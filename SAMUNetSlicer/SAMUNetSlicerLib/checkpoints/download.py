@@ -10,7 +10,7 @@ import contextlib
 import selectors
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -19,10 +19,12 @@ import requests
 
 from .. import project
 from ..errors import ModelError, OutputError
+from .alone import alone
 from .catalogue import ModelFile
 from .listing import PART_SUFFIX
 from .steps import Phase, Progress, hash_in_steps
 
+LOCK_SUFFIX = ".lock"  # of what tells other programs that a download is under way
 TAG_SUFFIX = ".tag"  # of the server's name for the version of a download that is not finished
 _RETRIED = {408, 425, 429, 500, 502, 503, 504}  # HTTP states that pass by themselves
 _SPARE_BYTES = 64 * 2**20  # left free on the disk
@@ -59,17 +61,34 @@ class _TransientError(Exception):
 
 
 def download(file: ModelFile, folder: Path, patience: Patience | None = None) -> Iterator[Progress]:
-    """Bring `file` into `folder`; it appears there only when whole and verified.
+    """Bring `file` into `folder`; it appears there only when whole and verified. Nothing happens before the first step.
 
-    Raises ModelError when it cannot be had or is not the published file, OutputError when it cannot be stored.
+    Raises ModelError at once when it has no address; on the way when it cannot be had, is not the published file or
+    is being downloaded by another process; OutputError when it cannot be stored.
     """
-    patience = patience or Patience()
     if file.url is None or file.digest is None:
         raise ModelError(f"{file.name} has no address to download it from. Install it from a file that you have.")
-    part = folder / f"{file.name}{PART_SUFFIX}"
+    return _download(file, folder, patience or Patience())
+
+
+def _download(file: ModelFile, folder: Path, patience: Patience) -> Iterator[Progress]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        fresh = not part.exists()
+        # Two that append to one file would spoil it for each other.
+        with alone(folder / f"{file.name}{LOCK_SUFFIX}") as held:
+            if not held:
+                raise ModelError(f"Another program is downloading {file.name} now. Wait until it has finished.")
+            size = yield from _bring(file, folder, patience)
+    except OSError as error:
+        raise OutputError(f"{file.name} cannot be stored in {folder}: {error.strerror or error}.") from error
+    yield Progress(Phase.DONE, size, size)
+
+
+def _bring(file: ModelFile, folder: Path, patience: Patience) -> Generator[Progress, None, int]:
+    """Returns the size of the file, which is in the folder then."""
+    part = folder / f"{file.name}{PART_SUFFIX}"
+    fresh = not part.exists()
+    try:
         while True:
             yield from _receive(file, part, patience)
             good = yield from _verify(file, part)
@@ -84,11 +103,9 @@ def download(file: ModelFile, folder: Path, patience: Patience | None = None) ->
         size = part.stat().st_size
         part.replace(folder / file.name)
         _tag_of(part).unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f"{file.name} cannot be stored in {folder}: {error.strerror or error}.") from error
     finally:
         _discard_if_empty(part)
-    yield Progress(Phase.DONE, size, size)
+    return size
 
 
 def _receive(file: ModelFile, part: Path, patience: Patience) -> Iterator[Progress]:
@@ -125,6 +142,8 @@ def _attempt(session: requests.Session, file: ModelFile, part: Path, patience: P
         with session.get(
             file.url, headers=headers, stream=True, timeout=(patience.connect_s, patience.read_s)
         ) as response:
+            if offset and response.status_code == requests.codes.requested_range_not_satisfiable:
+                return  # nothing comes after what has arrived: its hash tells whether that is the file
             offset = _check_answer(response, file, part, offset)
             total = _total_of(response, file, offset)
             _need_room(part.parent, file, total, offset)
@@ -144,9 +163,6 @@ def _check_answer(response: requests.Response, file: ModelFile, part: Path, offs
     if response.status_code in _RETRIED:
         wait = response.headers.get("Retry-After", "")
         raise _TransientError(f"the server is busy ({response.status_code})", float(wait) if wait.isdigit() else None)
-    if response.status_code == requests.codes.requested_range_not_satisfiable:
-        discard_part(part)
-        raise _TransientError("the server no longer has the file that was begun")
     if not response.ok:
         raise ModelError(f"{file.name} could not be downloaded: the server answers {response.status_code}.")
     if response.status_code == requests.codes.partial_content:
@@ -218,7 +234,7 @@ def _until_something_comes(response: requests.Response, patience: Patience, so_f
             yield so_far
 
 
-def _verify(file: ModelFile, part: Path) -> Iterator[Progress]:
+def _verify(file: ModelFile, part: Path) -> Generator[Progress, None, bool]:
     """Returns whether the file's hash is the published one."""
     algorithm, expected = file.digest
     found = yield from hash_in_steps(part, algorithm)
@@ -257,7 +273,7 @@ def _tag_of(part: Path) -> Path:
 
 
 def _discard_if_empty(part: Path) -> None:
-    with contextlib.suppress(OSError):  # where the folder cannot be made, say
+    with contextlib.suppress(OSError):
         if not _size_of(part):
             discard_part(part)
 

@@ -9,6 +9,7 @@ from .catalogue import Catalogue, CatalogueEntry
 from .places import user_models_folder, weights_folder
 
 SUFFIXES = (".safetensors", ".pth", ".pt")
+ALL_MODELS = "all"  # `samunet models delete all`, so it is no model's name
 
 
 def find_installed(entry: CatalogueEntry) -> Path | None:
@@ -25,7 +26,15 @@ def find_user_model(name: str) -> Path | None:
     if Path(name).name != name:  # a path, not a name
         return None
     candidates = (user_models_folder() / f"{name}{suffix}" for suffix in SUFFIXES)
-    return next((path for path in candidates if path.is_file()), None)
+    return next((path for path in candidates if is_file(path)), None)
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; also False for a name that the system does not allow or lets nobody look at."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def file_stamp(name: str, catalogue: Catalogue) -> tuple[Path, int, int] | None:
@@ -44,7 +53,8 @@ def file_stamp(name: str, catalogue: Catalogue) -> tuple[Path, int, int] | None:
 
 def suggest_name(path: Path) -> str:
     """A model's name made from a file's: letters, digits, dots, dashes and underscores."""
-    return re.sub(r"[^A-Za-z0-9_.-]", "_", path.stem).lstrip("_.-") or "model"
+    name = re.sub(r"[^A-Za-z0-9_.-]", "_", path.stem).lstrip("_.-")
+    return "model" if name in ("", ALL_MODELS) else name
 
 
 def find_family(family: str, catalogue: Catalogue) -> Path | None:
@@ -54,9 +64,13 @@ def find_family(family: str, catalogue: Catalogue) -> Path | None:
 
 
 def user_models(catalogue: Catalogue) -> list[Path]:
-    """The user's own models: files in the user's folder that belong to no model of the catalogue."""
+    """The user's own models: files in the user's folder that belong to no model of the catalogue. Of files that
+    differ in their endings only, the one that the name stands for.
+    """
     folder = user_models_folder()
     if not folder.is_dir():
         return []
     known = {path for entry in catalogue.models if (path := find_installed(entry)) is not None}
-    return sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES and path not in known)
+    names = {path.stem for path in folder.iterdir() if path.suffix in SUFFIXES}
+    found = (find_user_model(name) for name in names)
+    return sorted(path for path in found if path is not None and path not in known)

@@ -18,9 +18,9 @@ from ..networks.base import PromptedNetwork
 from ..networks.parts.vit import PATCH_SIZE
 from ..networks.registry import FAMILIES, build, entry_of
 from .catalogue import Catalogue, CatalogueEntry, read_catalogue
-from .installed import find_family, find_installed, find_user_model
+from .installed import find_family, find_installed, find_user_model, is_file
 from .listing import UNKNOWN_LICENCE
-from .metadata import read_metadata
+from .metadata import open_checkpoint, read_metadata
 from .recognise import check_fit, recognise
 from .tensors import read_tensors, to_float32
 
@@ -217,7 +217,7 @@ def locate(path_or_name: str | Path, catalogue: Catalogue) -> Path:
     if entry is not None:
         return require_installed(entry)
     path = find_user_model(name) or Path(path_or_name)
-    if path.is_file():
+    if is_file(path):
         return path
     known = ", ".join(e.name for e in catalogue.models)
     raise ModelError(f"There is neither a file nor a model named '{name}'. Known models: {known}.")
@@ -239,7 +239,7 @@ def require_installed(entry: CatalogueEntry) -> Path:
 def _sha256_in_steps(path: Path) -> Generator[None, None, str]:
     """As `sha256_of`; of a gigabyte that takes seconds."""
     digest = hashlib.sha256()
-    with path.open("rb") as stream:
+    with open_checkpoint(path) as stream:
         while part := stream.read(_HASHED_AT_ONCE):
             digest.update(part)
             yield
@@ -247,6 +247,6 @@ def _sha256_in_steps(path: Path) -> Generator[None, None, str]:
 
 
 def sha256_of(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file's content."""
-    with path.open("rb") as stream:
+    """Hexadecimal SHA-256 of a file's content. Raises ModelError where it cannot be read."""
+    with open_checkpoint(path) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

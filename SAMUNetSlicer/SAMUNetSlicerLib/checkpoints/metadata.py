@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from ..errors import ModelError
 
@@ -13,10 +16,10 @@ METADATA_KEY = "samunetslicer"
 def read_metadata(path: str | Path) -> dict[str, str]:
     """Family, licence, hash of the source, as far as they were written; empty for other files.
 
-    Raises ModelError for a damaged safetensors file.
+    Raises ModelError for a file that cannot be read, or a damaged safetensors file.
     """
     path = Path(path)
-    with path.open("rb") as stream:
+    with open_checkpoint(path) as stream:
         if stream.read(9)[8:] != b"{":
             return {}
     from safetensors import SafetensorError, safe_open
@@ -28,6 +31,16 @@ def read_metadata(path: str | Path) -> dict[str, str]:
     except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise damaged(path) from error
     return {key: value for key, value in entries.items() if isinstance(value, str)} if isinstance(entries, dict) else {}
+
+
+@contextmanager
+def open_checkpoint(path: Path) -> Iterator[BinaryIO]:
+    """The file, for reading bytes. Raises ModelError where it may not be read, or its disk is gone in the middle."""
+    try:
+        with path.open("rb") as stream:
+            yield stream
+    except OSError as error:
+        raise ModelError(f"The checkpoint {path} cannot be read: {error.strerror}.") from error
 
 
 def damaged(path: Path) -> ModelError:

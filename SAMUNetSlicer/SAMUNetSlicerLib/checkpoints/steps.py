@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from .metadata import open_checkpoint
+
 _BLOCK_BYTES = 2**22  # hashed or copied in about 10 ms
 
 
@@ -35,11 +37,14 @@ class Progress:
 
 
 def hash_in_steps(path: Path, *algorithms: str) -> Generator[Progress, None, dict[str, str]]:
-    """Returns the hexadecimal hash of a file's content by algorithm (of hashlib)."""
+    """Returns the hexadecimal hash of a file's content by algorithm (of hashlib). Raises ModelError where it cannot be
+    read.
+    """
     # MD5 is good against damage, not against an attacker: https must be, and tensors only are read in any case.
     hashers = {name: hashlib.new(name, usedforsecurity=False) for name in algorithms}
-    done, total = 0, path.stat().st_size
-    with path.open("rb") as stream:
+    done = 0
+    with open_checkpoint(path) as stream:
+        total = path.stat().st_size
         while block := stream.read(_BLOCK_BYTES):
             for hasher in hashers.values():
                 hasher.update(block)

@@ -6,11 +6,11 @@ import re
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from ..atomic_file import written_whole
+from ..atomic_file import is_left_over, written_whole
 from ..errors import ModelError, OutputError
 from .catalogue import CatalogueEntry, ModelFile, read_catalogue
-from .download import TAG_SUFFIX, Patience, discard_part, download, need_room
-from .installed import SUFFIXES, find_installed, find_user_model, suggest_name
+from .download import LOCK_SUFFIX, TAG_SUFFIX, Patience, discard_part, download, need_room
+from .installed import ALL_MODELS, SUFFIXES, find_installed, find_user_model, is_file, suggest_name
 from .listing import PART_SUFFIX, UNKNOWN_LICENCE, ListedModel, ModelState, list_entry, list_models, part_of
 from .loading import assemble, decide_family, find_base, locate, sha256_of
 from .metadata import read_metadata
@@ -19,13 +19,14 @@ from .steps import Phase, Progress, copy_in_steps, hash_in_steps, to_the_end
 from .tensors import read_tensors
 from .writing import Precision, write_safetensors
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*$")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
 def download_model(name: str, patience: Patience | None = None) -> Iterator[Progress]:
     """Download a model of the catalogue into the user's folder, step by step; closing the generator cancels.
 
-    The user must have been asked before, and shown the licence. Raises ModelError or OutputError.
+    The user must have been asked before the first step, and shown the licence. Raises ModelError at once where there is
+    nothing to download; see `download` for what comes later.
     """
     entry = _entry(name)
     if list_entry(entry).state in (ModelState.SHIPPED, ModelState.INSTALLED):
@@ -59,8 +60,9 @@ def install_in_steps(
     Raises ModelError for a file that is not a usable checkpoint (AmbiguousFamilyError where the user must say of
     which family it is), OutputError when it cannot be stored.
     """
-    if not path.is_file():
+    if not is_file(path):
         raise ModelError(f"There is no file {path}.")
+    size = path.stat().st_size
     catalogue = read_catalogue()
     known_by = {entry.file.digest[0] for entry in catalogue.models if entry.file.digest}
     hashes = yield from hash_in_steps(path, "sha256", *known_by - {"sha256"})
@@ -69,7 +71,7 @@ def install_in_steps(
         if published.file.shipped:
             raise ModelError(f"This file is the model {published.name}, which comes with the program.")
         _check_loads(path, family or published.family, base, input_size)
-        folder = _prepared(user_models_folder(), path.stat().st_size, published.file.name)
+        folder = _prepared(user_models_folder(), size, published.file.name)
         with written_whole(folder / published.file.name) as target:
             yield from copy_in_steps(path, target)
         return list_entry(published)
@@ -84,7 +86,6 @@ def install_in_steps(
     metadata["licence"] = read_metadata(path).get("licence", entry.licence if entry else UNKNOWN_LICENCE)
     if input_size is not None:
         metadata["input_size"] = str(input_size)
-    size = path.stat().st_size
     target = _prepared(user_models_folder(), size, name) / f"{name}.safetensors"
     yield Progress(Phase.STORING, 0, size)
     write_safetensors(tensors, target, metadata)
@@ -111,7 +112,9 @@ def delete_model(name: str) -> Path:
 
 
 def all_model_files() -> list[Path]:
-    """The models in the user's folder, and what unfinished downloads left. Other files of that folder are not ours."""
+    """The models in the user's folder, and what unfinished downloads and killed installations left. Other files of that
+    folder are not ours.
+    """
     folder = user_models_folder()
     return sorted(filter(_is_model_file, folder.iterdir())) if folder.is_dir() else []
 
@@ -157,8 +160,11 @@ def _is_published(hashes: Mapping[str, str], file: ModelFile) -> bool:
 
 
 def _check_name(name: str, entry: CatalogueEntry | None) -> None:
-    if not _NAME.match(name):
-        raise ModelError(f"'{name}' cannot be a model's name. Use letters, digits, dots, dashes and underscores.")
+    if name == ALL_MODELS or not _NAME.fullmatch(name):
+        raise ModelError(
+            f"'{name}' cannot be a model's name. Use letters, digits, dots, dashes and underscores; '{ALL_MODELS}' "
+            "stands for every model."
+        )
     if entry is not None and entry.file.digest is not None:
         raise ModelError(f"This file is not the published {entry.file.name}: its hash differs. Choose another name.")
 
@@ -180,8 +186,8 @@ def _prepared(folder: Path, wanted_bytes: int, what: str) -> Path:
 
 
 def _is_model_file(path: Path) -> bool:
-    unfinished = path.suffix in (PART_SUFFIX, TAG_SUFFIX) and Path(path.stem).suffix in SUFFIXES
-    return path.is_file() and (path.suffix in SUFFIXES or unfinished)
+    unfinished = path.suffix in (PART_SUFFIX, TAG_SUFFIX, LOCK_SUFFIX) and Path(path.stem).suffix in SUFFIXES
+    return path.is_file() and (path.suffix in SUFFIXES or unfinished or is_left_over(path))
 
 
 def _delete(path: Path) -> None:

@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ..errors import ModelError
-from .metadata import damaged
+from .metadata import damaged, open_checkpoint
 from .torch_archive import TorchArchive
 
 _WRAPPERS = ("model", "state_dict", "net", "model_state_dict")
@@ -26,11 +26,8 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
     Raises ModelError for a file that is missing, damaged, of another kind, or unsafe.
     """
     path = Path(path)
-    try:
-        with path.open("rb") as stream:
-            head = stream.read(9)
-    except OSError as error:
-        raise ModelError(f"The checkpoint {path} cannot be opened: {error.strerror}.") from error
+    with open_checkpoint(path) as stream:
+        head = stream.read(9)
     if head.startswith(b"PK"):
         tensors = _unwrap(TorchArchive(path).load())
     elif head[8:] == b"{":

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import ExitCode
-from ..volumes.files.reading import describe_volume, read_sequence_length, read_volume
+from ..volumes.files.reading import describe_volume, read_frame
 from ..volumes.segmentations.provenance import further_provenance_of, provenance_of
 from ..volumes.segmentations.segmentation_file import read_segmentation
 
@@ -26,8 +26,8 @@ def run(arguments: argparse.Namespace) -> ExitCode:
     if arguments.file.name.lower().endswith(".seg.nrrd"):
         facts = _describe_segmentation(arguments.file)
     else:
-        facts = describe_volume(read_volume(arguments.file, series_id=arguments.series, frame=arguments.frame))
-        facts["frames"] = read_sequence_length(arguments.file, arguments.series)
+        volume, frames = read_frame(arguments.file, arguments.series, arguments.frame)
+        facts = describe_volume(volume) | {"frames": frames}
     if arguments.json:
         print(json.dumps(facts, indent=2))
     else:

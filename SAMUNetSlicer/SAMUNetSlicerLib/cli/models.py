@@ -9,8 +9,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from ..atomic_file import check_destination
 from ..checkpoints.catalogue import CatalogueEntry, read_catalogue
-from ..checkpoints.installed import find_installed
+from ..checkpoints.installed import ALL_MODELS
 from ..checkpoints.listing import ListedModel, list_models
 from ..checkpoints.starting import adapt_model
 from ..checkpoints.steps import Progress
@@ -127,11 +128,11 @@ def _describe(model: ListedModel) -> dict:
 
 
 def _download(arguments: argparse.Namespace) -> ExitCode:
-    entry = read_catalogue().get(arguments.name)
-    if entry is not None and find_installed(entry) is None and not arguments.yes and not _agreed(entry):
+    steps = download_model(arguments.name)
+    if not arguments.yes and not _agreed(read_catalogue().get(arguments.name)):
         print("Nothing was downloaded.")
         return ExitCode.CANCELLED
-    _follow(download_model(arguments.name))
+    _follow(steps)
     print(f"Installed {arguments.name}")
     return ExitCode.OK
 
@@ -141,7 +142,15 @@ def _agreed(entry: CatalogueEntry) -> bool:
     print(f"{entry.title}: {size} from {entry.file.url}\nLicence: {entry.licence}\nSource: {entry.source}")
     if not sys.stdin.isatty():
         raise UserError("Nothing is downloaded without a yes. Add --yes after reading the licence.")
-    return input("Download it? [y/N] ").strip().lower() in ("y", "yes")
+    return _says_yes("Download it?")
+
+
+def _says_yes(question: str) -> bool:
+    try:
+        return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:  # Ctrl-D
+        print()
+        return False
 
 
 def _follow(steps) -> None:
@@ -162,7 +171,7 @@ def _install(arguments: argparse.Namespace) -> ExitCode:
 
 
 def _delete(arguments: argparse.Namespace) -> ExitCode:
-    if arguments.name != "all":
+    if arguments.name != ALL_MODELS:
         paths = [delete_model(arguments.name)]
     else:
         paths = all_model_files()
@@ -180,26 +189,29 @@ def _agreed_to_delete(paths: list[Path]) -> bool:
     print(f"In {paths[0].parent}:")
     for path in paths:
         print(f"  {path.name}")
-    return input(f"Delete {_files(len(paths))}? [y/N] ").strip().lower() in ("y", "yes")
+    return _says_yes(f"Delete {_files(len(paths))}?")
 
 
 def _files(count: int) -> str:
     return f"{count} file{'' if count == 1 else 's'}"
 
 
-def _check_ending(output: Path) -> None:
+def _check_output(output: Path) -> None:
+    """Before the work, which takes a while with large models."""
     if output.suffix != ".safetensors":
         raise ModelError("The output must end in .safetensors.")
+    check_destination(output)
 
 
 def _convert(arguments: argparse.Namespace) -> ExitCode:
-    _check_ending(arguments.output)
+    _check_output(arguments.output)
     precision = Precision.HALF if arguments.half else Precision.AS_IS
     print(f"Saved {convert_model(arguments.model, arguments.output, arguments.family, precision)}")
     return ExitCode.OK
 
 
 def _adapt(arguments: argparse.Namespace) -> ExitCode:
+    _check_output(arguments.output)
     print(f"Saved {adapt_model(arguments.vit, arguments.output, arguments.family, arguments.resnet)}")
     return ExitCode.OK
 
@@ -207,7 +219,7 @@ def _adapt(arguments: argparse.Namespace) -> ExitCode:
 def _export(arguments: argparse.Namespace) -> ExitCode:
     with needing("train"):
         from ..learning.export import export_weights
-    _check_ending(arguments.output)
+    _check_output(arguments.output)
     export_weights(arguments.checkpoint, arguments.start, arguments.output, arguments.about)
     print(f"Saved {arguments.output}")
     return ExitCode.OK

@@ -25,7 +25,7 @@ from ..inference.predictor import PlanePredictor
 from ..inference.prompt_rules import check_answers_prompts
 from ..inference.zoom import ZoomMode, ZoomPolicy
 from ..volumes.files.markups import collect_prompts
-from ..volumes.files.reading import read_sequence_length, read_volume
+from ..volumes.files.reading import read_frame
 from ..volumes.geometry import GridGeometry
 from ..volumes.jobs.class_job import ClassJob
 from ..volumes.jobs.results import orientation_name, result_provenance, result_segments
@@ -169,8 +169,7 @@ def run(arguments: argparse.Namespace) -> ExitCode:
 def _read(arguments: argparse.Namespace) -> tuple[Volume, int | None]:
     """The volume, and which of several it is: None where there is one only."""
     frame = arguments.frame or 0
-    volume = read_volume(arguments.volume, series_id=arguments.series, frame=frame)
-    frames = read_sequence_length(arguments.volume, arguments.series)
+    volume, frames = read_frame(arguments.volume, arguments.series, frame)
     if arguments.frame is None and frames > 1:
         print(f"There are {frames} frames; frame 0 is segmented. --frame N chooses another.", file=sys.stderr)
     return volume, frame if frames > 1 else None

@@ -96,6 +96,9 @@ class ModelTable:
                         name=error.name
                     )
                 ) from error
+            except UserError:
+                self.look()  # another program may have changed the files since the list was read
+                raise
 
         self._work.attempt(act)
 

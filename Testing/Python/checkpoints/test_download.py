@@ -198,6 +198,14 @@ def test_a_part_beyond_the_end_is_begun_anew(server, file, tmp_path):
     assert_arrived(tmp_path)
 
 
+def test_a_part_that_was_whole_is_kept_where_no_size_is_published(server, file, tmp_path):
+    (tmp_path / "model.pth.part").write_bytes(CONTENT)
+    server.plan = [flaky.fail_with(416)]
+    fetch(ModelFile(file.name, None, file.sha256, url=file.url), tmp_path)
+    assert_arrived(tmp_path)
+    assert offsets(server) == [len(CONTENT)]
+
+
 def test_redirects_are_followed(server, file, tmp_path):
     server.plan = [flaky.redirect_to("/elsewhere"), flaky.redirect_to(f"{server.address}/at/last")]
     fetch(file, tmp_path)
@@ -272,6 +280,18 @@ def test_closing_cancels_and_the_next_time_continues(server, file, tmp_path):
     fetch(file, tmp_path)
     assert_arrived(tmp_path)
     assert offsets(server) == [0, kept]
+
+
+def test_a_second_download_of_the_same_file_leaves_the_first_alone(server, file, tmp_path):
+    steps = download(file, tmp_path, QUICK)
+    next(steps)  # nothing has arrived yet
+    with pytest.raises(ModelError, match="Another program is downloading"):
+        fetch(file, tmp_path)
+    next(steps)
+    with pytest.raises(ModelError, match="Another program is downloading"):
+        fetch(file, tmp_path)
+    assert list(steps)[-1].phase is Phase.DONE
+    assert_arrived(tmp_path)
 
 
 def test_a_part_that_was_whole_is_verified_without_asking(server, file, tmp_path):

@@ -1,6 +1,8 @@
 """Models are installed, listed, converted, adapted and deleted in the user's folder, and nowhere else."""
 
+import io
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,6 +10,7 @@ from safetensors.torch import save_file
 
 import published_model
 from parity import manifest_of, parity_state
+from SAMUNetSlicerLib.atomic_file import written_whole
 from SAMUNetSlicerLib.checkpoints import download as download_module
 from SAMUNetSlicerLib.checkpoints.download import Patience
 from SAMUNetSlicerLib.checkpoints.listing import ModelState, list_models
@@ -136,6 +139,66 @@ def test_a_damaged_file_of_the_users_own_does_not_hide_the_list(own_file, folder
     assert listed("broken") is None
 
 
+def _lead_nowhere(path):
+    path.symlink_to(path.parent / "removed.pth")
+
+
+@pytest.mark.parametrize("put", [Path.mkdir, _lead_nowhere])
+def test_what_is_no_file_does_not_hide_the_list(folder, put):
+    folder.mkdir()
+    put(folder / "mine.pth")
+    assert listed("mine") is None
+    assert listed("lite_medsam").state is ModelState.SHIPPED
+
+
+@pytest.fixture
+def unreadable(own_file, folder, monkeypatch):
+    """A file that only another user may read."""
+    path = folder / "secret.pth"
+    folder.mkdir()
+    shutil.copy(own_file, path)
+    path_open = Path.open
+
+    def refuse(self, *arguments, **options):
+        if self == path:
+            raise PermissionError(13, "Permission denied")
+        return path_open(self, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    return path
+
+
+def test_a_file_that_may_not_be_read_is_said_so(unreadable, tmp_path):
+    assert listed("secret").state is ModelState.DAMAGED
+    for work in (install_model, load_network, lambda path: convert_model(path, tmp_path / "out.safetensors")):
+        with pytest.raises(ModelError, match="cannot be read: Permission denied"):
+            work(unreadable)
+
+
+def test_a_disk_that_goes_while_a_file_is_hashed_is_said_so(own_file, folder, monkeypatch):
+    class Gone(io.BytesIO):
+        def read(self, *_arguments):
+            raise OSError(5, "Input/output error")
+
+    path_open = Path.open
+    monkeypatch.setattr(
+        Path, "open", lambda path, *how, **more: Gone() if path == own_file else path_open(path, *how, **more)
+    )
+    for work in (install_model, load_network):
+        with pytest.raises(ModelError, match="cannot be read: Input/output error"):
+            work(own_file)
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    "work",
+    [lambda name: install_model(Path(name)), load_network, delete_model, lambda name: convert_model(name, Path("x"))],
+)
+def test_a_name_that_the_system_does_not_allow_is_no_model(work):
+    with pytest.raises(ModelError, match="is no file|not installed|neither a file"):
+        work("x" * 300)
+
+
 @pytest.mark.parametrize("phase", [Phase.VERIFYING, Phase.STORING])
 @pytest.mark.parametrize("name", ["own", "published"])
 def test_an_installation_that_is_cancelled_leaves_nothing(own_file, folder, request, phase, name):
@@ -177,11 +240,22 @@ def test_a_file_of_the_users_own_is_installed_under_its_name(own_file, folder):
 
 def test_another_name_may_be_chosen_but_not_one_that_is_taken_or_unsafe(own_file, folder):
     assert install_model(own_file, name="Liver-2.1").path == folder / "Liver-2.1.safetensors"
-    for name in ("../up", "a/b", ".hidden", "a b", "sam_vit_b"):
+    for name in ("../up", "a/b", ".hidden", "a b", "a\n", "all", "sam_vit_b"):
         with pytest.raises(ModelError, match=r"cannot be a model's name|not the published"):
             install_model(own_file, name=name)
     with pytest.raises(ModelError, match="does not fit the network sam_med2d"):
         install_model(own_file, name="sam_med2d")
+
+
+def test_a_model_installed_over_a_file_of_another_ending_is_listed_once(own_file, folder):
+    folder.mkdir()
+    shutil.copy(own_file, folder / "liver.pth")
+    installed = install_model(own_file, name="liver")
+    assert [model.path for model in list_models() if model.name == "liver"] == [installed.path]
+
+
+def test_a_file_called_all_gets_a_name_that_does_not_stand_for_every_model(own_file, tmp_path):
+    assert install_model(own_file.rename(tmp_path / "all.pth")).name == "model"
 
 
 def test_a_family_without_a_published_hash_may_be_filled_by_the_user(tmp_path):
@@ -230,18 +304,28 @@ def test_what_is_not_installed_cannot_be_deleted(name):
 
 def test_everything_may_be_deleted_at_once(own_file, folder):
     install_model(own_file)
-    for name in ("half.pth.part", "half.pth.tag"):
+    left_over = ["half.pth.lock", "half.pth.part", "half.pth.tag"]
+    for name in left_over:
         (folder / name).write_bytes(b"half")
     paths = all_model_files()
-    assert [path.name for path in paths] == ["half.pth.part", "half.pth.tag", "my_run.safetensors"]
+    assert [path.name for path in paths] == [*left_over, "my_run.safetensors"]
     delete_model_files(paths)
     assert list(folder.iterdir()) == []
     assert all_model_files() == []
 
 
+def test_what_a_killed_installation_left_is_deleted_with_everything(folder):
+    folder.mkdir()
+    killed = written_whole(folder / "my_run.safetensors")
+    killed.__enter__()
+    assert len(all_model_files()) == 1
+    delete_model_files(all_model_files())
+    assert list(folder.iterdir()) == []
+
+
 def test_files_of_the_site_that_are_no_models_stay(folder):
     folder.mkdir()
-    others = ["README.txt", "scan.nii.gz", "thesis.part", "price.tag", "results.csv", ".pth"]
+    others = ["README.txt", "scan.nii.gz", "thesis.part", "price.tag", "results.csv", ".pth", ".hidden.conf"]
     for name in [*others, "model.pth"]:
         (folder / name).write_text("")
     (folder / "folder.pth").mkdir()

@@ -19,6 +19,7 @@ from SAMUNetSlicerLib.cli import main, segment
 from SAMUNetSlicerLib.cli.main import build_parser
 from SAMUNetSlicerLib.errors import ExitCode
 from SAMUNetSlicerLib.project import NOT_FOR_CLINICAL_USE
+from SAMUNetSlicerLib.volumes.files import dicom_series
 from SAMUNetSlicerLib.volumes.files.markups import read_markups
 from SAMUNetSlicerLib.volumes.files.markups_writing import write_markups
 from SAMUNetSlicerLib.volumes.geometry import LPS_TO_RAS, GridGeometry
@@ -228,7 +229,7 @@ def test_a_result_that_could_not_be_saved_is_refused_before_the_work(case, monke
     def unexpected(*_args, **_kwargs):
         raise AssertionError("the work began")
 
-    monkeypatch.setattr(segment, "read_volume", unexpected)
+    monkeypatch.setattr(segment, "read_frame", unexpected)
     assert main([*BASIC, "--points", "points.mrk.json", "--picture", "no/folder/a.png"]) == ExitCode.OUTPUT
 
 
@@ -349,3 +350,12 @@ def test_help_and_version_say_not_for_clinical_use(capsys):
         with pytest.raises(SystemExit):
             main([option])
         assert NOT_FOR_CLINICAL_USE in " ".join(capsys.readouterr().out.split())
+
+
+def test_each_dicom_header_is_read_once(monkeypatch, capsys):
+    folder = Path(__file__).parents[2] / "Data" / "ct_abdomen_dicom"
+    read, counted = dicom_series.read_header, []
+    monkeypatch.setattr(dicom_series, "read_header", lambda path: counted.append(path) or read(path))
+    assert main(["info", str(folder), "--json"]) == ExitCode.OK
+    assert json.loads(capsys.readouterr().out)["frames"] == 1
+    assert len(counted) == len(set(counted))

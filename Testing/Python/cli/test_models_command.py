@@ -35,16 +35,26 @@ def test_a_checkpoint_is_converted_installed_listed_and_deleted(own_models, caps
     assert "mine" not in listed(capsys)
 
 
-def test_nothing_is_downloaded_without_a_yes(monkeypatch, capsys):
-    def unexpected(*_args):
-        raise AssertionError("a download began")
+def no(_question):
+    return "n"
 
-    monkeypatch.setattr(models, "download_model", unexpected)
+
+def end_of_input(_question):
+    raise EOFError
+
+
+@pytest.mark.parametrize("there", [None, b"damaged"])
+@pytest.mark.parametrize("answer", [no, end_of_input])
+def test_nothing_is_downloaded_without_a_yes(own_models, there, answer, monkeypatch, capsys):
+    if there is not None:
+        (own_models / "models").mkdir()
+        (own_models / "models" / "sam_vit_b_01ec64.pth").write_bytes(there)
+    monkeypatch.setattr(models, "_follow", lambda _steps: pytest.fail("a download began"))
     monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
     assert main(["models", "download", "sam_vit_b"]) == ExitCode.USAGE
     assert "Licence: Apache-2.0" in capsys.readouterr().out, "which is to be read before --yes"
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
-    monkeypatch.setattr("builtins.input", lambda _question: "n")
+    monkeypatch.setattr("builtins.input", answer)
     assert main(["models", "download", "sam_vit_b"]) == ExitCode.CANCELLED
     assert "Licence: Apache-2.0" in capsys.readouterr().out
 
@@ -53,6 +63,15 @@ def test_what_cannot_describe_an_export_is_told(capsys):
     with pytest.raises(SystemExit):
         main(["models", "export", "a", "--from", "b", "-o", "c.safetensors", "--about", "{"])
     assert "--about: the entries must be a JSON object" in capsys.readouterr().err
+
+
+def test_what_cannot_be_downloaded_is_not_asked_for(monkeypatch, capsys):
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", lambda _question: pytest.fail("it asks"))
+    assert main(["models", "download", "medsam_vit_b"]) == ExitCode.MODEL
+    assert "Install it from a file" in capsys.readouterr().err
+    assert main(["models", "download", "sam_unet_tiny"]) == ExitCode.MODEL
+    assert "installed already" in capsys.readouterr().err
 
 
 def test_nothing_is_deleted_at_once_without_a_yes_to_the_list(own_models, monkeypatch, capsys):
@@ -93,6 +112,28 @@ def test_a_yes_downloads(monkeypatch, capsys):
     monkeypatch.setattr(models, "download_model", steps)
     assert main(["models", "download", "sam_vit_b", "--yes"]) == ExitCode.OK
     assert asked == ["sam_vit_b"]
+
+
+WRITING = [
+    ["convert", "absent.pth"],
+    ["adapt", "--vit", "absent.pth"],
+    ["export", "absent.safetensors", "--from", "absent.pth"],
+]
+
+
+@pytest.mark.parametrize("arguments", WRITING)
+def test_an_output_that_cannot_be_written_is_refused_before_the_work(own_models, arguments, capsys):
+    assert main(["models", *arguments, "-o", str(own_models / "start.pth")]) == ExitCode.MODEL
+    assert "must end in .safetensors" in capsys.readouterr().err
+    assert main(["models", *arguments, "-o", str(own_models / "missing" / "a.safetensors")]) == ExitCode.OUTPUT
+    assert "does not exist" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("entries", ["no JSON", "[1]"])
+def test_entries_of_a_header_that_are_no_object_are_said_so(entries, capsys):
+    with pytest.raises(SystemExit):
+        main(["models", "export", "a", "--from", "b", "-o", "c.safetensors", "--about", entries])
+    assert "--about: the entries must be a JSON object" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

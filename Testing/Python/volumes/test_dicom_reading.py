@@ -20,7 +20,7 @@ from volume_files import (
 
 from example_grids import affine, random_direction
 from SAMUNetSlicerLib.errors import InputError
-from SAMUNetSlicerLib.volumes.files.reading import describe_volume, read_sequence_length, read_volume
+from SAMUNetSlicerLib.volumes.files.reading import describe_volume, read_frame, read_volume
 from SAMUNetSlicerLib.volumes.volume import Modality
 
 
@@ -104,6 +104,20 @@ def test_several_series_are_listed_to_choose_from(tmp_path):
         read_volume(tmp_path, series_id="3")
 
 
+def test_an_incomplete_series_does_not_bar_the_others_of_its_folder(tmp_path):
+    folder = write_series(tmp_path / "study", AXIAL_POSITIONS, VOXELS)
+    file = sorted(folder.iterdir())[0]
+    for number, k in enumerate((0, 1, 1, 2)):
+        tags = {"SeriesInstanceUID": "9.9", "SeriesNumber": 2, "InstanceNumber": number}
+        write_dicom(folder / f"broken{number}.dcm", VOXELS[k], AXIAL_POSITIONS[k], **tags)
+    assert np.array_equal(read_volume(file).voxels, VOXELS)
+    assert np.array_equal(read_volume(folder, series_id="1").voxels, VOXELS)
+    with pytest.raises(InputError, match="some positions 2 times"):
+        read_volume(folder, series_id="9.9")
+    with pytest.raises(InputError, match=r"1: CT 'chest', 3 images, 1.2.3.4\n  2: CT 'chest', 4 images, 9.9"):
+        read_volume(folder)
+
+
 def test_directions_that_differ_by_rounding_are_one_stack(tmp_path):
     """Wherever the rounding falls: 0.0004 and 0.0006 are as near as 0.0001 and 0.0003."""
     for k, position in enumerate(AXIAL_POSITIONS):
@@ -131,11 +145,32 @@ def test_repeated_positions_are_frames(tmp_path):
         dataset.InstanceNumber += 3 * int(dataset.AcquisitionNumber)
         dataset.SOPInstanceUID = f"1.2.3.{frame + 1}"
         dataset.save_as(path)
-    assert read_sequence_length(tmp_path / "perfusion") == 2
+    assert read_frame(tmp_path / "perfusion")[1] == 2
     assert np.array_equal(read_volume(tmp_path / "perfusion", frame=1).voxels, VOXELS + 100)
     sorted((tmp_path / "perfusion").rglob("*.dcm"))[0].unlink()
     with pytest.raises(InputError, match="1 times"):
         read_volume(tmp_path / "perfusion")
+
+
+@pytest.mark.parametrize("tag", ["AcquisitionNumber", "TemporalPositionIdentifier"])
+def test_acquisitions_that_number_their_images_alike_are_not_mixed(tmp_path, tag):
+    names = iter((3, 0, 4, 1, 5, 2))
+    for turn in (1, 2):
+        for k, position in enumerate(AXIAL_POSITIONS):
+            tags = {"InstanceNumber": k + 1, tag: turn}
+            write_dicom(tmp_path / "phases" / f"{next(names)}.dcm", VOXELS[k] + 1000 * turn, position, **tags)
+    assert np.array_equal(read_volume(tmp_path / "phases").voxels, VOXELS + 1000)
+    assert np.array_equal(read_volume(tmp_path / "phases", frame=1).voxels, VOXELS + 2000)
+
+
+def test_repetitions_whose_positions_are_rounded_otherwise_are_frames(tmp_path):
+    write_series(tmp_path, AXIAL_POSITIONS)
+    again = [(x, y, z + 0.004) for x, y, z in AXIAL_POSITIONS]
+    write_series(tmp_path / "other", again, VOXELS + 100, AcquisitionNumber=2)
+    for path in (tmp_path / "other").iterdir():
+        path.rename(tmp_path / f"again_{path.name}")
+    assert np.array_equal(read_volume(tmp_path).voxels, VOXELS)
+    assert np.array_equal(read_volume(tmp_path, frame=1).voxels, VOXELS + 100)
 
 
 def test_a_file_copied_twice_counts_once(tmp_path):
@@ -146,11 +181,28 @@ def test_a_file_copied_twice_counts_once(tmp_path):
     assert np.array_equal(read_volume(folder / "copy.dcm").voxels, VOXELS)
 
 
+def test_images_that_were_given_one_identifier_are_not_taken_for_copies(tmp_path):
+    folder = write_series(tmp_path, AXIAL_POSITIONS, SOPInstanceUID="1.2.3.9")
+    assert np.array_equal(read_volume(folder).voxels, VOXELS)
+    assert np.array_equal(read_volume(sorted(folder.iterdir())[0]).voxels, VOXELS)
+
+
 def test_missing_slices_are_warned_of(tmp_path):
     positions = [(0, 0, z) for z in (0, 2, 4, 8, 10)]
     voxels = np.zeros((5, 4, 5), np.int16)
     with pytest.warns(UserWarning, match="slices 3 and 4 are 4 mm apart, usually it is 2 mm"):
         read_volume(write_series(tmp_path / "gap", positions, voxels))
+
+
+def test_a_slice_whose_file_was_cut_short_is_warned_of(tmp_path):
+    """At the end of the stack nothing else would show it."""
+    folder = write_series(tmp_path, AXIAL_POSITIONS)
+    last = next(path for path in folder.iterdir() if path.stem.endswith("_2"))
+    last.write_bytes(last.read_bytes()[:-20])
+    (folder / "notes.txt").write_text("DICM")
+    with pytest.warns(UserWarning, match=f"1 image of the folder cannot be read.*{last.name}"):
+        volume = read_volume(folder)
+    assert np.array_equal(volume.voxels, VOXELS[:2])
 
 
 def test_slices_shifted_sideways_are_warned_of(tmp_path):

@@ -13,7 +13,7 @@ from volume_files import RAS_TO_LPS, UPRIGHT, write_dicom, write_enhanced
 
 from example_grids import affine, random_direction
 from SAMUNetSlicerLib.errors import InputError
-from SAMUNetSlicerLib.volumes.files.reading import read_sequence_length, read_volume
+from SAMUNetSlicerLib.volumes.files.reading import read_frame, read_volume
 from SAMUNetSlicerLib.volumes.volume import Modality
 
 EVEN = [(10, 20, 30 + 3 * k) for k in range(6)]
@@ -89,7 +89,7 @@ def test_missing_frames_are_warned_of(tmp_path):
 )
 def test_repeated_positions_are_frames_of_a_time_series(tmp_path, positions, second):
     path = write_enhanced(tmp_path / "a.dcm", [EVEN[k] for k in positions], FRAMES)
-    assert read_sequence_length(path) == 2
+    assert read_frame(path)[1] == 2
     volume = read_volume(path, frame=1)
     assert levels(volume) == second
     np.testing.assert_allclose(volume.geometry.ijk_to_ras, expected(), atol=1e-6)
@@ -111,7 +111,7 @@ def compressed(path):
 def test_a_film_of_one_slice_is_a_time_series(tmp_path, prepare):
     """ITK refuses to decode it, since the frames are 0 mm apart."""
     path = prepare(write_enhanced(tmp_path / "a.dcm", EVEN[:1] * 6, FRAMES, scales=[(2, 1)] * 6))
-    assert read_sequence_length(path) == 6
+    assert read_frame(path)[1] == 6
     volume = read_volume(path, frame=4)
     assert levels(volume) == [209]
     np.testing.assert_allclose(volume.geometry.spacing_ijk, (0.5, 0.75, 2.5))
@@ -183,19 +183,26 @@ def test_files_of_many_frames_are_not_mixed_with_each_other(tmp_path):
 def test_files_of_many_frames_that_are_times_of_one_volume_are_a_time_series(tmp_path, times):
     for n, tags in enumerate(times):
         write_enhanced(tmp_path / f"{n}.dcm", EVEN, FRAMES + 10 * n, **tags)
-    assert read_sequence_length(tmp_path) == 3
+    assert read_frame(tmp_path)[1] == 3
     for frame in range(3):
         volume = read_volume(tmp_path, frame=frame)
         assert levels(volume) == [120 - 10 * frame + k for k in range(6)], "the times decide, not the names"
         np.testing.assert_allclose(volume.geometry.ijk_to_ras, expected(), atol=1e-6)
 
 
+@pytest.mark.parametrize("x", [10.005, 10.015, 10.025, 10.035, 10.045])
+def test_times_of_one_volume_may_be_rounded_otherwise(tmp_path, x):
+    for n in range(2):
+        write_enhanced(tmp_path / f"{n}.dcm", [(x + 2e-5 * n, y, z) for _, y, z in EVEN], FRAMES, times=[n + 1] * 6)
+    assert read_frame(tmp_path)[1] == 2
+
+
 def test_one_file_of_such_a_time_series_is_its_own_time(tmp_path):
     for n in range(3):
         write_enhanced(tmp_path / f"{n}.dcm", EVEN, FRAMES + 10 * n, times=[n + 1] * 6)
-    assert read_sequence_length(tmp_path / "1.dcm") == 1
+    assert read_frame(tmp_path / "1.dcm")[1] == 1
     assert levels(read_volume(tmp_path / "1.dcm"))[0] == 110
-    assert read_sequence_length(tmp_path / "1.dcm", series_id="1") == 3
+    assert read_frame(tmp_path / "1.dcm", series_id="1")[1] == 3
 
 
 def test_files_of_other_positions_are_no_times_of_one_volume(tmp_path):
@@ -235,7 +242,7 @@ def test_enhanced_files_of_one_frame_are_stacked(tmp_path):
 def test_a_film_without_positions_stays_as_it_is(tmp_path):
     path = write_dicom(tmp_path / "a.dcm", FRAMES[0], Modality="US", NumberOfFrames=6, PixelData=FRAMES.tobytes())
     assert levels(read_volume(path)) == [100, 101, 102, 103, 104, 105]
-    assert read_sequence_length(path) == 1
+    assert read_frame(path)[1] == 1
 
 
 def test_frames_without_groups_are_warned_of(tmp_path):

@@ -22,7 +22,7 @@ from volume_files import (
 
 from SAMUNetSlicerLib.errors import InputError
 from SAMUNetSlicerLib.volumes.files.dicom_slices import read_header
-from SAMUNetSlicerLib.volumes.files.reading import describe_volume, read_sequence_length, read_volume
+from SAMUNetSlicerLib.volumes.files.reading import describe_volume, read_frame, read_volume
 from SAMUNetSlicerLib.volumes.geometry import GridGeometry
 from SAMUNetSlicerLib.volumes.planes import Orientation, PlaneStack, acquisition_orientation
 from SAMUNetSlicerLib.volumes.segmentations.label_images import read_labels_on_grid
@@ -93,7 +93,7 @@ def test_one_frame_of_a_4d_file_is_read(tmp_path, extension):
     frames = np.stack([VOXELS, VOXELS + 1000])
     path = tmp_path / f"image.{extension}"
     sitk.WriteImage(sitk.GetImageFromArray(frames, isVector=False), path)
-    assert read_sequence_length(path) == 2
+    assert read_frame(path)[1] == 2
     assert np.array_equal(read_volume(path).voxels, frames[0])
     assert np.array_equal(read_volume(path, frame=1).voxels, frames[1])
     for frame in (2, -1):
@@ -106,7 +106,7 @@ def test_one_frame_of_a_slicer_sequence_file_is_read(tmp_path):
     path = write_nrrd(
         tmp_path / "image.seq.nrrd", "right-anterior-superior", IJK_TO_RAS, frames, kinds="list domain domain domain"
     )
-    assert read_sequence_length(path) == 2
+    assert read_frame(path)[1] == 2
     volume = read_volume(path, frame=1)
     assert np.array_equal(volume.voxels, VOXELS + 1000)
     np.testing.assert_allclose(volume.geometry.ijk_to_ras, IJK_TO_RAS, atol=1e-6)
@@ -114,7 +114,7 @@ def test_one_frame_of_a_slicer_sequence_file_is_read(tmp_path):
 
 def test_an_ordinary_volume_has_one_frame(tmp_path):
     path = write_nifti(tmp_path / "image.nii")
-    assert read_sequence_length(path) == 1
+    assert read_frame(path)[1] == 1
     with pytest.raises(InputError, match="one frame"):
         read_volume(path, frame=1)
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import warnings
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from ...errors import InputError
 from ..geometry import LPS_TO_RAS, GridGeometry
 from ..volume import Modality
 from .dicom_pixels import read_pixels
-from .dicom_slices import DicomSlice, read_header, slices_of
+from .dicom_slices import DicomSlice, is_unreadable_picture, read_header, slices_of
 
 _MODALITIES = {
     "CT": Modality.CT,
@@ -35,21 +36,25 @@ _MODALITIES = {
 _NOT_PICTURES = {"SEG", "PR", "SR", "RTSTRUCT"}
 # Slices farther than this part of a step from where an even stack would have them are reported.
 _UNEVEN = 0.1
-_SAME_POSITION_MM = 1e-3
+# Slices closer than this part of a pixel are the same one, shown again: a repetition may be rounded otherwise.
+_SAME_POSITION = 0.01
 
 
 @dataclass(frozen=True)
 class DicomStack:
-    """The files of one volume, or of several frames of it. key: what the user can choose it by."""
+    """The slices of one volume, or of several frames of it, in no order. key: what the user can choose it by."""
 
     key: str
     modality: str
     description: str
-    frames: tuple[tuple[DicomSlice, ...], ...]
+    members: tuple[DicomSlice, ...]
 
-    @property
-    def images(self) -> int:
-        return sum(len(frame) for frame in self.frames)
+    @cached_property
+    def frames(self) -> tuple[tuple[DicomSlice, ...], ...]:
+        """Volumes that show the same positions, each sorted along the normal. Raises InputError where some are
+        incomplete: only here, so that the other series of a folder can be read.
+        """
+        return _frames(self.members)
 
 
 def find_stacks(folder: Path) -> list[DicomStack]:
@@ -69,7 +74,20 @@ def find_stacks(folder: Path) -> list[DicomStack]:
 
 
 def _headers(paths: Iterable[Path]) -> list[DicomSlice]:
-    return [header for path in sorted(paths) if path.is_file() and (header := read_header(path))]
+    headers, unreadable = [], []
+    for path in sorted(paths):
+        if path.is_file():
+            if header := read_header(path):
+                headers.append(header)
+            elif is_unreadable_picture(path):
+                unreadable.append(path.name)
+    if unreadable:
+        warnings.warn(
+            f"{_images(len(unreadable))} of the folder cannot be read and will be missing, first '{unreadable[0]}': "
+            "damaged, incomplete or of an unknown kind. Copy or export the series again.",
+            stacklevel=5,
+        )
+    return headers
 
 
 def stack_of_file(file: Path) -> DicomStack:
@@ -87,15 +105,15 @@ def stack_of_file(file: Path) -> DicomStack:
         # A copy of an image under another name is not itself a member.
         return member.path == file or bool(header.image_uid and member.image_uid == header.image_uid)
 
-    holding = [stack for stack in stacks if any(is_of_file(member) for frame in stack.frames for member in frame)]
+    holding = [stack for stack in stacks if any(map(is_of_file, stack.members))]
     if not holding:
         raise InputError(f"'{file.name}' belongs to no DICOM series in its folder. Give the folder.")
     if len(holding) > 1:
         # Frames of different directions, as in a localizer of three planes, leave the choice to the user.
         return choose_stack(stacks, None)
     (stack,) = holding
-    own = {member.part_of for frame in stack.frames for member in frame if is_of_file(member)}
-    return replace(stack, frames=tuple(frame for frame in stack.frames if frame[0].part_of in own))
+    own = {member.part_of for member in stack.members if is_of_file(member)}
+    return replace(stack, members=tuple(member for member in stack.members if member.part_of in own))
 
 
 def choose_stack(stacks: list[DicomStack], series_id: str | None) -> DicomStack:
@@ -107,11 +125,14 @@ def choose_stack(stacks: list[DicomStack], series_id: str | None) -> DicomStack:
     if len(chosen) == 1:
         return chosen[0]
     lines = [
-        f"  {n}: {s.modality} '{s.description}', {s.images} {'image' if s.images == 1 else 'images'}, {s.key}"
-        for n, s in enumerate(stacks, 1)
+        f"  {n}: {s.modality} '{s.description}', {_images(len(s.members))}, {s.key}" for n, s in enumerate(stacks, 1)
     ]
     problem = "There are several DICOM series." if wanted is None else f"There is no DICOM series '{wanted}'."
     raise InputError("\n".join([f"{problem} Choose one by its number or its identifier (series):", *lines]))
+
+
+def _images(count: int) -> str:
+    return f"{count} image{'' if count == 1 else 's'}"
 
 
 def read_stack(stack: DicomStack, frame: int) -> tuple[np.ndarray, GridGeometry, Modality]:
@@ -134,12 +155,13 @@ def read_stack(stack: DicomStack, frame: int) -> tuple[np.ndarray, GridGeometry,
 
 def _stacks(headers: list[DicomSlice]) -> list[DicomStack]:
     series: dict[str, dict[tuple, list[list[DicomSlice]]]] = defaultdict(lambda: defaultdict(list))
-    seen: set[str] = set()
+    seen: set[tuple] = set()
     for header in sorted(headers, key=lambda h: (h.series_number, h.series_uid, h.instance, h.path)):
-        # The same image under two file names counts once.
-        if header.image_uid and header.image_uid in seen:
+        # The same image under two file names counts once. Some anonymisers give all images one identifier.
+        image = (header.image_uid, header.instance, *header.origin_lps)
+        if header.image_uid and image in seen:
             continue
-        seen.add(header.image_uid)
+        seen.add(image)
         for slice_ in slices_of(header):
             there = series[header.series_uid][slice_.place]
             alike = next((members for members in there if slice_.lies_like(members[0])), None)
@@ -152,7 +174,7 @@ def _stacks(headers: list[DicomSlice]) -> list[DicomStack]:
         joined = _join_times([members for there in places.values() for members in there])
         for number, members in enumerate(joined, 1):
             key = (uid or "series") + (f"#{number}" if len(joined) > 1 else "")
-            stacks.append(DicomStack(key, members[0].modality, members[0].description, _frames(members)))
+            stacks.append(DicomStack(key, members[0].modality, members[0].description, tuple(members)))
     return stacks
 
 
@@ -160,29 +182,37 @@ def _join_times(stacks: list[list[DicomSlice]]) -> list[list[DicomSlice]]:
     """Files of many frames that show the same positions, each at a time of its own, put together; others as they are.
     What the files do not tell apart by time may be magnitude and phase, or other pictures that are no series.
     """
-    alike: dict[tuple, list[list[DicomSlice]]] = defaultdict(list)
+    groups: list[tuple[np.ndarray, list[list[DicomSlice]]]] = []
     for members in stacks:
-        first = members[0]
-        lies = np.round([*first.spacing[:2], *first.direction_lps[:, :2].ravel()], 3) + 0.0
-        positions = {tuple(np.round(member.origin_lps, 2) + 0.0) for member in members}
-        # But for what they are part of, slices that can be stacked have the same place.
-        alike[(bool(first.part_of), *first.place[1:], *lies, *sorted(positions))].append(members)
+        positions = np.array([images[0].origin_lps for images in _by_position(members)])
+        alike = next((g for there, g in groups if _show_the_same(members[0], positions, g[0][0], there)), None)
+        if alike is None:
+            groups.append((positions, [members]))
+        else:
+            alike.append(members)
     joined = []
-    for group in alike.values():
+    for _, group in groups:
         times = {min((member.time, member.moment) for member in members) for members in group}
-        together = len(times) == len(group) and group[0][0].part_of
+        together = len(times) == len(group)
         joined += [[member for members in group for member in members]] if together else group
     return joined
 
 
-def _frames(headers: list[DicomSlice]) -> tuple[tuple[DicomSlice, ...], ...]:
+def _show_the_same(first: DicomSlice, positions: np.ndarray, other: DicomSlice, there: np.ndarray) -> bool:
+    """Whether two files of many frames, given by a slice and the positions (N, 3) of each, show the same places."""
+    return (
+        # But for what they are part of, slices that can be stacked have the same place.
+        bool(first.part_of and other.part_of)
+        and first.place[1:] == other.place[1:]
+        and first.lies_like(other)
+        and positions.shape == there.shape
+        and np.allclose(positions, there, rtol=0, atol=_SAME_POSITION * first.spacing[:2].min())
+    )
+
+
+def _frames(headers: Sequence[DicomSlice]) -> tuple[tuple[DicomSlice, ...], ...]:
     """Split images that repeat the same positions into frames, each sorted along the normal."""
-    by_position: list[list[DicomSlice]] = []
-    for header in sorted(headers, key=lambda h: h.depth_mm):
-        if by_position and header.depth_mm - by_position[-1][0].depth_mm < _SAME_POSITION_MM:
-            by_position[-1].append(header)
-        else:
-            by_position.append([header])
+    by_position = _by_position(headers)
     counts = {len(images) for images in by_position}
     if len(counts) > 1:
         raise InputError(
@@ -191,6 +221,18 @@ def _frames(headers: list[DicomSlice]) -> tuple[tuple[DicomSlice, ...], ...]:
         )
     ordered = [sorted(images, key=lambda h: h.turn) for images in by_position]
     return tuple(zip(*ordered, strict=True))
+
+
+def _by_position(headers: Sequence[DicomSlice]) -> list[list[DicomSlice]]:
+    """Images along the normal, those of the same position together."""
+    by_position: list[list[DicomSlice]] = []
+    tolerance_mm = _SAME_POSITION * headers[0].spacing[:2].min()
+    for header in sorted(headers, key=lambda h: h.depth_mm):
+        if by_position and header.depth_mm - by_position[-1][0].depth_mm < tolerance_mm:
+            by_position[-1].append(header)
+        else:
+            by_position.append([header])
+    return by_position
 
 
 def _warn_of_unknown_positions(headers: tuple[DicomSlice, ...]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +28,8 @@ class DicomSlice:
     pixel_type: SimpleITK's number for the pixels as they are decoded; components: of each, 1 for grey.
     frame: which frame of the file; None where the slice is the whole file. part_of: what keeps the frames of one file
     of many, or of several that form one object, from being stacked on others; "" for single images. moment: when such
-    a file was taken, as DICOM writes date and time; "" where nothing tells.
+    a file was taken, as DICOM writes date and time; "" where nothing tells. time: its number in a time series, and
+    acquisition: that of the acquisition; 0 where the file gives none.
     rescale: slope and intercept; decoded_rescale: those that decoding the file applies.
     unchecked: why the positions of the frames are not known, "" where they are or nobody would expect them.
     """
@@ -35,6 +38,7 @@ class DicomSlice:
     series_uid: str
     image_uid: str
     series_number: int
+    acquisition: int
     instance: int
     description: str
     modality: str
@@ -53,7 +57,7 @@ class DicomSlice:
     moment: str = ""
     unchecked: str = ""
 
-    @property
+    @cached_property
     def depth_mm(self) -> float:
         """Position along the normal."""
         return float(np.cross(self.direction_lps[:, 0], self.direction_lps[:, 1]) @ self.origin_lps)
@@ -73,8 +77,8 @@ class DicomSlice:
 
     @property
     def turn(self) -> tuple:
-        """Order among slices at the same position."""
-        return (self.time, self.moment, self.instance, str(self.path), self.frame or 0)
+        """Order among slices at the same position: the instance comes late, as each acquisition may number its own."""
+        return (self.time, self.moment, self.acquisition, self.instance, str(self.path), self.frame or 0)
 
 
 def read_header(path: Path) -> DicomSlice | None:
@@ -106,6 +110,7 @@ def read_header(path: Path) -> DicomSlice | None:
         series_uid=text("0020|000e"),
         image_uid=text("0008|0018"),
         series_number=number("0020|0011", int),
+        acquisition=number("0020|0012", int),
         instance=number("0020|0013", int),
         description=text("0008|103e"),
         modality=text("0008|0060"),
@@ -118,7 +123,23 @@ def read_header(path: Path) -> DicomSlice | None:
         origin_lps=np.array(reader.GetOrigin())[:3],
         direction_lps=direction,
         decoded_rescale=rescale,
+        time=number("0020|0100", int),
     )
+
+
+def is_unreadable_picture(path: Path) -> bool:
+    """Whether a file that `read_header` makes nothing of is a DICOM image all the same, for example cut short."""
+    try:
+        with path.open("rb") as stream:
+            if stream.read(132)[128:] != b"DICM":
+                return False
+        import pydicom
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return "Rows" in pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["Rows"])
+    except Exception:  # a damaged header makes pydicom fail in many ways, and it may not be installed
+        return False
 
 
 def slices_of(header: DicomSlice) -> list[DicomSlice]:

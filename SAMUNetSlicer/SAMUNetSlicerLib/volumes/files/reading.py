@@ -31,36 +31,35 @@ def read_volume(path: str | Path, series_id: str | None = None, frame: int = 0) 
     series_id: which series of a DICOM folder, by its number in the list that the error gives, or its identifier.
     frame: which volume of a 4D file or DICOM time series. Rescaling (slope, intercept) is applied; transparency is
     dropped, 16-bit colours become 8 bit. The modality is DICOM's; other grey volumes count as CT where their
-    intensities look like Hounsfield units. Warns (UserWarning) of DICOM slices that are uneven, shifted or whose
-    positions are unknown. Raises InputError.
+    intensities look like Hounsfield units. Warns (UserWarning) of DICOM slices that are uneven, shifted, unreadable or
+    whose positions are unknown. Raises InputError.
+    """
+    return read_frame(path, series_id, frame)[0]
+
+
+def read_frame(path: str | Path, series_id: str | None = None, frame: int = 0) -> tuple[Volume, int]:
+    """As `read_volume`, and how many frames there are to choose from, 1 for an ordinary volume: both at once, since a
+    look into a folder reads all its headers. Raises InputError.
     """
     path = _existing(path)
     with _quiet_itk():
         if _is_dicom(path):
             stack = _dicom_stack(path, series_id)
-            _check_frame(frame, len(stack.frames))
+            frames = len(stack.frames)
+            _check_frame(frame, frames)
             voxels, geometry, modality = read_stack(stack, frame)
             name = (path if path.is_dir() else path.parent).resolve().name or "series"
         else:
-            voxels, geometry = _read_file(path, frame)
+            voxels, geometry, frames = _read_file(path, frame)
             modality, name = None, _stem(path)
     if voxels.ndim == 4:
         voxels = _colours(voxels)
     if modality is None:
         modality = guess_modality(voxels)
     try:
-        return Volume(voxels, geometry, modality, name)
+        return Volume(voxels, geometry, modality, name), frames
     except ValueError as error:
         raise InputError(f"'{path.name}' holds pixels of a kind that is not supported: {error}") from error
-
-
-def read_sequence_length(path: str | Path, series_id: str | None = None) -> int:
-    """How many frames `read_volume` can choose from; 1 for an ordinary volume. Raises InputError."""
-    path = _existing(path)
-    with _quiet_itk():
-        if _is_dicom(path):
-            return len(_dicom_stack(path, series_id).frames)
-        return _frame_count(_header(path))
 
 
 def describe_volume(volume: Volume) -> dict:
@@ -177,10 +176,11 @@ def _frame_count(reader: sitk.ImageFileReader) -> int:
     return reader.GetSize()[3] if reader.GetDimension() == 4 else 1
 
 
-def _read_file(path: Path, frame: int) -> tuple[np.ndarray, GridGeometry]:
-    """Voxels (K, J, I) or (K, J, I, components), and geometry, of one frame."""
+def _read_file(path: Path, frame: int) -> tuple[np.ndarray, GridGeometry, int]:
+    """Voxels (K, J, I) or (K, J, I, components), and geometry, of one frame; how many frames there are."""
     reader = _header(path)
-    _check_frame(frame, _frame_count(reader))
+    frames = _frame_count(reader)
+    _check_frame(frame, frames)
     if reader.GetDimension() == 4:
         reader.SetExtractIndex((0, 0, 0, frame))
         reader.SetExtractSize((*reader.GetSize()[:3], 0))
@@ -194,7 +194,7 @@ def _read_file(path: Path, frame: int) -> tuple[np.ndarray, GridGeometry]:
     if _is_list(reader):
         voxels = np.ascontiguousarray(voxels[..., frame])
     try:
-        return voxels, geometry_of_image(image)
+        return voxels, geometry_of_image(image), frames
     except ValueError as error:
         raise InputError(f"'{path.name}' says no usable position and spacing of its voxels.") from error
 
