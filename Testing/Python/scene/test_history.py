@@ -6,7 +6,7 @@ import scenery
 from scenery import Desk, ball
 from test_accepting import paint
 
-from SAMUNetSlicerLib.errors import EditError
+from SAMUNetSlicerLib.errors import EditError, PromptError
 from SAMUNetSlicerLib.scene.history.undo_redo import History
 from SAMUNetSlicerLib.scene.nodes.labelmaps import read_mask
 from SAMUNetSlicerLib.scene.nodes.placement import local_geometry
@@ -201,6 +201,20 @@ def test_prompts_placed_and_dragged_by_mouse_are_steps(mrml_scene):
     assert prompts.GetNumberOfControlPoints() == 0
     desk.logic.redo(desk.segmentation)
     assert desk.logic.notePrompts(desk.segmentation, desk.ids[0], "axial") == {}, "what undo does is known"
+
+
+def test_a_positive_point_after_a_negative_one_is_undone_and_not_taken_for_moved(mrml_scene):
+    """The nodes hold positive points first, whatever came first."""
+    from SAMUNetSlicerLib.volumes.prompts import PointPrompt, Sign
+
+    desk = Desk(mrml_scene)
+    outside = [PointPrompt(desk.world((6, 2, 2)), Sign.NEGATIVE)]
+    with pytest.raises(PromptError, match="negative"):
+        desk.logic.segment(desk.volume, desk.segmentation, desk.ids[0], points=outside, orientation="axial")
+    desk.propose(6)
+    assert desk.logic.notePrompts(desk.segmentation, desk.ids[0], "axial") == {}
+    assert desk.logic.undo(desk.segmentation).notes == ()
+    assert [p.sign for p in desk.space.prompts.read(desk.ids[0]).points] == [Sign.NEGATIVE]
 
 
 def test_moved_prompts_are_told_for_each_stack_that_they_lie_on(mrml_scene):

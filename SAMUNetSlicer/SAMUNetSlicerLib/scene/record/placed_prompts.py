@@ -66,10 +66,10 @@ class PromptSet:
         return PromptSet(tuple(filter(belongs, self.points)), tuple(filter(belongs, self.boxes)))
 
     def is_close_to(self, other: PromptSet) -> bool:
-        """Equal up to rounding: saving and loading a file may change last digits."""
+        """Equal up to order and rounding: nodes keep points sorted by sign, files may change last digits."""
         if len(self.points) != len(other.points) or len(self.boxes) != len(other.boxes):
             return False
-        return all(map(_same_point, self.points, other.points)) and all(map(_same_box, self.boxes, other.boxes))
+        return not self.without(other) and not other.without(self)
 
     def in_world(self, segment: str, to_world: np.ndarray) -> SegmentPrompts:
         """As the planes want them, in world RAS."""
