@@ -5,14 +5,17 @@ import pytest
 import scenery
 from scenery import Desk, ball
 from test_accepting import paint
+from test_random_accepting import propose_mask
 
 from SAMUNetSlicerLib.errors import EditError, PromptError
 from SAMUNetSlicerLib.scene.history.undo_redo import History
 from SAMUNetSlicerLib.scene.nodes.labelmaps import read_mask
 from SAMUNetSlicerLib.scene.nodes.placement import local_geometry
 from SAMUNetSlicerLib.scene.nodes.segmentation_nodes import SegmentStatus, segment_ids, segment_name, set_status
+from SAMUNetSlicerLib.scene.record.document import PlaneKey
 from SAMUNetSlicerLib.scene.record.editing_rules import EditingRules, Overwrite
 from SAMUNetSlicerLib.scene.record.stacks import StackKey
+from SAMUNetSlicerLib.volumes.segmentations.provenance import PlaneOrigin
 
 
 class Weight:
@@ -253,6 +256,38 @@ def test_undo_works_where_the_proposals_node_was_deleted(mrml_scene):
     assert not desk.mask().any()
     assert not outcome.notes
     assert desk.statuses()[6] == "proposed"
+
+
+def test_an_empty_answer_comes_back_as_the_proposal_that_it_was(mrml_scene):
+    desk = Desk(mrml_scene)
+    desk.propose(0, at=(2, 2))
+    assert desk.statuses()[0] == "uncertain"
+    desk.logic.undo(desk.segmentation)
+    desk.logic.redo(desk.segmentation)
+    desk.propose(12, at=(6, 14), orientation="coronal")
+    assert desk.statuses()[0] == "uncertain"
+    assert desk.logic.discard(desk.segmentation, desk.ids[0], orientation="axial") == 1
+    desk.logic.undo(desk.segmentation)
+    assert desk.statuses()[0] == "uncertain"
+
+
+def test_proposals_that_were_deleted_come_back_whole_or_not_at_all(mrml_scene):
+    """Else the rest of one, or none, would be accepted in their place."""
+    desk = Desk(mrml_scene)
+    key = PlaneKey("", desk.ids[0], "K", 6)
+    for radius in (6.0, 4.0):
+        propose_mask(desk, key, ball(radius_mm=radius), PlaneOrigin.PROMPTED)
+    mrml_scene.RemoveNode(desk.space.proposals.node)
+    said = desk.logic.undo(desk.segmentation)
+    assert said.notes == ("The proposals were deleted elsewhere since then and do not come back.",)
+    assert desk.statuses()[6] == "empty"
+    desk.logic.redo(desk.segmentation)
+    assert desk.statuses()[6] == "empty"
+    for _ in range(2):
+        desk.logic.undo(desk.segmentation)
+    assert desk.logic.redo(desk.segmentation).notes == ()
+    desk.accept()
+    assert np.array_equal(desk.mask()[6], ball()[6])
 
 
 @pytest.mark.parametrize("gone", ["segment", "scene"])

@@ -51,8 +51,8 @@ def _move(workspace: Workspace, move: Callable[[], HistoryOutcome | None]) -> Hi
             for segment_id in segment_ids(workspace.segmentation_node):
                 write_provenance(workspace, segment_id)
     workspace.proposals.remove_empty(reading.local, workspace.document.planes)
+    workspace.forget_lost_proposals()
     workspace.look_at_prompts()
-    workspace.save()
     return replace(outcome, notes=(*outcome.notes, _told(elsewhere))) if elsewhere else outcome
 
 

@@ -87,16 +87,13 @@ class Workspace:
         if self.open_step is None:
             self._follow_items(reading.local)
         self._take_note_of(reading)
-        if self.open_step is None:
-            self._forget_lost_proposals()
+        if self.open_step is None and self.proposals.present() != self._proposals_seen:
+            self.forget_lost_proposals()
         return reading
 
-    def _forget_lost_proposals(self) -> None:
+    def forget_lost_proposals(self) -> None:
         """Proposals that someone has deleted are none any more: accepting them would empty the segment there."""
-        present = self.proposals.present()
-        if present == self._proposals_seen:
-            return
-        self._proposals_seen = present
+        self._proposals_seen = self.proposals.present()
         for key, state in list(self.document.planes.items()):
             if state.proposed is not None and self.proposals.segment_of(key) is None:
                 self.document.set_plane(key, replace(state, proposed=None))
