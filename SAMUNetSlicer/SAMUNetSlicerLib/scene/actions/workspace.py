@@ -337,6 +337,7 @@ class Workspace:
         self.notes += self.items.lost(self.state_node)
         if self.items.begins_anew(reading):
             self.keep_one_per_item()
+        self.items.align(reading.frame)
         self.follow_names()
         self.open_step = OpenStep(self.history, dict(self.document.planes))
 
