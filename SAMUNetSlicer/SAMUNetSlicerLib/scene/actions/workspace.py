@@ -84,8 +84,7 @@ class Workspace:
         reading = self._usable_reading()
         if not self.scene.IsNodePresent(self.state_node):
             self._revive_record(reading)
-        if self.open_step is None:
-            self._follow_items(reading.local)
+        self._follow_items(reading.local)
         self._take_note_of(reading)
         if self.open_step is None and self.proposals.present() != self._proposals_seen:
             self.forget_lost_proposals()
@@ -148,11 +147,20 @@ class Workspace:
         known, now = self.document.items, item_values(self.volume_node)
         if now == known or not now:
             return
+        frames = renumbered(known, now)
+        if frames and self.open_step is not None:  # which knows items by their old places
+            raise EditError(
+                "Items of the sequence were added or removed during the work. What is finished stays; begin again to go "
+                "on."
+            )
         self.document.items = now
-        if frames := renumbered(known, now):
+        if frames:
             self._rename_planes(lambda frame: frames.get(frame, frame), lambda text: text, local)
             seen = {(segment_id, frames.get(f, f)): was for (segment_id, f), was in self.seen_prompts.items()}
             self.seen_prompts = {place: was for place, was in seen.items() if place[1] is not None}
+            shown = self._known_reading
+            if shown is not None and shown.frame in frames:
+                self._known_reading = replace(shown, frame=frames[shown.frame] or "")
             if self._history is not None:
                 self._history.clear()
             self.notes.append(
