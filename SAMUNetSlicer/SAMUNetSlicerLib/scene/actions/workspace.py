@@ -123,13 +123,16 @@ class Workspace:
         """The volume's own grid has moved, and the result lies there: let proposals and prompts follow."""
         if self.proposals.node is not None:
             move_segmentations([self.proposals.node], before, move)
-        are_left_behind = all(self.prompts.read(*place).is_close_to(seen) for place, seen in self.seen_prompts.items())
-        if are_left_behind:
-            move_markups(self.prompts.nodes(), move)
+        known, stand = self.seen_prompts, self._read_all_prompts()
+        # One that was placed or dragged just now does not say that the others were moved.
+        moved = {place for place, seen in known.items() if seen and not stand.get(place, seen).shares_any(seen)}
+        left_behind = stand.keys() - moved
+        move_markups([node for place in left_behind for node in self.prompts.nodes(*place)], move)
         if not np.allclose(move[:3, :3], np.eye(3)):  # oblique planes are named by their directions
             self._rename_planes(lambda frame: frame, lambda text: moved_key(StackKey(text), move).text, now)
-        if are_left_behind:
-            self.look_at_prompts()
+        now_at = self._read_all_prompts()
+        unchanged = {place for place in left_behind if stand[place].is_close_to(known.get(place, PromptSet()))}
+        self.seen_prompts = known | {place: now_at[place] for place in unchanged}
         # Its steps are told in the old coordinates.
         if self._history is not None:
             self._history.clear()

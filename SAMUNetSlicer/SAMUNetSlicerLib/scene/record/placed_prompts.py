@@ -57,6 +57,11 @@ class PromptSet:
         boxes = [b for b in self.boxes if not any(_same_box(b, c) for c in other.boxes)]
         return PromptSet(tuple(points), tuple(boxes))
 
+    def shares_any(self, other: PromptSet) -> bool:
+        """Whether any of these is among `other`."""
+        new = self.without(other)
+        return len(new.points) + len(new.boxes) < len(self.points) + len(self.boxes)
+
     def on_stack(self, stack: StackKey) -> PromptSet:
         """Those that were placed on planes of this stack, or on none in particular."""
 
