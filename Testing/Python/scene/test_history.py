@@ -12,9 +12,11 @@ from SAMUNetSlicerLib.scene.history.undo_redo import History
 from SAMUNetSlicerLib.scene.nodes.labelmaps import read_mask
 from SAMUNetSlicerLib.scene.nodes.placement import local_geometry
 from SAMUNetSlicerLib.scene.nodes.segmentation_nodes import SegmentStatus, segment_ids, segment_name, set_status
+from SAMUNetSlicerLib.scene.nodes.state_node import read_document
 from SAMUNetSlicerLib.scene.record.document import PlaneKey
 from SAMUNetSlicerLib.scene.record.editing_rules import EditingRules, Overwrite
 from SAMUNetSlicerLib.scene.record.stacks import StackKey
+from SAMUNetSlicerLib.volumes.prompts import BoxPrompt
 from SAMUNetSlicerLib.volumes.segmentations.provenance import PlaneOrigin
 
 
@@ -288,6 +290,19 @@ def test_proposals_that_were_deleted_come_back_whole_or_not_at_all(mrml_scene):
     assert desk.logic.redo(desk.segmentation).notes == ()
     desk.accept()
     assert np.array_equal(desk.mask()[6], ball()[6])
+
+
+def test_an_undo_is_kept_also_where_a_prompt_cannot_be_read_any_more(mrml_scene):
+    desk = Desk(mrml_scene)
+    box = BoxPrompt(tuple(desk.world((6, 12, 14))), (12.0, 12.0, 4.0), ((1, 0, 0), (0, 1, 0), (0, 0, 1)))
+    desk.logic.segment(desk.volume, desk.segmentation, desk.ids[0], boxes=[box], orientation="axial")
+    desk.accept()
+    (roi,) = desk.space.prompts.nodes()
+    roi.SetInsideOut(True)
+    with pytest.raises(PromptError, match="not a plain box"):
+        desk.logic.undo(desk.segmentation)
+    assert read_document(desk.space.state_node)[0] == desk.space.document
+    assert not desk.mask().any()
 
 
 @pytest.mark.parametrize("gone", ["segment", "scene"])

@@ -51,13 +51,14 @@ def _move(workspace: Workspace, move: Callable[[], HistoryOutcome | None]) -> Hi
     if outcome is None:
         return None
     changed, _ = changed_planes(before, workspace.document.planes)
+    # First of all: prompts that cannot be read end what follows.
+    workspace.proposals.remove_empty(reading.local, workspace.document.planes)
+    workspace.forget_lost_proposals()
     elsewhere = {key.frame for key in changed} - {reading.frame}
     for frame in [reading.frame, *_sorted_frames(elsewhere & set(workspace.result_frames()))]:
         with workspace.at_item(frame):
             for segment_id in segment_ids(workspace.segmentation_node):
                 write_provenance(workspace, segment_id)
-    workspace.proposals.remove_empty(reading.local, workspace.document.planes)
-    workspace.forget_lost_proposals()
     workspace.look_at_prompts()
     return replace(outcome, notes=(*outcome.notes, _told(elsewhere))) if elsewhere else outcome
 
