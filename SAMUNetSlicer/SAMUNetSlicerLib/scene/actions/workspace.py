@@ -153,8 +153,7 @@ class Workspace:
         frames = renumbered(known, now)
         if frames and self.open_step is not None:  # which knows items by their old places
             raise EditError(
-                "Items of the sequence were added or removed during the work. What is finished stays; begin again to go "
-                "on."
+                "Items of the sequence were added or removed during the work. What is finished stays; begin again."
             )
         self.document.items = now
         if frames:
