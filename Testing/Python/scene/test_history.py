@@ -11,7 +11,13 @@ from SAMUNetSlicerLib.errors import EditError, PromptError
 from SAMUNetSlicerLib.scene.history.undo_redo import History
 from SAMUNetSlicerLib.scene.nodes.labelmaps import read_mask
 from SAMUNetSlicerLib.scene.nodes.placement import local_geometry
-from SAMUNetSlicerLib.scene.nodes.segmentation_nodes import SegmentStatus, segment_ids, segment_name, set_status
+from SAMUNetSlicerLib.scene.nodes.segmentation_nodes import (
+    SegmentStatus,
+    segment_ids,
+    segment_name,
+    set_status,
+    status_of,
+)
 from SAMUNetSlicerLib.scene.nodes.state_node import read_document
 from SAMUNetSlicerLib.scene.record.document import PlaneKey
 from SAMUNetSlicerLib.scene.record.editing_rules import EditingRules, Overwrite
@@ -234,6 +240,21 @@ def test_moved_prompts_are_told_for_each_stack_that_they_lie_on(mrml_scene):
     node.SetNthControlPointPositionWorld(0, *desk.world((8, 10, 300)))
     changed = desk.logic.notePrompts(desk.segmentation, desk.ids[0], "sagittal")
     assert changed == {StackKey("K"): {8}}, "off the volume there is no plane, and the one it came from has changed"
+
+
+@pytest.mark.parametrize("shown_in_3d", [False, True])
+def test_the_status_of_a_segment_is_the_same_with_and_without_its_surface(mrml_scene, shown_in_3d):
+    desk = Desk(mrml_scene)
+    desk.propose(6)
+    desk.accept()
+    if shown_in_3d:
+        desk.segmentation.CreateClosedSurfaceRepresentation()
+    desk.logic.undo(desk.segmentation)
+    desk.logic.redo(desk.segmentation)
+    assert status_of(desk.segmentation, desk.ids[0]) is SegmentStatus.IN_PROGRESS
+    desk.logic.deleteSegment(desk.segmentation, desk.ids[0])
+    desk.logic.undo(desk.segmentation)
+    assert status_of(desk.segmentation, desk.ids[0]) is SegmentStatus.IN_PROGRESS
 
 
 def test_several_things_done_as_one_are_undone_as_one(mrml_scene):
