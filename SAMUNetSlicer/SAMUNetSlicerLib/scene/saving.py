@@ -9,15 +9,17 @@ import shutil
 import tempfile
 import time
 import zipfile
-from html import unescape
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
+from xml.etree import ElementTree
 
 from ..errors import OutputError
 
 _LEFT_OVER_AFTER_S = 3600
 # Attributes of storage nodes in a .mrml file.
-_STATED_FILE = re.compile(r'\b(?:fileName|fileListMember\d+)="([^"]+)"')
+_STATED_FILE = re.compile(r"fileName|fileListMember\d+")
+_STORAGE = "storage:"
 
 
 def save_scene(scene, path: str | os.PathLike) -> None:
@@ -70,10 +72,20 @@ def _is_whole(bundle: Path) -> bool:
                 return False
             names = {PurePosixPath(name).name for name in archive.namelist()}
             scenes = [name for name in archive.namelist() if name.lower().endswith(".mrml")]
-            stated = _STATED_FILE.findall("".join(archive.read(name).decode() for name in scenes))
-            return bool(scenes) and all(PurePosixPath(unquote(unescape(file))).name in names for file in stated)
-    except (OSError, zipfile.BadZipFile, UnicodeDecodeError):
+            stated = [file for name in scenes for file in _stated_files(archive.read(name))]
+            return bool(scenes) and all(PurePosixPath(unquote(file)).name in names for file in stated)
+    except (OSError, zipfile.BadZipFile, ElementTree.ParseError):
         return False
+
+
+def _stated_files(scene: bytes) -> Iterator[str]:
+    """The files of a .mrml file's nodes. Storage nodes that deleted nodes have left behind name some that are not."""
+    nodes = list(ElementTree.fromstring(scene))
+    references = [part for node in nodes for part in node.get("references", "").split(";")]
+    used = {i for part in references if part.startswith(_STORAGE) for i in part.removeprefix(_STORAGE).split()}
+    for node in nodes:
+        if node.get("id") in used:
+            yield from (value for name, value in node.items() if value and _STATED_FILE.fullmatch(name))
 
 
 def _not_written(path: Path, error: OSError | None = None) -> OutputError:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scenery
+import vtk
 from scenery import Desk, ball, exported_by_slicer
 
 from SAMUNetSlicerLib.errors import EditError, InputError, OutputError, UserError
@@ -17,6 +18,7 @@ from SAMUNetSlicerLib.inference.zoom import Crop
 from SAMUNetSlicerLib.scene.logic import SegmentationLogic
 from SAMUNetSlicerLib.scene.nodes.names import ROLE
 from SAMUNetSlicerLib.scene.nodes.segmentation_nodes import segment_ids
+from SAMUNetSlicerLib.scene.record.stacks import StackKey
 
 
 @pytest.fixture
@@ -247,6 +249,17 @@ def test_a_hardened_transform_loses_nothing(mrml_scene, how):
     assert desk.accept().planes == (8,)
     assert np.array_equal(desk.mask()[5:9], ball()[5:9])
     assert accepted_is_there(desk)
+
+
+def test_a_point_placed_just_before_a_hardening_goes_along_with_the_others_and_is_noted(mrml_scene):
+    desk = Desk(mrml_scene, transform=scenery.linear_transform(mrml_scene, scenery.tilted()))
+    desk.propose(6)
+    (node,) = desk.space.prompts.nodes()
+    node.AddControlPointWorld(vtk.vtkVector3d(*desk.world((8, 12, 14))))
+    places = [node.GetNthControlPointPositionWorld(n) for n in range(2)]
+    desk.volume.HardenTransform()
+    assert desk.logic.notePrompts(desk.segmentation, desk.ids[0], "axial")[StackKey("K")] >= {8}
+    assert np.allclose([node.GetNthControlPointPositionWorld(n) for n in range(2)], places)
 
 
 def test_previews_in_a_slanting_view_are_accepted_after_the_transform_was_hardened(mrml_scene):

@@ -5,14 +5,25 @@ import pytest
 import scenery
 from scenery import Desk, ball
 from test_accepting import paint
+from test_random_accepting import propose_mask
 
-from SAMUNetSlicerLib.errors import EditError
+from SAMUNetSlicerLib.errors import EditError, PromptError
 from SAMUNetSlicerLib.scene.history.undo_redo import History
 from SAMUNetSlicerLib.scene.nodes.labelmaps import read_mask
 from SAMUNetSlicerLib.scene.nodes.placement import local_geometry
-from SAMUNetSlicerLib.scene.nodes.segmentation_nodes import SegmentStatus, segment_ids, segment_name, set_status
+from SAMUNetSlicerLib.scene.nodes.segmentation_nodes import (
+    SegmentStatus,
+    segment_ids,
+    segment_name,
+    set_status,
+    status_of,
+)
+from SAMUNetSlicerLib.scene.nodes.state_node import read_document
+from SAMUNetSlicerLib.scene.record.document import PlaneKey
 from SAMUNetSlicerLib.scene.record.editing_rules import EditingRules, Overwrite
 from SAMUNetSlicerLib.scene.record.stacks import StackKey
+from SAMUNetSlicerLib.volumes.prompts import BoxPrompt
+from SAMUNetSlicerLib.volumes.segmentations.provenance import PlaneOrigin
 
 
 class Weight:
@@ -203,6 +214,20 @@ def test_prompts_placed_and_dragged_by_mouse_are_steps(mrml_scene):
     assert desk.logic.notePrompts(desk.segmentation, desk.ids[0], "axial") == {}, "what undo does is known"
 
 
+def test_a_positive_point_after_a_negative_one_is_undone_and_not_taken_for_moved(mrml_scene):
+    """The nodes hold positive points first, whatever came first."""
+    from SAMUNetSlicerLib.volumes.prompts import PointPrompt, Sign
+
+    desk = Desk(mrml_scene)
+    outside = [PointPrompt(desk.world((6, 2, 2)), Sign.NEGATIVE)]
+    with pytest.raises(PromptError, match="negative"):
+        desk.logic.segment(desk.volume, desk.segmentation, desk.ids[0], points=outside, orientation="axial")
+    desk.propose(6)
+    assert desk.logic.notePrompts(desk.segmentation, desk.ids[0], "axial") == {}
+    assert desk.logic.undo(desk.segmentation).notes == ()
+    assert [p.sign for p in desk.space.prompts.read(desk.ids[0]).points] == [Sign.NEGATIVE]
+
+
 def test_moved_prompts_are_told_for_each_stack_that_they_lie_on(mrml_scene):
     desk = Desk(mrml_scene)
     desk.propose(6)
@@ -215,6 +240,21 @@ def test_moved_prompts_are_told_for_each_stack_that_they_lie_on(mrml_scene):
     node.SetNthControlPointPositionWorld(0, *desk.world((8, 10, 300)))
     changed = desk.logic.notePrompts(desk.segmentation, desk.ids[0], "sagittal")
     assert changed == {StackKey("K"): {8}}, "off the volume there is no plane, and the one it came from has changed"
+
+
+@pytest.mark.parametrize("shown_in_3d", [False, True])
+def test_the_status_of_a_segment_is_the_same_with_and_without_its_surface(mrml_scene, shown_in_3d):
+    desk = Desk(mrml_scene)
+    desk.propose(6)
+    desk.accept()
+    if shown_in_3d:
+        desk.segmentation.CreateClosedSurfaceRepresentation()
+    desk.logic.undo(desk.segmentation)
+    desk.logic.redo(desk.segmentation)
+    assert status_of(desk.segmentation, desk.ids[0]) is SegmentStatus.IN_PROGRESS
+    desk.logic.deleteSegment(desk.segmentation, desk.ids[0])
+    desk.logic.undo(desk.segmentation)
+    assert status_of(desk.segmentation, desk.ids[0]) is SegmentStatus.IN_PROGRESS
 
 
 def test_several_things_done_as_one_are_undone_as_one(mrml_scene):
@@ -239,6 +279,51 @@ def test_undo_works_where_the_proposals_node_was_deleted(mrml_scene):
     assert not desk.mask().any()
     assert not outcome.notes
     assert desk.statuses()[6] == "proposed"
+
+
+def test_an_empty_answer_comes_back_as_the_proposal_that_it_was(mrml_scene):
+    desk = Desk(mrml_scene)
+    desk.propose(0, at=(2, 2))
+    assert desk.statuses()[0] == "uncertain"
+    desk.logic.undo(desk.segmentation)
+    desk.logic.redo(desk.segmentation)
+    desk.propose(12, at=(6, 14), orientation="coronal")
+    assert desk.statuses()[0] == "uncertain"
+    assert desk.logic.discard(desk.segmentation, desk.ids[0], orientation="axial") == 1
+    desk.logic.undo(desk.segmentation)
+    assert desk.statuses()[0] == "uncertain"
+
+
+def test_proposals_that_were_deleted_come_back_whole_or_not_at_all(mrml_scene):
+    """Else the rest of one, or none, would be accepted in their place."""
+    desk = Desk(mrml_scene)
+    key = PlaneKey("", desk.ids[0], "K", 6)
+    for radius in (6.0, 4.0):
+        propose_mask(desk, key, ball(radius_mm=radius), PlaneOrigin.PROMPTED)
+    mrml_scene.RemoveNode(desk.space.proposals.node)
+    said = desk.logic.undo(desk.segmentation)
+    assert said.notes == ("The proposals were deleted elsewhere since then and do not come back.",)
+    assert desk.statuses()[6] == "empty"
+    desk.logic.redo(desk.segmentation)
+    assert desk.statuses()[6] == "empty"
+    for _ in range(2):
+        desk.logic.undo(desk.segmentation)
+    assert desk.logic.redo(desk.segmentation).notes == ()
+    desk.accept()
+    assert np.array_equal(desk.mask()[6], ball()[6])
+
+
+def test_an_undo_is_kept_also_where_a_prompt_cannot_be_read_any_more(mrml_scene):
+    desk = Desk(mrml_scene)
+    box = BoxPrompt(tuple(desk.world((6, 12, 14))), (12.0, 12.0, 4.0), ((1, 0, 0), (0, 1, 0), (0, 0, 1)))
+    desk.logic.segment(desk.volume, desk.segmentation, desk.ids[0], boxes=[box], orientation="axial")
+    desk.accept()
+    (roi,) = desk.space.prompts.nodes()
+    roi.SetInsideOut(True)
+    with pytest.raises(PromptError, match="not a plain box"):
+        desk.logic.undo(desk.segmentation)
+    assert read_document(desk.space.state_node)[0] == desk.space.document
+    assert not desk.mask().any()
 
 
 @pytest.mark.parametrize("gone", ["segment", "scene"])

@@ -133,6 +133,26 @@ def test_segments_names_colours_and_status_are_those_of_all_items(beating):
         assert status_of(own, spleen) is SegmentStatus.FLAGGED
 
 
+def test_a_segment_that_was_finished_in_one_item_is_not_accepted_in_others(beating):
+    beating.propose(PLANE)
+    beating.walk()
+    set_status(beating.segmentation, beating.ids[0], SegmentStatus.COMPLETED)
+    with pytest.raises(EditError, match="finished"):
+        beating.accept_in_time()
+    assert not any(beating.item_sums())
+
+
+def test_a_segment_that_was_finished_in_one_item_is_not_changed_in_others_by_undo(beating):
+    accept_in(beating, 1)
+    sums = beating.item_sums()
+    beating.go(2)
+    beating.space.check()
+    set_status(beating.segmentation, beating.ids[0], SegmentStatus.COMPLETED)
+    with pytest.raises(EditError, match="finished"):
+        beating.logic.undo(beating.segmentation)
+    assert beating.item_sums() == sums
+
+
 def test_a_segment_added_elsewhere_comes_along(beating):
     added = add_segment(beating.segmentation, "by hand")
     beating.go(0)

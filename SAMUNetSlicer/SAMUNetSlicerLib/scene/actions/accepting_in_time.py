@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from ...errors import EditError
-from ..nodes.segmentation_nodes import SegmentStatus, set_status, status_of
+from ..nodes.segmentation_nodes import SegmentStatus, check_writable, set_status, status_of
 from ..record.editing_rules import WriteMode
 from ..record.stacks import StackKey
 from .accepting import accept
@@ -56,6 +56,7 @@ def accept_in_time(
     where nothing is proposed, and where all items share one result.
     """
     name = require_segment(workspace, segment_id)
+    check_writable(workspace.segmentation_node, segment_id)
     workspace.check()
     with recording(workspace, f"Accept {name} through time"):
         if workspace.items.results is None:

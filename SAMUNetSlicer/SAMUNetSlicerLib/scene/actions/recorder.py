@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ...volumes.voxels import VoxelMask
-from ..history.parts import PromptsPart, VoxelsPart
+from ..history.parts import PromptsPart, ProposalsPart, VoxelsPart
 from ..nodes.labelmaps import SegmentChange, write_changes
 from ..record.document import PlaneKey, PlaneState
 from ..record.placed_prompts import PromptSet
@@ -33,19 +33,19 @@ class Recorder:
         changed = dict.fromkeys(change.segment_id for change in changes)
         gaining = {change.segment_id for change in changes if change.added.any()}
         for segment_id in sorted(changed, key=gaining.__contains__):
-            self._keep(
-                space.result_target(segment_id), [change for change in changes if change.segment_id == segment_id]
-            )
+            own = [change for change in changes if change.segment_id == segment_id]
+            if part := VoxelsPart.of(space.result_target(segment_id), local, own):
+                self.parts.append(part)
 
     def write_proposal(self, key: PlaneKey, masks: Sequence[VoxelMask]) -> None:
         """Make these masks, which share no voxel, the proposal on the key's stack."""
         space = self.workspace
-        self._keep(space.proposal_target(key), space.proposals.write(key, space.check().local, masks))
-
-    def _keep(self, target: Callable[[], tuple[object, str]], changes: Sequence[SegmentChange]) -> None:
-        part = VoxelsPart.of(target, self.workspace.check().local, changes)
-        if part:
-            self.parts.append(part)
+        local = space.check().local
+        changes = space.proposals.write(key, local, masks)
+        voxels = VoxelsPart.of(space.proposal_target(key), local, changes)
+        stays = any((wanted.mask & ~change.added).any() for wanted, change in zip(masks, changes, strict=True))
+        if voxels or not stays:  # an empty proposal is one too
+            self.parts.append(ProposalsPart(voxels, lambda: space.proposals.segment_of(key) is not None, stays))
 
     def set_plane(self, key: PlaneKey, state: PlaneState) -> None:
         self.workspace.document.set_plane(key, state)

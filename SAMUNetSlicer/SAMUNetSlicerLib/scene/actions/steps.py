@@ -20,7 +20,7 @@ from .recorder import recording
 from .workspace import Workspace, require_segment
 
 if TYPE_CHECKING:  # brings a package that Slicer gets only later
-    from ..history.undo_redo import HistoryOutcome
+    from ..history.undo_redo import HistoryOutcome, Part
 
 
 def undo(workspace: Workspace) -> HistoryOutcome | None:
@@ -28,14 +28,20 @@ def undo(workspace: Workspace) -> HistoryOutcome | None:
 
     Raises InputError where a node has left the scene, EditError where it would change a finished segment.
     """
-    check_unlocked(workspace.history.undo_parts)
+    _check_unlocked(workspace, workspace.history.undo_parts)
     return _move(workspace, workspace.history.undo)
 
 
 def redo(workspace: Workspace) -> HistoryOutcome | None:
     """Do the step again that was undone last; as `undo`."""
-    check_unlocked(workspace.history.redo_parts)
+    _check_unlocked(workspace, workspace.history.redo_parts)
     return _move(workspace, workspace.history.redo)
+
+
+def _check_unlocked(workspace: Workspace, parts: Iterable[Part]) -> None:
+    # A segment that was finished in the item that is shown is so in all.
+    workspace.items.align(workspace.frame)
+    check_unlocked(parts)
 
 
 def _move(workspace: Workspace, move: Callable[[], HistoryOutcome | None]) -> HistoryOutcome | None:
@@ -45,14 +51,15 @@ def _move(workspace: Workspace, move: Callable[[], HistoryOutcome | None]) -> Hi
     if outcome is None:
         return None
     changed, _ = changed_planes(before, workspace.document.planes)
+    # First of all: prompts that cannot be read end what follows.
+    workspace.proposals.remove_empty(reading.local, workspace.document.planes)
+    workspace.forget_lost_proposals()
     elsewhere = {key.frame for key in changed} - {reading.frame}
     for frame in [reading.frame, *_sorted_frames(elsewhere & set(workspace.result_frames()))]:
         with workspace.at_item(frame):
             for segment_id in segment_ids(workspace.segmentation_node):
                 write_provenance(workspace, segment_id)
-    workspace.proposals.remove_empty(reading.local, workspace.document.planes)
     workspace.look_at_prompts()
-    workspace.save()
     return replace(outcome, notes=(*outcome.notes, _told(elsewhere))) if elsewhere else outcome
 
 

@@ -84,19 +84,15 @@ class Workspace:
         reading = self._usable_reading()
         if not self.scene.IsNodePresent(self.state_node):
             self._revive_record(reading)
-        if self.open_step is None:
-            self._follow_items(reading.local)
+        self._follow_items(reading.local)
         self._take_note_of(reading)
-        if self.open_step is None:
-            self._forget_lost_proposals()
+        if self.open_step is None and self.proposals.present() != self._proposals_seen:
+            self.forget_lost_proposals()
         return reading
 
-    def _forget_lost_proposals(self) -> None:
+    def forget_lost_proposals(self) -> None:
         """Proposals that someone has deleted are none any more: accepting them would empty the segment there."""
-        present = self.proposals.present()
-        if present == self._proposals_seen:
-            return
-        self._proposals_seen = present
+        self._proposals_seen = self.proposals.present()
         for key, state in list(self.document.planes.items()):
             if state.proposed is not None and self.proposals.segment_of(key) is None:
                 self.document.set_plane(key, replace(state, proposed=None))
@@ -127,13 +123,16 @@ class Workspace:
         """The volume's own grid has moved, and the result lies there: let proposals and prompts follow."""
         if self.proposals.node is not None:
             move_segmentations([self.proposals.node], before, move)
-        are_left_behind = all(self.prompts.read(*place).is_close_to(seen) for place, seen in self.seen_prompts.items())
-        if are_left_behind:
-            move_markups(self.prompts.nodes(), move)
+        known, stand = self.seen_prompts, self._read_all_prompts()
+        # One that was placed or dragged just now does not say that the others were moved.
+        moved = {place for place, seen in known.items() if seen and not stand.get(place, seen).shares_any(seen)}
+        left_behind = stand.keys() - moved
+        move_markups([node for place in left_behind for node in self.prompts.nodes(*place)], move)
         if not np.allclose(move[:3, :3], np.eye(3)):  # oblique planes are named by their directions
             self._rename_planes(lambda frame: frame, lambda text: moved_key(StackKey(text), move).text, now)
-        if are_left_behind:
-            self.look_at_prompts()
+        now_at = self._read_all_prompts()
+        unchanged = {place for place in left_behind if stand[place].is_close_to(known.get(place, PromptSet()))}
+        self.seen_prompts = known | {place: now_at[place] for place in unchanged}
         # Its steps are told in the old coordinates.
         if self._history is not None:
             self._history.clear()
@@ -151,11 +150,19 @@ class Workspace:
         known, now = self.document.items, item_values(self.volume_node)
         if now == known or not now:
             return
+        frames = renumbered(known, now)
+        if frames and self.open_step is not None:  # which knows items by their old places
+            raise EditError(
+                "Items of the sequence were added or removed during the work. What is finished stays; begin again."
+            )
         self.document.items = now
-        if frames := renumbered(known, now):
+        if frames:
             self._rename_planes(lambda frame: frames.get(frame, frame), lambda text: text, local)
             seen = {(segment_id, frames.get(f, f)): was for (segment_id, f), was in self.seen_prompts.items()}
             self.seen_prompts = {place: was for place, was in seen.items() if place[1] is not None}
+            shown = self._known_reading
+            if shown is not None and shown.frame in frames:
+                self._known_reading = replace(shown, frame=frames[shown.frame] or "")
             if self._history is not None:
                 self._history.clear()
             self.notes.append(
@@ -340,6 +347,7 @@ class Workspace:
         self.notes += self.items.lost(self.state_node)
         if self.items.begins_anew(reading):
             self.keep_one_per_item()
+        self.items.align(reading.frame)
         self.follow_names()
         self.open_step = OpenStep(self.history, dict(self.document.planes))
 

@@ -94,6 +94,33 @@ class VoxelsPart:
 
 
 @dataclass(frozen=True, eq=False)
+class ProposalsPart:
+    """What a stack of proposals gained and lost. is_there: whether there still are any; stays: some did not change.
+
+    Where they were deleted since then, they come back whole or not at all: half a proposal would be accepted as one.
+    """
+
+    voxels: VoxelsPart
+    is_there: Callable[[], bool]
+    stays: bool
+
+    @property
+    def nbytes(self) -> int:
+        return self.voxels.nbytes
+
+    def undo(self) -> str:
+        return self._told_lost(self.voxels.added) or self.voxels.undo()
+
+    def redo(self) -> str:
+        return self._told_lost(self.voxels.removed) or self.voxels.redo()
+
+    def _told_lost(self, needed: list[PackedVoxels]) -> str:
+        if self.is_there() or not (needed or self.stays):
+            return ""
+        return "The proposals were deleted elsewhere since then and do not come back."
+
+
+@dataclass(frozen=True, eq=False)
 class PlanesPart:
     """Marks and confidences of planes. document: returns the record as it is now."""
 

@@ -163,7 +163,11 @@ def _give_with_surface(segmentation_node, segment_id: str, gained: Sequence[Voxe
     else:
         kept = layer.any_voxel()
         if kept is None:
-            slicer.vtkSlicerSegmentationsModuleLogic.ClearSegment(segmentation_node, segment_id)
+            logic = slicer.vtkSlicerSegmentationsModuleLogic
+            segment = segmentation_node.GetSegmentation().GetSegment(segment_id)
+            status = logic.GetSegmentStatus(segment)
+            logic.ClearSegment(segmentation_node, segment_id)
+            logic.SetSegmentStatus(segment, status)  # Slicer takes an emptied segment for one not begun
             return
         # A merge that changes nothing renews nothing: one voxel is taken out so that Slicer can put it back.
         layer.take(kept)

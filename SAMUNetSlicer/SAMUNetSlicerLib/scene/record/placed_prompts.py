@@ -57,6 +57,11 @@ class PromptSet:
         boxes = [b for b in self.boxes if not any(_same_box(b, c) for c in other.boxes)]
         return PromptSet(tuple(points), tuple(boxes))
 
+    def shares_any(self, other: PromptSet) -> bool:
+        """Whether any of these is among `other`."""
+        new = self.without(other)
+        return len(new.points) + len(new.boxes) < len(self.points) + len(self.boxes)
+
     def on_stack(self, stack: StackKey) -> PromptSet:
         """Those that were placed on planes of this stack, or on none in particular."""
 
@@ -66,10 +71,10 @@ class PromptSet:
         return PromptSet(tuple(filter(belongs, self.points)), tuple(filter(belongs, self.boxes)))
 
     def is_close_to(self, other: PromptSet) -> bool:
-        """Equal up to rounding: saving and loading a file may change last digits."""
+        """Equal up to order and rounding: nodes keep points sorted by sign, files may change last digits."""
         if len(self.points) != len(other.points) or len(self.boxes) != len(other.boxes):
             return False
-        return all(map(_same_point, self.points, other.points)) and all(map(_same_box, self.boxes, other.boxes))
+        return not self.without(other) and not other.without(self)
 
     def in_world(self, segment: str, to_world: np.ndarray) -> SegmentPrompts:
         """As the planes want them, in world RAS."""
