@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from slow_network import slow
+
 
 @pytest.fixture
 def accepted(user, at):
@@ -319,6 +321,8 @@ def test_a_scene_added_while_a_plane_is_propagated_ends_that_in_words(accepted, 
             added.append(slicer.mrmlScene.ReadFromMRB(str(tmp_path / "work.mrb"), False))
 
     monkeypatch.setattr(breather, "_breathe", breathe_and_add)
+    slow(user.network, monkeypatch)
+    user.panel.work._predictor.planes.cache.clear()  # what was encoded ahead needs no breath
     user.press("propagateButton")
     user.wait_while_busy()
     assert added == [True]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from masks import overlap
+from slow_network import slow
 
 
 def at(user, kji):
@@ -239,17 +240,7 @@ def test_neighbouring_planes_are_encoded_while_the_user_rests(user):
 @pytest.fixture
 def slow_user(user, monkeypatch):
     """The user of a network that encodes in many steps, whose window does what `meanwhile` holds, one a breath."""
-    from SAMUNetSlicerLib.inference import jobs
-
-    encode = type(user.network).encode
-
-    def steps(images):
-        for _ in range(20):
-            yield
-        return encode(user.network, images)
-
-    monkeypatch.setattr(jobs, "TURN_S", 0.0)
-    monkeypatch.setattr(user.network, "encode_steps", steps, raising=False)
+    slow(user.network, monkeypatch, steps=20)
     user.panel.work.encode_ahead = lambda: False
     user.meanwhile = []
     breathe = user.panel.work.breather._breathe

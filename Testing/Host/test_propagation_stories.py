@@ -5,20 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-
-def slow(network, monkeypatch) -> None:
-    """Let the network encode in several steps, as a real one does."""
-    from SAMUNetSlicerLib.inference import jobs
-
-    encode = type(network).encode
-
-    def steps(images):
-        for _ in range(8):
-            yield
-        return encode(network, images)
-
-    monkeypatch.setattr(jobs, "TURN_S", 0.0)
-    monkeypatch.setattr(network, "encode_steps", steps, raising=False)
+from slow_network import slow
 
 
 def test_a_propagation_fills_the_object_and_the_strip(prompted, balls):
