@@ -101,7 +101,7 @@ def test_pictures_that_never_show_an_object_end_the_filling(encoded, discs, caps
 
 def test_a_configuration_that_is_none_is_told(discs, capsys):
     assert main(["train", "nothing.toml", "--from=a.safetensors", "--folder=run"]) == ExitCode.INPUT
-    assert "nothing.toml is not a training configuration" in capsys.readouterr().err
+    assert "neither a file nor a shipped configuration named 'nothing.toml'" in capsys.readouterr().err
 
 
 def test_a_missing_package_is_told_with_the_command_that_installs_it(discs, capsys, monkeypatch):
