@@ -177,9 +177,11 @@ def _listed(content: Mapping, root: Path) -> Iterator[CaseSource]:
 
 
 def _matching(folder: Path, pattern: str) -> Iterator[Path]:
+    if Path(pattern).is_absolute():
+        raise InputError(f"'{pattern}' is a whole path. Patterns are those of files in the folder {folder.name}.")
     try:
         yield from folder.glob(pattern)
-    except (ValueError, NotImplementedError, IndexError) as error:
+    except (ValueError, IndexError) as error:  # of an empty pattern, of ** within a name
         raise InputError(f"'{pattern}' is not a pattern of files in the folder {folder.name}.") from error
 
 

@@ -109,7 +109,8 @@ def test_mistakes_are_named(own_set, tmp_path):
     ("right", "wrong", "said"),
     [
         ('masks = ["*-mask.png"]', 'masks = "*-mask.png"', "masks is a list of patterns"),
-        ('masks = ["*-mask.png"]', 'masks = ["/*-mask.png"]', "is not a pattern of files in the folder xray"),
+        ('masks = ["*-mask.png"]', 'masks = ["/*-mask.png"]', "is a whole path. Patterns are those of files"),
+        ('masks = ["*-mask.png"]', 'masks = [""]', "is not a pattern of files in the folder xray"),
         ('folder = "xray"', "folder = 5", "name, folder and image are texts"),
         ('image = "{case}.png"', "image = 5", "name, folder and image are texts"),
         ('objects = "binary"', "window = 5", "'5' is not a window"),

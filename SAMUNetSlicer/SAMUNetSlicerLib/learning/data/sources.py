@@ -87,6 +87,7 @@ class SourceSpec:
             if "pairs" in values:
                 values["pairs"] = tuple((image, mask) for image, mask in values["pairs"])
             spec = SourceSpec(**values)
+            # Values of the wrong kind would be found out only where they are used.
             Path(spec.folder), re.compile(spec.case_pattern), float(spec.weight), float(spec.development_fraction)
             return spec
         except (TypeError, ValueError, re.error) as error:

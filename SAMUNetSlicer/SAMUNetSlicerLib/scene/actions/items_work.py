@@ -94,7 +94,7 @@ class ItemsWork:
         ]
 
     def begins_anew(self, reading: PlacedVolume) -> bool:
-        """Before a change: whether the items have no result yet, so that each can have its own."""
+        """Before a change: whether the items have no result yet, so that each can have its own; else all share it."""
         if self.results is not None or not reading.frame or self.shares_result:
             return False
         self.shares_result = self._holds_voxels(reading)
