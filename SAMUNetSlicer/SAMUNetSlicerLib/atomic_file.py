@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import re
 import secrets
@@ -44,6 +45,14 @@ def made_folder(folder: Path) -> Path:
 def is_left_over(path: Path) -> bool:
     """Whether the name is one that `written_whole` gives to its temporary files, which a killed process leaves."""
     return re.fullmatch(r"\..+\.[0-9a-f]{8}", path.name) is not None
+
+
+def discard_left_overs(path: Path) -> None:
+    """Delete what killed processes have left of attempts to write `path`, which no other process may be writing now."""
+    for left in path.parent.glob(f".{glob.escape(path.name[:40])}.*"):
+        if is_left_over(left):
+            with contextlib.suppress(OSError):
+                left.unlink()
 
 
 @contextlib.contextmanager

@@ -22,10 +22,24 @@ def whole(text: str) -> int:
 
 def distance(text: str) -> float:
     """A finite number of 0 or more. Raises ArgumentTypeError."""
+    return _between(text, 0, math.inf, "a number of 0 or more")
+
+
+def share(text: str) -> float:
+    """A number from 0 to 1. Raises ArgumentTypeError."""
+    return _between(text, 0, 1, "a number from 0 to 1")
+
+
+def enlargement(text: str) -> float:
+    """A finite number of 1 or more. Raises ArgumentTypeError."""
+    return _between(text, 1, math.inf, "a number of 1 or more")
+
+
+def _between(text: str, lowest: float, highest: float, wanted: str) -> float:
     try:
         number = float(text)
     except ValueError:
         number = math.nan
-    if not 0 <= number < math.inf:
-        raise ArgumentTypeError(f"'{text}' is not a number of 0 or more")
+    if not lowest <= number <= highest or math.isinf(number):
+        raise ArgumentTypeError(f"'{text}' is not {wanted}")
     return number

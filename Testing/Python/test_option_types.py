@@ -5,6 +5,7 @@ import pytest
 from SAMUNetSlicerLib.cli.main import build_parser
 
 EVALUATE = ("evaluate", "--data", "d", "--output", "o")
+BANK = ("data", "bank", "--sources", "s", "--data", "d", "--weights", "w", "--bank", "b")
 STUDY = ("evaluate-propagation", "--data", "d", "--output", "o")
 
 
@@ -18,6 +19,9 @@ STUDY = ("evaluate-propagation", "--data", "d", "--output", "o")
         (EVALUATE, "--tolerance", "nan", "'nan' is not a number of 0 or more"),
         (EVALUATE, "--tolerance", "wide", "'wide' is not a number of 0 or more"),
         (STUDY, "--limit", "0", "'0' is not a whole number above 0"),
+        (BANK, "--zoom", "0", "'0' is not a number of 1 or more"),
+        (BANK, "--zoom", "inf", "'inf' is not a number of 1 or more"),
+        (BANK, "--synthetic", "1.5", "'1.5' is not a number from 0 to 1"),
         (("benchmark",), "--repetitions", "0", "'0' is not a whole number above 0"),
     ],
 )

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from ..errors import ExitCode
 from ..evaluation.benchmarking.machine import describe_machine, measure_matrix_rates
-from ..evaluation.benchmarking.run import Extent, default_models, measure, open_subject
+from ..evaluation.benchmarking.run import Extent, default_models, has_weights, measure, open_subject
 from ..evaluation.benchmarking.scene_figures import scene_report
 from ..evaluation.benchmarking.table import Row, as_json, as_markdown
 from ..inference.devices import choose_device
@@ -41,6 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> ExitCode:
     device = choose_device(arguments.device)
     engine = EngineChoice(arguments.engine)
+    names = arguments.model or default_models()
+    for name in names:  # before minutes are spent on the others
+        has_weights(name)
     extent = _QUICK if arguments.quick else Extent()
     extent = replace(extent, repetitions=arguments.repetitions or extent.repetitions)
     machine = describe_machine(device)
@@ -51,7 +54,7 @@ def run(arguments: argparse.Namespace) -> ExitCode:
         print("\n".join(f"{what}: {value}" for what, value in machine.items()))
         print(f"(b), this machine's limit: one large matrix product, {limit}\n", flush=True)
     tables: dict[str, list[Row]] = {}
-    for name in arguments.model or default_models():
+    for name in names:
         subject = open_subject(name, device, engine)
         rows = measure(subject, rates, engine, extent, has_amx, lambda what, name=name: _tell(f"{name}: {what}"))
         tables[subject.title] = list(rows)

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from ..errors import ExitCode, InputError, UserError
 from ..extras import needing
-from ..option_types import count, whole
+from ..option_types import count, enlargement, share, whole
 
 HELP = "Make collections ready for training: shards of millions of pictures, banks of encoded looks."
 
@@ -32,8 +32,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     bank.add_argument("--bank", type=Path, required=True, help="folder to fill; goes on with what is missing")
     bank.add_argument("--looks", type=count, default=4800, help="of training (default: 4800)")
     bank.add_argument("--per-source", type=count, default=4, help="development looks of each source (default: 4)")
-    bank.add_argument("--zoom", type=float, default=2.0, help="side of development looks over the box's (default: 2)")
-    bank.add_argument("--synthetic", type=float, default=0.38, help="share of synthetic looks (default: 0.38)")
+    bank.add_argument(
+        "--zoom", type=enlargement, default=2.0, help="side of development looks over the box's (default: 2)"
+    )
+    bank.add_argument("--synthetic", type=share, default=0.38, help="share of synthetic looks (default: 0.38)")
     bank.add_argument("--seed", type=whole, default=0, help="another one draws other looks (default: 0)")
     bank.add_argument("--threads", type=count, default=2, help="of the encoder (default: 2)")
     bank.add_argument("--workers", type=count, default=1, help="processes that fill the bank together (default: 1)")

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..errors import ExitCode
+from ..errors import ExitCode, UserError
 from ..volumes.files.reading import describe_volume, read_frame
 from ..volumes.segmentations.provenance import further_provenance_of, provenance_of
 from ..volumes.segmentations.segmentation_file import read_segmentation
@@ -24,6 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> ExitCode:
     if arguments.file.name.lower().endswith(".seg.nrrd"):
+        if arguments.series is not None or arguments.frame != 0:
+            raise UserError("A segmentation has no series or frames. Leave --series and --frame out.")
         facts = _describe_segmentation(arguments.file)
     else:
         volume, frames = read_frame(arguments.file, arguments.series, arguments.frame)

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from ..atomic_file import check_destination
 from ..checkpoints.catalogue import CatalogueEntry, read_catalogue
-from ..checkpoints.installed import ALL_MODELS
+from ..checkpoints.installed import ALL_MODELS, find_user_model, suggest_name
 from ..checkpoints.listing import ListedModel, list_models
 from ..checkpoints.starting import adapt_model
 from ..checkpoints.steps import Progress
@@ -43,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     install = works.add_parser("install", help="copy a checkpoint file into the program's models")
     install.add_argument("file", type=Path, help="checkpoint: .pth, .pt or .safetensors")
     install.add_argument("--name", help="to call it by")
+    install.add_argument("--yes", action="store_true", help="do not ask before replacing a model of that name")
     add_family_arguments(install)
     install.set_defaults(work=_install)
 
@@ -163,11 +164,22 @@ def _follow(steps) -> None:
 
 
 def _install(arguments: argparse.Namespace) -> ExitCode:
+    there = find_user_model(arguments.name or suggest_name(arguments.file))
+    if there is not None and not arguments.yes and not _agreed_to_replace(there.stem):
+        print("Nothing was installed.")
+        return ExitCode.CANCELLED
     model = install_model(
         arguments.file, arguments.name, arguments.family, base=arguments.base, input_size=arguments.input_size
     )
     print(f"Installed {model.name} ({model.family}, licence: {model.licence})")
     return ExitCode.OK
+
+
+def _agreed_to_replace(name: str) -> bool:
+    there = f"There is a model called {name} already."
+    if not sys.stdin.isatty():
+        raise UserError(f"{there} Add --yes to replace it, or choose another name (--name).")
+    return _says_yes(f"{there} Replace it?")
 
 
 def _delete(arguments: argparse.Namespace) -> ExitCode:

@@ -204,6 +204,15 @@ def test_info_counts_frames_and_describes_the_one_asked_for(moving, capsys):
     assert "frames: 1" in capsys.readouterr().out
 
 
+def test_a_choice_that_a_file_does_not_offer_is_refused(case, capsys):
+    assert main(["info", "volume.nrrd", "--series", "1"]) == ExitCode.INPUT
+    assert "not DICOM" in capsys.readouterr().err
+    geometry, ball = case
+    write_segmentation(Path("out.seg.nrrd"), geometry, [Segment("ball", ball, (1, 0, 0), "tissue")])
+    for choice in (["--series", "1"], ["--frame", "1"]):
+        assert main(["info", "out.seg.nrrd", *choice]) == ExitCode.USAGE
+
+
 @pytest.mark.parametrize(
     ("change", "code", "words"),
     [

@@ -3,6 +3,7 @@ import sys
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from SAMUNetSlicerLib.checkpoints.download import Phase, Progress
 from SAMUNetSlicerLib.checkpoints.places import MODELS_FOLDER_VARIABLE, weights_folder
@@ -23,16 +24,36 @@ def listed(capsys):
     return {row["name"]: row for row in json.loads(capsys.readouterr().out)}
 
 
-def test_a_checkpoint_is_converted_installed_listed_and_deleted(own_models, capsys):
+def trained_further():
     tensors = read_tensors(weights_folder() / "lite_medsam.safetensors")
-    trained_further = {name: t + 0 if "num_batches" in name else t * 1.001 for name, t in tensors.items()}
-    torch.save({"model": trained_further}, own_models / "mine.pth")
+    return {name: t + 0 if "num_batches" in name else t * 1.001 for name, t in tensors.items()}
+
+
+def test_a_checkpoint_is_converted_installed_listed_and_deleted(own_models, capsys):
+    torch.save({"model": trained_further()}, own_models / "mine.pth")
     converted = own_models / "mine.safetensors"
     assert main(["models", "convert", str(own_models / "mine.pth"), "-o", str(converted)]) == ExitCode.OK
     assert main(["models", "install", str(converted), "--name", "mine"]) == ExitCode.OK
     assert listed(capsys)["mine"]["family"] == "lite_medsam"
     assert main(["models", "delete", "mine"]) == ExitCode.OK
     assert "mine" not in listed(capsys)
+
+
+def test_a_model_of_ones_own_is_replaced_only_after_a_yes(own_models, monkeypatch, capsys):
+    file = own_models / "mine.safetensors"
+    save_file(trained_further(), file)
+    there = own_models / "models" / "mine.safetensors"
+    there.parent.mkdir()
+    there.write_bytes(b"trained for weeks")
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
+    assert main(["models", "install", str(file)]) == ExitCode.USAGE
+    assert "--yes" in capsys.readouterr().err
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", no)
+    assert main(["models", "install", str(file), "--name", "mine"]) == ExitCode.CANCELLED
+    assert there.read_bytes() == b"trained for weeks"
+    assert main(["models", "install", str(file), "--yes"]) == ExitCode.OK
+    assert there.read_bytes() != b"trained for weeks"
 
 
 def no(_question):

@@ -3,6 +3,7 @@
 import json
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 
 from fakes import BrightRegionNetwork
 from SAMUNetSlicerLib.checkpoints.loading import LoadedModel
+from SAMUNetSlicerLib.checkpoints.places import MODELS_FOLDER_VARIABLE
 from SAMUNetSlicerLib.cli import benchmark, main
 from SAMUNetSlicerLib.errors import ExitCode, ModelError
 from SAMUNetSlicerLib.evaluation.benchmarking import (
@@ -173,6 +175,7 @@ def test_a_session_tells_when_its_first_mask_was_there(monkeypatch, capsys):
 
 def test_the_whole_benchmark_prints_every_row(monkeypatch, capsys):
     loaded = LoadedModel(BrightRegionNetwork(), "bright_region", "ab" * 32, "fake", "none")
+    monkeypatch.setattr(run, "locate", lambda name, catalogue: Path(name))
     monkeypatch.setattr(run, "load_network", lambda *a, **k: loaded)
     monkeypatch.setattr(run, "open_predictor", lambda model, *a, **k: PlanePredictor(model.network))
     monkeypatch.setattr(run, "measure_session", lambda *a: SessionFacts(5.0, 2**28, 2**29, 2**29))
@@ -193,6 +196,7 @@ def test_the_whole_benchmark_prints_every_row(monkeypatch, capsys):
 )
 def test_repetitions_are_those_asked_for(monkeypatch, options, repetitions, planes):
     extents = []
+    monkeypatch.setattr(run, "locate", lambda name, catalogue: Path(name))
     monkeypatch.setattr(benchmark, "measure_matrix_rates", lambda device: RATES)
     monkeypatch.setattr(benchmark, "open_subject", lambda *_: run.Subject("fake", None, None))
     monkeypatch.setattr(
@@ -211,17 +215,35 @@ def test_the_new_process_computes_on_the_same_card(monkeypatch):
     assert asked[0][:2] == ("fake", "cpu:0")
 
 
-def test_a_family_without_weights_is_measured_with_random_ones(monkeypatch):
-    def missing(*_arguments, **_named):
-        raise ModelError("not installed")
-
-    monkeypatch.setattr(run, "load_network", missing)
+def test_a_family_without_weights_is_measured_with_random_ones(monkeypatch, tmp_path):
+    monkeypatch.setenv(MODELS_FOLDER_VARIABLE, str(tmp_path))
     monkeypatch.setattr(run, "build", lambda *a, **k: BrightRegionNetwork())
     subject = run.open_subject("sam_unet_res34", CPU, run.EngineChoice.TORCH)
     assert subject.loaded is None
     assert "random weights" in subject.title
-    with pytest.raises(ModelError):
-        run.open_subject("no such thing", CPU, run.EngineChoice.TORCH)
+
+
+def test_a_family_whose_weights_are_damaged_is_not_measured_with_random_ones(monkeypatch, tmp_path):
+    monkeypatch.setenv(MODELS_FOLDER_VARIABLE, str(tmp_path))
+    (tmp_path / "sam_unet_res34.safetensors").write_bytes(b"damaged")
+    with pytest.raises(ModelError, match="damaged"):
+        run.open_subject("sam_unet_res34", CPU, run.EngineChoice.TORCH)
+
+
+def test_unknown_models_are_refused_before_anything_is_measured(monkeypatch, capsys):
+    monkeypatch.setattr(benchmark, "measure_matrix_rates", lambda device: pytest.fail("it measures"))
+    asked = ["benchmark", "--model", "sam_unet_tiny", "no_such_thing", "--device", "cpu"]
+    assert main(asked) == ExitCode.MODEL
+    assert "no_such_thing" in capsys.readouterr().err
+
+
+def test_networks_without_prompts_are_not_measured(monkeypatch, tmp_path):
+    monkeypatch.setenv(MODELS_FOLDER_VARIABLE, str(tmp_path))
+    network = BrightRegionNetwork()
+    network.spec = replace(network.spec, classes=8)
+    monkeypatch.setattr(run, "build", lambda *a, **k: network)
+    with pytest.raises(ModelError, match="no prompts"):
+        run.open_subject("samed", CPU, run.EngineChoice.TORCH)
 
 
 def test_without_slicer_core_the_scene_says_so(monkeypatch):

@@ -44,6 +44,10 @@ def test_production_goes_on_with_the_missing_shards(tmp_path, monkeypatch):
     def fill():
         return fill_bank(tmp_path, lambda index: [example_look(index)], shards=range(3), weights=tmp_path, threads=1)
 
-    assert next(fill()) == 0  # killed after the first
+    assert next(fill()) == 0
+    (tmp_path / ".shard-00001.safetensors.0123abcd").write_bytes(b"killed while writing it")
+    others = tmp_path / ".shard-00007.safetensors.0123abcd"
+    others.write_bytes(b"of another process")
     assert list(fill()) == [1, 2]
     assert [entry.case for entry in Bank(tmp_path)] == ["case0", "case1", "case2"]
+    assert [path for path in tmp_path.iterdir() if path.name.startswith(".")] == [others]

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import torch
 
-from ...checkpoints.catalogue import DEFAULT_MODEL
-from ...checkpoints.loading import LoadedModel, load_network
+from ...checkpoints.catalogue import DEFAULT_MODEL, read_catalogue
+from ...checkpoints.loading import LoadedModel, load_network, locate
 from ...errors import ModelError
 from ...inference.encoding.encoders import Precision
 from ...inference.encoding.engines import EngineChoice, build_encode
 from ...inference.opening import open_predictor
 from ...inference.predictor import PlanePredictor
+from ...networks.base import PromptedNetwork
 from ...networks.registry import FAMILIES, build
 from .fresh_process import measure_session, session_rows
 from .machine import MatrixRates
@@ -53,18 +54,34 @@ def default_models() -> list[str]:
     return [DEFAULT_MODEL, "sam_unet_res34"]
 
 
-def open_subject(name: str, device: torch.device, engine: EngineChoice) -> Subject:
-    """A model by its name or file; a family that is not installed gets random weights. Raises ModelError."""
+def has_weights(name: str) -> bool:
+    """Whether a model or file of this name is here. Raises ModelError where it is no network family either."""
     try:
-        loaded = load_network(name, device=device)
+        locate(name, read_catalogue())
     except ModelError:
         if name not in FAMILIES:
             raise
-        torch.manual_seed(0)
-        network = build(name, device="cpu").to(device)
-        encode = build_encode(network, device, engine, precision=Precision.AUTO)
-        return Subject(name, None, PlanePredictor(network, device, encode_planes=encode))
-    return Subject(name, loaded, open_predictor(loaded, device, engine=engine))
+        return False
+    return True
+
+
+def open_subject(name: str, device: torch.device, engine: EngineChoice) -> Subject:
+    """A model by its name or file; a family that is not installed gets random weights. Raises ModelError, also for
+    networks that take no prompts.
+    """
+    loaded = load_network(name, device=device) if has_weights(name) else None
+    network = loaded.network if loaded else _random(name).to(device)
+    if network.spec.classes:
+        raise ModelError(f"{name} takes no prompts, which are what is measured. Choose another model.")
+    if loaded:
+        return Subject(name, loaded, open_predictor(loaded, device, engine=engine))
+    encode = build_encode(network, device, engine, precision=Precision.AUTO)
+    return Subject(name, None, PlanePredictor(network, device, encode_planes=encode))
+
+
+def _random(family: str) -> PromptedNetwork:
+    torch.manual_seed(0)
+    return build(family, device="cpu")
 
 
 def measure(

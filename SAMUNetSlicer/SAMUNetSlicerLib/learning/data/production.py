@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ...atomic_file import made_folder
+from ...atomic_file import discard_left_overs, made_folder
 from ...errors import InputError
 from ..settings import locate_configuration
 from . import synthetic
@@ -124,12 +124,16 @@ def _centred_look(picture: Picture, zoom: float) -> Look | None:
 def fill_bank(
     folder: Path, looks: Callable[[int], list[Look]], shards: Iterable[int], weights: Path, threads: int
 ) -> Iterator[int]:
-    """Write those of the numbered shards that are missing, and yield each. looks(index) gives a shard's looks."""
+    """Write those of the numbered shards that are missing, and yield each. looks(index) gives a shard's looks.
+
+    Processes may fill a folder together, each with shards of its own.
+    """
     made_folder(folder)
     encode = build_encode(load_encoder(weights), batch=1, threads=threads)
     for index in shards:
         path = shard_path(folder, index)
         if not path.exists():
+            discard_left_overs(path)
             write_shard(path, looks(index), encode)
             yield index
 

@@ -50,6 +50,10 @@ def read_frame(path: str | Path, series_id: str | None = None, frame: int = 0) -
             voxels, geometry, modality = read_stack(stack, frame)
             name = (path if path.is_dir() else path.parent).resolve().name or "series"
         else:
+            if series_id is not None:
+                raise InputError(
+                    f"'{path.name}' is not DICOM, so it has no series to choose from. Leave the series out."
+                )
             voxels, geometry, frames = _read_file(path, frame)
             modality, name = None, _stem(path)
     if voxels.ndim == 4:
