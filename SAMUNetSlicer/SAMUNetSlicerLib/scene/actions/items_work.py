@@ -43,6 +43,11 @@ class ItemsWork:
         """The results of the items, where each has its own."""
         return find_item_results(self.volume_node, self.shown)
 
+    def nodes(self) -> list:
+        """All segmentation nodes of the work: the one that is shown, and those of the items."""
+        results = self.results
+        return [self.shown] if results is None else [self.shown, *map(results.node, results.frames)]
+
     def node_of(self, frame: str):
         """The segmentation node of an item. Raises EditError where it is not there."""
         results = self.results

@@ -15,6 +15,7 @@ from ...volumes.planes import Plane
 from ...volumes.windows import Window, default_window
 from ..history.parts import OpenStep, PlanesPart
 from ..nodes.following import bring_to_grid, grid_move, move_markups, move_segmentations, state_grid
+from ..nodes.import_guard import ImportGuard
 from ..nodes.labelmaps import check_grid
 from ..nodes.markups_nodes import PromptStore
 from ..nodes.names import FRAME, REFERENCE_VOLUME, ROLE, ROLE_RESULT, SEGMENT
@@ -73,6 +74,7 @@ class Workspace:
         self._follow_items(reading.local)
         self.notes += self.items.opened(self.state_node, reading)
         self._take_note_of(reading)
+        self._guard = ImportGuard(scene, lambda: self.items.nodes() if self.is_alive() else [])
         if not self.document.planes:
             recover_proposals(self.proposals, reading.local, self.stack, self.document)
             self.save()
