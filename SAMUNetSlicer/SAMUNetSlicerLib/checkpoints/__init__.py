@@ -1,1 +1,1 @@
-"""Which models exist; recognise, verify, load and convert their files, tensors only."""
+"""Which models exist, and their files: recognised, read (tensors only), loaded, downloaded, converted, deleted."""
