@@ -44,6 +44,17 @@ def describe_device(device: torch.device) -> str:
     return f"the processor (CPU, {torch.get_num_threads()} threads)"
 
 
+def computes_in_bfloat16(device: torch.device) -> bool:
+    """Whether the hardware computes with bfloat16 by itself, rather than in a slow emulation of it.
+
+    Of NVIDIA's cards Ampere and later ones do; processors with AVX-512 for bfloat16, or AMX.
+    """
+    if device.type == "cuda":
+        return torch.version.hip is not None or torch.cuda.get_device_capability(device)[0] >= 8
+    tells = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # of torch 2.6 and later
+    return device.type == "cpu" and any(getattr(torch.cpu, name, bool)() for name in tells)
+
+
 def to_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     """As `Tensor.to`; to a graphics card through pinned memory, which need not be waited for."""
     if device.type == "cuda":

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ...networks.base import Embedding, PromptedNetwork
+from ..devices import computes_in_bfloat16
 from ..jobs import CancelledError, Done, Job, SteppedJob
 
 
@@ -92,7 +93,7 @@ class TorchEncoder(Encoder):
     def _mode(self, device: torch.device) -> contextlib.AbstractContextManager:
         if self.precision is not Precision.HALF:
             return contextlib.nullcontext()
-        has_bfloat16 = device.type == "cpu" or (device.type == "cuda" and torch.cuda.is_bf16_supported())
+        has_bfloat16 = device.type == "cpu" or computes_in_bfloat16(device)
         return torch.autocast(device.type, torch.bfloat16 if has_bfloat16 else torch.float16)
 
 
