@@ -72,7 +72,7 @@ class PlanePredictor:
 
     `begin_predict` and `begin_encode` return jobs for hosts that must not stand still; `predict` and `encode` are the
     same work, waited for. A shortage of memory costs speed before it costs the answer (see `memory_ladder`); all of
-    them raise MemoryShortageError where nothing helps.
+    them raise MemoryShortageError where nothing helps, UserError where a graphics card fails.
 
     encode_planes: what encodes batches of prepared planes (see `engines.build_encode`); torch by default.
     told: called with a sentence when a shortage of memory changes how the work is done.

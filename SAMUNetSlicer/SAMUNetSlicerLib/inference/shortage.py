@@ -1,4 +1,4 @@
-"""How an error tells that memory ran out."""
+"""How an error tells that memory ran out, or that a graphics card failed."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ _SHORTAGE_WORDS = (
     *("out of memory", "not enough memory", "cannot allocate", "can't allocate", "bad alloc", "bad_alloc"),
     *("status_alloc_failed", "allocation_failed"),
 )
+# What CUDA, ROCm and the libraries on them say, in lower case, of a card that was lost in sleep, of a driver that
+# crashed, of a build that is not for the card.
+_FAILURE_WORDS = ("cuda error", "hip error", "cudnn error", "miopen error", "cublas_status", "cuda driver error")
 
 
 def is_shortage(error: BaseException) -> bool:
@@ -18,3 +21,9 @@ def is_shortage(error: BaseException) -> bool:
         return True
     text = str(error).lower()
     return isinstance(error, RuntimeError) and any(words in text for words in _SHORTAGE_WORDS)
+
+
+def is_card_failure(error: BaseException) -> bool:
+    """Whether an error means that the graphics card does not work (any more), however much memory there is."""
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and not is_shortage(error) and any(words in text for words in _FAILURE_WORDS)

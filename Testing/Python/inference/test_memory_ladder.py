@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fakes import BrightRegionNetwork
-from SAMUNetSlicerLib.errors import MemoryShortageError
+from SAMUNetSlicerLib.errors import MemoryShortageError, UserError
 from SAMUNetSlicerLib.inference.encoding.encoders import Encoder, Precision, TorchEncoder
 from SAMUNetSlicerLib.inference.jobs import SteppedJob
 from SAMUNetSlicerLib.inference.memory_ladder import MemoryLadder
@@ -121,6 +121,22 @@ def test_where_nothing_helps_the_user_is_told_and_the_next_prompt_is_answered(to
         worker.predict(plane(0), PlanePrompts(box_xyxy=(15, 15, 55, 45)))
     worker.encode_planes.failures = 0
     assert worker.predict(plane(0), PlanePrompts(box_xyxy=(15, 15, 55, 45))).mask.any()
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "CUDA error: unspecified launch failure\nCUDA kernel errors might be reported at some other call",
+        "CUDA error: no kernel image is available for execution on the device\nCompile with TORCH_USE_CUDA_DSA",
+        "cuDNN error: CUDNN_STATUS_EXECUTION_FAILED",
+    ],
+)
+def test_a_card_that_fails_is_told_in_plain_words_with_the_way_on(told, message):
+    worker = predictor(told, failures=1, error=RuntimeError(message))
+    with pytest.raises(UserError, match=r"card has failed \(.+\)\. Choose the processor") as told_error:
+        worker.predict(plane(0), PlanePrompts(box_xyxy=(15, 15, 55, 45)))
+    assert "\n" not in str(told_error.value)
+    assert len(worker.encode_planes.calls) == 1
 
 
 CARD = torch.device("meta")  # stands in for a graphics card
