@@ -133,7 +133,7 @@ def run(arguments: argparse.Namespace) -> ExitCode:
     window = parse_window(arguments.window) or default_window(volume)
     planes = VolumePlanes(volume, _stack(arguments, volume.geometry), window)
     device = choose_device(arguments.device)
-    model = load_network(arguments.model, arguments.family, device, arguments.base, arguments.input_size)
+    model = load_network(arguments.model, arguments.family, base=arguments.base, input_size=arguments.input_size)
     print(f"{model.name} on {describe_device(device)}, {orientation_name(planes.stack)} planes", file=sys.stderr)
     if model.network.spec.classes and not prompts:
         job = ClassJob(planes, model.network, device)

@@ -24,6 +24,7 @@ class Frugal(Protocol):
     encode_planes: Encode
     planes_at_once: int
     prompts_at_once: int
+    is_ready: bool  # whether the network lies on the device
 
     def move_to(self, device: torch.device) -> None: ...
 
@@ -46,14 +47,17 @@ class MemoryLadder:
         if is_card_failure(error):
             reason = str(error).splitlines()[0]
             raise UserError(
-                f"The graphics card has failed ({reason}). Choose the processor (the device 'cpu'), or restart the program."
+                f"The graphics card has failed ({reason}). "
+                "Choose the processor (the device 'cpu'), or restart the program."
             ) from error
         if not is_shortage(error):
             raise error
         former = predictor.device
         predictor.cache.clear()
         traceback.clear_frames(error.__traceback__)  # they hold what had been computed when memory ran out
-        if not self._has_forgotten:
+        if not predictor.is_ready and former.type != "cpu":  # the weights alone are too large for the card
+            self._leave_card(predictor)
+        elif not self._has_forgotten:
             self._has_forgotten = True
         elif predictor.planes_at_once > 1 or predictor.prompts_at_once > 1:
             predictor.planes_at_once = predictor.prompts_at_once = 1

@@ -95,7 +95,14 @@ class PlanePredictor:
         self.prompts_at_once = _PROMPTS_AT_ONCE
         self._ladder = MemoryLadder(self.told)
         self._ahead: dict[Hashable, Job] = {}
-        self.network.to(self.device).eval()
+        self.network.eval()
+        self.is_ready = False
+        try:
+            self.network.to(self.device)
+        except RuntimeError as error:
+            self._ladder.step_down(self, error)
+            self._ladder.succeeded()
+        self.is_ready = True
 
     def move_to(self, device: torch.device) -> None:
         """Compute on another device from now on; encodings on the former one are forgotten.

@@ -167,6 +167,18 @@ def on_card(told, monkeypatch, room=100):
     return PlanePredictor(network, CARD, encode_planes=Card(network, room), told=told.append)
 
 
+def test_a_network_too_large_for_the_card_is_opened_on_the_processor(told):
+    class Large(BrightRegionNetwork):
+        def to(self, device):
+            if device == CARD:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+            return super().to(device)
+
+    worker = PlanePredictor(Large(), CARD, told=told.append)
+    assert worker.predict(plane(0), BOX).mask.any()
+    assert told == ["The graphics card has not enough memory; the work goes on on the processor, more slowly."]
+
+
 def devices_of_encodings(worker):
     return {e.features["grey"].device.type for e in worker.cache._entries.values()}
 
