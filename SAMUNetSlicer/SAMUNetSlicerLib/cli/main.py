@@ -51,8 +51,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"samunet: {error}", file=sys.stderr)
         return int(error.exit_code)
-    except MemoryError:
-        print("samunet: The computer's memory is not enough. Close other programs and try again.", file=sys.stderr)
+    except (MemoryError, RuntimeError) as error:
+        if not _is_shortage(error):
+            raise
+        print(
+            "samunet: Memory is not enough, the computer's or the graphics card's. Close other programs and try again, "
+            "or compute on the processor (--device cpu, where the command has it).",
+            file=sys.stderr,
+        )
         return int(ExitCode.MEMORY)
     except BrokenPipeError:  # whoever read the output has seen enough, as in `samunet models | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains at its end
@@ -60,3 +66,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("samunet: Stopped.", file=sys.stderr)
         return int(ExitCode.CANCELLED)
+
+
+def _is_shortage(error: Exception) -> bool:
+    """torch's words for it are asked only where torch is there already: it takes a second to import."""
+    if isinstance(error, MemoryError) or "torch" not in sys.modules:
+        return isinstance(error, MemoryError)
+    from ..inference.shortage import is_shortage
+
+    return is_shortage(error)

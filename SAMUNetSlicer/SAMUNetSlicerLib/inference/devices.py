@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+
 import torch
 
 from ..errors import UserError
+
+_log = logging.getLogger(__name__)
 
 CHOICES = ("auto", "cpu", "cuda", "mps")
 
@@ -28,6 +32,32 @@ def choose_device(wish: str = "auto") -> torch.device:
         count = torch.cuda.device_count()
         raise UserError(f"There is no graphics card '{wish}': they are numbered from 0, and {count} can be used here.")
     return device
+
+
+def choose_working_device(wish: str = "auto") -> torch.device:
+    """As `choose_device`, but the processor where the device does not compute, which is told in the log."""
+    device = choose_device(wish)
+    reason = why_it_fails(device)
+    if not reason:
+        return device
+    _log.warning(
+        "The graphics card does not work with the installed PyTorch, so the processor is used. "
+        "Installing a newer PyTorch may help. (%s)",
+        reason,
+    )
+    return torch.device("cpu")
+
+
+def why_it_fails(device: torch.device) -> str:
+    """What PyTorch says, in one line, where a small sum fails on the device; "" where it computes.
+
+    Cards are listed as usable for which a build of PyTorch has no kernels, or whose memory others have taken.
+    """
+    try:
+        (torch.ones(2, 2, device=device) @ torch.ones(2, 2, device=device)).sum().item()
+    except (RuntimeError, AssertionError) as error:
+        return next(iter(str(error).splitlines()), type(error).__name__)
+    return ""
 
 
 def _unknown(wish: str) -> UserError:

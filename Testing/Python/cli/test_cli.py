@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import torch
 from scipy.spatial.transform import Rotation
 
 from example_grids import random_geometry, sphere
@@ -156,6 +157,15 @@ def test_an_error_before_anything_is_finished_writes_nothing(case, capsys, fails
     assert main([*BASIC, "--box", "box.mrk.json"]) == ExitCode.MEMORY
     assert not Path("out.seg.nrrd").exists()
     assert "saved" not in capsys.readouterr().err
+
+
+def test_a_shortage_on_the_graphics_card_outside_of_a_plane_is_one_plain_sentence(case, capsys, monkeypatch):
+    def load(*_args, **_kwargs):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr(segment, "load_network", load)
+    assert main([*BASIC, "--box", "box.mrk.json"]) == ExitCode.MEMORY
+    assert "Memory is not enough, the computer's or the graphics card's." in capsys.readouterr().err
 
 
 @pytest.fixture

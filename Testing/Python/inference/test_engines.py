@@ -7,7 +7,7 @@ import torch
 from fakes import INPUT_SIZE, BrightRegionNetwork
 from requirements_guard import need
 from SAMUNetSlicerLib.errors import UserError
-from SAMUNetSlicerLib.inference.devices import choose_device
+from SAMUNetSlicerLib.inference.devices import choose_device, choose_working_device
 from SAMUNetSlicerLib.inference.encoding import openvino_encoder
 from SAMUNetSlicerLib.inference.encoding.encoders import Precision, TorchEncoder
 from SAMUNetSlicerLib.inference.encoding.engines import EngineChoice, build_encode
@@ -181,6 +181,19 @@ def test_a_graphics_card_that_is_not_there_is_a_plain_error(monkeypatch):
     assert choose_device("cuda:1").index == 1
     with pytest.raises(UserError, match="no graphics card 'cuda:2'"):
         choose_device("cuda:2")
+
+
+def test_a_card_that_the_build_has_no_kernels_for_gives_way_to_the_processor(monkeypatch, caplog):
+    # The device "meta" holds no numbers: reading one fails, as on such a card.
+    monkeypatch.setattr("SAMUNetSlicerLib.inference.devices.choose_device", lambda _wish: torch.device("meta"))
+    assert choose_working_device("cuda").type == "cpu"
+    (told,) = caplog.messages
+    assert "does not work with the installed PyTorch, so the processor is used" in told
+
+
+def test_a_device_that_computes_is_used_in_silence(caplog):
+    assert choose_working_device("cpu").type == "cpu"
+    assert not caplog.messages
 
 
 def test_answers_of_different_precision_have_different_signatures():
