@@ -11,8 +11,11 @@ _SHORTAGE_WORDS = (
     *("status_alloc_failed", "allocation_failed"),
 )
 # What CUDA, ROCm and the libraries on them say, in lower case, of a card that was lost in sleep, of a driver that
-# crashed, of a build that is not for the card.
-_FAILURE_WORDS = ("cuda error", "hip error", "cudnn error", "miopen error", "cublas_status", "cuda driver error")
+# crashed, of a build that is not for the card; and torch of what it cannot do on Apple's graphics.
+_FAILURE_WORDS = (
+    *("cuda error", "hip error", "cudnn error", "miopen error", "cublas_status", "cuda driver error"),
+    "not currently implemented for the mps device",
+)
 
 
 def is_shortage(error: BaseException) -> bool:
@@ -24,6 +27,6 @@ def is_shortage(error: BaseException) -> bool:
 
 
 def is_card_failure(error: BaseException) -> bool:
-    """Whether an error means that the graphics card does not work (any more), however much memory there is."""
+    """Whether an error means that the graphics card does not work (any more) or cannot do this, however much memory there is."""
     text = str(error).lower()
     return isinstance(error, RuntimeError) and not is_shortage(error) and any(words in text for words in _FAILURE_WORDS)

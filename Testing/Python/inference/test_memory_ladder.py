@@ -129,6 +129,7 @@ def test_where_nothing_helps_the_user_is_told_and_the_next_prompt_is_answered(to
         "CUDA error: unspecified launch failure\nCUDA kernel errors might be reported at some other call",
         "CUDA error: no kernel image is available for execution on the device\nCompile with TORCH_USE_CUDA_DSA",
         "cuDNN error: CUDNN_STATUS_EXECUTION_FAILED",
+        "The operator 'aten::some_op' is not currently implemented for the MPS device.",
     ],
 )
 def test_a_card_that_fails_is_told_in_plain_words_with_the_way_on(told, message):

@@ -92,7 +92,7 @@ class ModelLoader:
         predictor = yield from open_in_steps(loaded, name, device, lambda note: self._told(translated_note(note)))
         self._loaded, self._file = (predictor, loaded), file
         self._connect_disk()
-        self.device_text = _("Computing on {device}.").format(device=describe_device(device))
+        self.device_text = _("Computing on {device}.").format(device=describe_device(predictor.device))
         return PatientPredictor(predictor, self._breather), ModelIdentity(loaded.family, loaded.sha256, loaded.name)
 
     def _usable(self, device):
