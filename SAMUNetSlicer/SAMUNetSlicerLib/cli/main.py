@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from ..errors import ExitCode, UserError
+from ..errors import ExitCode, MemoryShortageError, UserError
 from ..project import NAME, NOT_FOR_CLINICAL_USE, VERSION
 from . import benchmark, cache, data, evaluate, evaluate_propagation, info, models, segment, train
 
@@ -52,14 +52,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"samunet: {error}", file=sys.stderr)
         return int(error.exit_code)
     except (MemoryError, RuntimeError) as error:
-        if not _is_shortage(error):
+        told = _in_plain_words(error)
+        if told is None:
             raise
-        print(
-            "samunet: Memory is not enough, the computer's or the graphics card's. Close other programs and try again, "
-            "or compute on the processor (--device cpu, where the command has it).",
-            file=sys.stderr,
-        )
-        return int(ExitCode.MEMORY)
+        print(f"samunet: {told}", file=sys.stderr)
+        return int(told.exit_code)
     except BrokenPipeError:  # whoever read the output has seen enough, as in `samunet models | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains at its end
         return int(ExitCode.OUTPUT)
@@ -68,10 +65,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(ExitCode.CANCELLED)
 
 
-def _is_shortage(error: Exception) -> bool:
-    """torch's words for it are asked only where torch is there already: it takes a second to import."""
-    if isinstance(error, MemoryError) or "torch" not in sys.modules:
-        return isinstance(error, MemoryError)
-    from ..inference.shortage import is_shortage
+def _in_plain_words(error: MemoryError | RuntimeError) -> UserError | None:
+    """What the user is told of a shortage of memory, or of a graphics card that failed; None for other errors."""
+    is_short, told = isinstance(error, MemoryError), None
+    if "torch" in sys.modules:  # which takes a second to import, and without which there is no card
+        from ..inference.shortage import card_failure, is_shortage
 
-    return is_shortage(error)
+        is_short, told = is_shortage(error), card_failure(error)
+    if is_short:
+        return MemoryShortageError(
+            "Memory is not enough, the computer's or the graphics card's. Close other programs and try again, "
+            "or compute on the processor (--device cpu, where the command has it)."
+        )
+    return told

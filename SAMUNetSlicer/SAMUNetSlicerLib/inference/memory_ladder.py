@@ -8,12 +8,12 @@ from typing import Protocol
 
 import torch
 
-from ..errors import MemoryShortageError, UserError
+from ..errors import MemoryShortageError
 from .devices import computes_in_bfloat16
 from .encoding.cache import EmbeddingCache
 from .encoding.encoders import Encode, Precision, TorchEncoder
 from .notes import HALF_PRECISION, ON_THE_PROCESSOR, ONE_AT_A_TIME
-from .shortage import is_card_failure, is_shortage
+from .shortage import card_failure, is_shortage
 
 
 class Frugal(Protocol):
@@ -44,12 +44,9 @@ class MemoryLadder:
         """Raises `error` itself where it is something else, UserError where it is the card that failed,
         MemoryShortageError where nothing is left to try.
         """
-        if is_card_failure(error):
-            reason = str(error).splitlines()[0]
-            raise UserError(
-                f"The graphics card has failed ({reason}). "
-                "Choose the processor (the device 'cpu'), or restart the program."
-            ) from error
+        failure = card_failure(error)
+        if failure is not None:
+            raise failure from error
         if not is_shortage(error):
             raise error
         former = predictor.device

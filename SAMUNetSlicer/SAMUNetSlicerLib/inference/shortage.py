@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from ..errors import UserError
+
 # What torch's and OpenVINO's allocators say, in lower case; they have no error class in common. The last two are
 # cuBLAS's and cuDNN's, which take memory of the card past torch's allocator.
 _SHORTAGE_WORDS = (
@@ -26,7 +28,15 @@ def is_shortage(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(words in text for words in _SHORTAGE_WORDS)
 
 
-def is_card_failure(error: BaseException) -> bool:
-    """Whether an error means that the graphics card does not work (any more) or cannot do this, however much memory there is."""
-    text = str(error).lower()
-    return isinstance(error, RuntimeError) and not is_shortage(error) and any(words in text for words in _FAILURE_WORDS)
+def card_failure(error: BaseException) -> UserError | None:
+    """What to tell the user of an error that means that the graphics card does not work (any more), or cannot do this
+    at all, however much memory there is. None for other errors.
+    """
+    text = str(error)
+    is_failure = isinstance(error, RuntimeError) and any(words in text.lower() for words in _FAILURE_WORDS)
+    if not is_failure or is_shortage(error):
+        return None
+    return UserError(
+        f"The graphics card has failed ({text.splitlines()[0]}). "
+        "Choose the processor (the device 'cpu'), or restart the program."
+    )

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-import torch
 from scipy.spatial.transform import Rotation
 
 from example_grids import random_geometry, sphere
@@ -159,13 +158,26 @@ def test_an_error_before_anything_is_finished_writes_nothing(case, capsys, fails
     assert "saved" not in capsys.readouterr().err
 
 
-def test_a_shortage_on_the_graphics_card_outside_of_a_plane_is_one_plain_sentence(case, capsys, monkeypatch):
+@pytest.mark.parametrize(
+    ("message", "code", "told"),
+    [
+        ("CUDA out of memory. Tried to allocate 2 GiB", ExitCode.MEMORY, "the computer's or the graphics card's."),
+        (
+            "CUDA error: unknown error\nCompile with it",
+            ExitCode.USAGE,
+            "has failed (CUDA error: unknown error). Choose",
+        ),
+    ],
+)
+def test_what_a_graphics_card_says_outside_of_a_plane_is_told_in_plain_words(
+    case, capsys, monkeypatch, message, code, told
+):
     def load(*_args, **_kwargs):
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        raise RuntimeError(message)
 
     monkeypatch.setattr(segment, "load_network", load)
-    assert main([*BASIC, "--box", "box.mrk.json"]) == ExitCode.MEMORY
-    assert "Memory is not enough, the computer's or the graphics card's." in capsys.readouterr().err
+    assert main([*BASIC, "--box", "box.mrk.json"]) == code
+    assert told in capsys.readouterr().err
 
 
 @pytest.fixture
