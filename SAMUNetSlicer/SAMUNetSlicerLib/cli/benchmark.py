@@ -12,7 +12,7 @@ from ..evaluation.benchmarking.machine import describe_machine, measure_matrix_r
 from ..evaluation.benchmarking.run import Extent, default_models, has_weights, measure, open_subject
 from ..evaluation.benchmarking.scene_figures import scene_report
 from ..evaluation.benchmarking.table import Row, as_json, as_markdown
-from ..inference.devices import choose_device
+from ..inference.devices import choose_working_device
 from ..inference.encoding.engines import EngineChoice
 from ..option_types import count
 
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> ExitCode:
-    device = choose_device(arguments.device)
+    device = choose_working_device(arguments.device)
     engine = EngineChoice(arguments.engine)
     names = arguments.model or default_models()
     for name in names:  # before minutes are spent on the others

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from ..errors import ExitCode, UserError
+from ..errors import ExitCode, MemoryShortageError, UserError
 from ..project import NAME, NOT_FOR_CLINICAL_USE, VERSION
 from . import benchmark, cache, data, evaluate, evaluate_propagation, info, models, segment, train
 
@@ -51,12 +51,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"samunet: {error}", file=sys.stderr)
         return int(error.exit_code)
-    except MemoryError:
-        print("samunet: The computer's memory is not enough. Close other programs and try again.", file=sys.stderr)
-        return int(ExitCode.MEMORY)
+    except (MemoryError, RuntimeError) as error:
+        told = _in_plain_words(error)
+        if told is None:
+            raise
+        print(f"samunet: {told}", file=sys.stderr)
+        return int(told.exit_code)
     except BrokenPipeError:  # whoever read the output has seen enough, as in `samunet models | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains at its end
         return int(ExitCode.OUTPUT)
     except KeyboardInterrupt:
         print("samunet: Stopped.", file=sys.stderr)
         return int(ExitCode.CANCELLED)
+
+
+def _in_plain_words(error: MemoryError | RuntimeError) -> UserError | None:
+    """What the user is told of a shortage of memory, or of a graphics card that failed; None for other errors."""
+    is_short, told = isinstance(error, MemoryError), None
+    if "torch" in sys.modules:  # which takes a second to import, and without which there is no card
+        from ..inference.shortage import card_failure, is_shortage
+
+        is_short, told = is_shortage(error), card_failure(error)
+    if is_short:
+        return MemoryShortageError(
+            "Memory is not enough, the computer's or the graphics card's. Close other programs and try again, "
+            "or compute on the processor (--device cpu, where the command has it)."
+        )
+    return told

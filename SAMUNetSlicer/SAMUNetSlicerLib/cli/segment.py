@@ -15,7 +15,7 @@ from ..atomic_file import check_destination
 from ..checkpoints.catalogue import DEFAULT_MODEL
 from ..checkpoints.loading import LoadedModel, load_network
 from ..errors import ExitCode, UserError
-from ..inference.devices import choose_device, describe_device
+from ..inference.devices import choose_working_device, describe_device
 from ..inference.encoding.disk_cache import DiskCache
 from ..inference.encoding.encoders import Precision
 from ..inference.encoding.engines import EngineChoice
@@ -132,8 +132,8 @@ def run(arguments: argparse.Namespace) -> ExitCode:
     volume, frame = _read(arguments)
     window = parse_window(arguments.window) or default_window(volume)
     planes = VolumePlanes(volume, _stack(arguments, volume.geometry), window)
-    device = choose_device(arguments.device)
-    model = load_network(arguments.model, arguments.family, device, arguments.base, arguments.input_size)
+    device = choose_working_device(arguments.device)
+    model = load_network(arguments.model, arguments.family, base=arguments.base, input_size=arguments.input_size)
     print(f"{model.name} on {describe_device(device)}, {orientation_name(planes.stack)} planes", file=sys.stderr)
     if model.network.spec.classes and not prompts:
         job = ClassJob(planes, model.network, device)

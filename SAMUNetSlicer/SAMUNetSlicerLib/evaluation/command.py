@@ -17,7 +17,7 @@ from ..checkpoints.catalogue import DEFAULT_MODEL
 from ..checkpoints.loading import LoadedModel, load_network
 from ..errors import UserError
 from ..extras import needing
-from ..inference.devices import choose_device, describe_device
+from ..inference.devices import choose_working_device, describe_device
 from ..inference.encoding.cache import EmbeddingCache
 from ..inference.encoding.encoders import Encode
 from ..inference.encoding.engines import EngineChoice, build_encode, kept_conversions_folder
@@ -143,7 +143,7 @@ class _Arena:
 
 
 def _assemble(arguments: argparse.Namespace) -> _Arena:
-    device = choose_device(arguments.device)
+    device = choose_working_device(arguments.device)
     wanted = [(name, (ZoomMode(arguments.zoom),)) for name in arguments.model]
     if _BASELINE_PEER in arguments.peers:
         wanted.append((BASELINE_MODEL, (ZoomMode.ADAPTIVE, ZoomMode.WHOLE_PLANE)))

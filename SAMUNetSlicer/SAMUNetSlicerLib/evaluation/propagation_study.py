@@ -21,7 +21,7 @@ from ..checkpoints.catalogue import DEFAULT_MODEL
 from ..checkpoints.loading import load_network
 from ..errors import InputError
 from ..inference.agreement import Calibration, Evidence
-from ..inference.devices import choose_device
+from ..inference.devices import choose_working_device
 from ..inference.encoding.engines import EngineChoice, build_encode, kept_conversions_folder
 from ..inference.predictor import PlanePredictor
 from ..inference.prompt_rules import check_answers_prompts
@@ -196,7 +196,7 @@ def run_study(arguments: argparse.Namespace) -> str:
     Raises InputError for a set without volumes, OutputError (before the work) where the table cannot be written.
     """
     check_destination(arguments.output)
-    device = choose_device(arguments.device)
+    device = choose_working_device(arguments.device)
     model = load_network(arguments.model, device=device)
     check_answers_prompts(model.network.spec)
     engine = EngineChoice(arguments.engine)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+
 import torch
 
 from ..errors import UserError
+
+_log = logging.getLogger(__name__)
 
 CHOICES = ("auto", "cpu", "cuda", "mps")
 
@@ -30,6 +34,32 @@ def choose_device(wish: str = "auto") -> torch.device:
     return device
 
 
+def choose_working_device(wish: str = "auto") -> torch.device:
+    """As `choose_device`, but the processor where the device does not compute, which is told in the log."""
+    device = choose_device(wish)
+    reason = why_it_fails(device)
+    if not reason:
+        return device
+    _log.warning(
+        "The graphics card does not work with the installed PyTorch, so the processor is used. "
+        "Installing a newer PyTorch may help. (%s)",
+        reason,
+    )
+    return torch.device("cpu")
+
+
+def why_it_fails(device: torch.device) -> str:
+    """What PyTorch says, in one line, where a small sum fails on the device; "" where it computes.
+
+    Cards are listed as usable for which a build of PyTorch has no kernels, or whose memory others have taken.
+    """
+    try:
+        (torch.ones(2, 2, device=device) @ torch.ones(2, 2, device=device)).sum().item()
+    except (RuntimeError, AssertionError) as error:
+        return next(iter(str(error).splitlines()), type(error).__name__)
+    return ""
+
+
 def _unknown(wish: str) -> UserError:
     choices = ", ".join(CHOICES)
     return UserError(f"The device '{wish}' is not known. Choose one of {choices}, or one of several cards as cuda:1.")
@@ -42,6 +72,17 @@ def describe_device(device: torch.device) -> str:
     if device.type == "mps":
         return "Apple's graphics processor (MPS)"
     return f"the processor (CPU, {torch.get_num_threads()} threads)"
+
+
+def computes_in_bfloat16(device: torch.device) -> bool:
+    """Whether the hardware computes with bfloat16 by itself, rather than in a slow emulation of it.
+
+    Of NVIDIA's cards Ampere and later ones do; processors with AVX-512 for bfloat16, or AMX.
+    """
+    if device.type == "cuda":
+        return torch.version.hip is not None or torch.cuda.get_device_capability(device)[0] >= 8
+    tells = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # of torch 2.6 and later
+    return device.type == "cpu" and any(getattr(torch.cpu, name, bool)() for name in tells)
 
 
 def to_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:

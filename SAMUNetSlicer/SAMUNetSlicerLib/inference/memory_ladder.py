@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from typing import Protocol
 
 import torch
 
 from ..errors import MemoryShortageError
+from .devices import computes_in_bfloat16
 from .encoding.cache import EmbeddingCache
 from .encoding.encoders import Encode, Precision, TorchEncoder
 from .notes import HALF_PRECISION, ON_THE_PROCESSOR, ONE_AT_A_TIME
-from .shortage import is_shortage
+from .shortage import card_failure, is_shortage
 
 
 class Frugal(Protocol):
@@ -22,6 +24,7 @@ class Frugal(Protocol):
     encode_planes: Encode
     planes_at_once: int
     prompts_at_once: int
+    is_ready: bool  # whether the network lies on the device
 
     def move_to(self, device: torch.device) -> None: ...
 
@@ -38,11 +41,20 @@ class MemoryLadder:
         self._has_forgotten = False
 
     def step_down(self, predictor: Frugal, error: Exception) -> None:
-        """Raises `error` itself where it is something else, MemoryShortageError where nothing is left to try."""
+        """Raises `error` itself where it is something else, UserError where it is the card that failed,
+        MemoryShortageError where nothing is left to try.
+        """
+        failure = card_failure(error)
+        if failure is not None:
+            raise failure from error
         if not is_shortage(error):
             raise error
-        self._release(predictor)
-        if not self._has_forgotten:
+        former = predictor.device
+        predictor.cache.clear()
+        traceback.clear_frames(error.__traceback__)  # they hold what had been computed when memory ran out
+        if not predictor.is_ready and former.type != "cpu":  # the weights alone are too large for the card
+            self._leave_card(predictor)
+        elif not self._has_forgotten:
             self._has_forgotten = True
         elif predictor.planes_at_once > 1 or predictor.prompts_at_once > 1:
             predictor.planes_at_once = predictor.prompts_at_once = 1
@@ -51,12 +63,12 @@ class MemoryLadder:
             predictor.encode_planes.precision = Precision.HALF
             self._message = HALF_PRECISION
         elif predictor.device.type != "cpu":
-            predictor.move_to(torch.device("cpu"))
-            self._message = ON_THE_PROCESSOR
+            self._leave_card(predictor)
         else:
             raise MemoryShortageError(
                 "There is not enough memory for this model. Close other programs, or choose a smaller model."
             ) from error
+        _give_back(former)
 
     def succeeded(self) -> None:
         """The work went through: tell what it took."""
@@ -65,11 +77,18 @@ class MemoryLadder:
             self._told(self._message)
             self._message = ""
 
-    @staticmethod
-    def _release(predictor: Frugal) -> None:
-        predictor.cache.clear()
-        if predictor.device.type == "cuda":
-            torch.cuda.empty_cache()
+    def _leave_card(self, predictor: Frugal) -> None:
+        processor, encode = torch.device("cpu"), predictor.encode_planes
+        predictor.move_to(processor)
+        if isinstance(encode, TorchEncoder) and not computes_in_bfloat16(processor):
+            encode.precision = Precision.FULL
+        self._message = ON_THE_PROCESSOR
+
+
+def _give_back(device: torch.device) -> None:
+    """Memory of a card that torch keeps though nothing uses it: other programs, and Slicer's views, want it too."""
+    if device.type in ("cuda", "mps"):
+        getattr(torch, device.type).empty_cache()
 
 
 def _could_use_half(predictor: Frugal) -> bool:

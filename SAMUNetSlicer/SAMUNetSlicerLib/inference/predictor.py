@@ -72,7 +72,7 @@ class PlanePredictor:
 
     `begin_predict` and `begin_encode` return jobs for hosts that must not stand still; `predict` and `encode` are the
     same work, waited for. A shortage of memory costs speed before it costs the answer (see `memory_ladder`); all of
-    them raise MemoryShortageError where nothing helps.
+    them raise MemoryShortageError where nothing helps, UserError where a graphics card fails.
 
     encode_planes: what encodes batches of prepared planes (see `engines.build_encode`); torch by default.
     told: called with a sentence when a shortage of memory changes how the work is done.
@@ -95,7 +95,14 @@ class PlanePredictor:
         self.prompts_at_once = _PROMPTS_AT_ONCE
         self._ladder = MemoryLadder(self.told)
         self._ahead: dict[Hashable, Job] = {}
-        self.network.to(self.device).eval()
+        self.network.eval()
+        self.is_ready = False
+        try:
+            self.network.to(self.device)
+        except RuntimeError as error:
+            self._ladder.step_down(self, error)
+            self._ladder.succeeded()
+        self.is_ready = True
 
     def move_to(self, device: torch.device) -> None:
         """Compute on another device from now on; encodings on the former one are forgotten.

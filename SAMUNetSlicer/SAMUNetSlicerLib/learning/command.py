@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 from lightning_fabric import Fabric
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 from ..errors import InputError
 from ..networks.base import PromptedNetwork
@@ -59,7 +60,13 @@ def run_training(
     if started != processes:  # each would train by itself, in the same folder
         raise InputError(f"torchrun started {started} processes. Add --processes {started}.")
     torch.set_num_threads(threads)
-    fabric = Fabric(accelerator="auto", devices=processes, strategy="ddp" if processes > 1 else "auto")
+    try:
+        fabric = Fabric(accelerator="auto", devices=processes, strategy="ddp" if processes > 1 else "auto")
+    except MisconfigurationException as error:
+        raise InputError(
+            f"There are fewer graphics cards than processes ({processes}). Start one process a card; to train on the "
+            "processor, hide the cards with CUDA_VISIBLE_DEVICES=-1."
+        ) from error
     fabric.launch()
     torch.manual_seed(settings.seed)
     network = start_network(settings.family, files.start)

@@ -73,16 +73,17 @@ class SegmentationLogic:
     def loadModel(self, name: str, device: str = "auto") -> ModelIdentity:
         """Let an installed model answer from now on. name: of the list of models, or a checkpoint file.
 
-        device: "auto", "cpu", "cuda", "mps". Raises ModelError where the model is missing or damaged, UserError for a
-        device that is not there, ModuleNotFoundError before the module's requirements are installed.
+        device: "auto", "cpu", "cuda", "mps"; one that does not compute gives way to the processor, which is logged.
+        Raises ModelError where the model is missing or damaged, UserError for a device that is not there,
+        ModuleNotFoundError before the module's requirements are installed.
         """
         from ..checkpoints.loading import load_network
-        from ..inference.devices import choose_device
+        from ..inference.devices import choose_working_device
         from ..inference.opening import open_predictor
 
         loaded = load_network(name)
         model = ModelIdentity(loaded.family, loaded.sha256, loaded.name)
-        self.setPredictor(open_predictor(loaded, choose_device(device)), model)
+        self.setPredictor(open_predictor(loaded, choose_working_device(device)), model)
         return model
 
     def createSegmentation(self, volumeNode, name: str = "Segmentation"):

@@ -158,6 +158,28 @@ def test_an_error_before_anything_is_finished_writes_nothing(case, capsys, fails
     assert "saved" not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("message", "code", "told"),
+    [
+        ("CUDA out of memory. Tried to allocate 2 GiB", ExitCode.MEMORY, "the computer's or the graphics card's."),
+        (
+            "CUDA error: unknown error\nCompile with it",
+            ExitCode.USAGE,
+            "has failed (CUDA error: unknown error). Choose",
+        ),
+    ],
+)
+def test_what_a_graphics_card_says_outside_of_a_plane_is_told_in_plain_words(
+    case, capsys, monkeypatch, message, code, told
+):
+    def load(*_args, **_kwargs):
+        raise RuntimeError(message)
+
+    monkeypatch.setattr(segment, "load_network", load)
+    assert main([*BASIC, "--box", "box.mrk.json"]) == code
+    assert told in capsys.readouterr().err
+
+
 @pytest.fixture
 def moving(case):
     """The ball's volume as the second frame of two, the first of which is empty: `moving.nrrd`."""

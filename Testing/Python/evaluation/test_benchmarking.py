@@ -17,6 +17,7 @@ from SAMUNetSlicerLib.errors import ExitCode, ModelError
 from SAMUNetSlicerLib.evaluation.benchmarking import (
     fresh_process,
     machine,
+    plane_rows,
     propagation_rows,
     run,
     scene_figures,
@@ -256,3 +257,24 @@ def test_a_failing_scene_benchmark_is_told(monkeypatch):
     failed = subprocess.CompletedProcess([], 1, "", "no scene")
     monkeypatch.setattr(scene_figures.subprocess, "run", lambda *a, **k: failed)
     assert "no scene" in scene_figures.scene_report()
+
+
+@pytest.mark.parametrize("device", ["cuda:1", "mps"])
+def test_the_clock_stops_once_a_graphics_card_has_computed(monkeypatch, device):
+    waited = []
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: waited.append(str(device)))
+    monkeypatch.setattr(torch.mps, "synchronize", lambda: waited.append("mps"))
+    plane_rows._finished("answer", torch.device(device))
+    assert waited == [device]
+
+
+def test_nothing_of_a_measured_plane_is_in_double_precision_which_apples_graphics_do_not_know(predictor):
+    decode, dtypes = predictor.network.decode, set()
+
+    def noting(embedding, prompts):
+        dtypes.add(prompts.boxes_xyxy.dtype)
+        return decode(embedding, prompts)
+
+    predictor.network.decode = noting
+    plane_rows.measure_plane(predictor, 1)
+    assert dtypes == {torch.float32}

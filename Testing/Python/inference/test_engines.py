@@ -7,7 +7,7 @@ import torch
 from fakes import INPUT_SIZE, BrightRegionNetwork
 from requirements_guard import need
 from SAMUNetSlicerLib.errors import UserError
-from SAMUNetSlicerLib.inference.devices import choose_device
+from SAMUNetSlicerLib.inference.devices import choose_device, choose_working_device
 from SAMUNetSlicerLib.inference.encoding import openvino_encoder
 from SAMUNetSlicerLib.inference.encoding.encoders import Precision, TorchEncoder
 from SAMUNetSlicerLib.inference.encoding.engines import EngineChoice, build_encode
@@ -142,10 +142,31 @@ def test_asking_for_openvino_where_it_is_missing_is_refused_in_plain_words(witho
 @pytest.mark.parametrize(("free_gib", "planes"), [(0.001, 1), (1, 16), (0.1, 3)])
 def test_a_graphics_card_is_never_bypassed_and_gets_batches_that_fit(monkeypatch, free_gib, planes):
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (int(free_gib * 2**30), 2**34))
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _device: (8, 6))
     encoder = build_encode(BrightRegionNetwork(), torch.device("cuda"), EngineChoice.AUTO)
     assert isinstance(encoder, TorchEncoder)
     assert encoder.precision is Precision.HALF
     assert encoder.planes_at_once == planes
+
+
+@pytest.mark.parametrize(("capability", "precision"), [((7, 5), Precision.FULL), ((8, 0), Precision.HALF)])
+def test_a_card_that_would_only_emulate_bfloat16_computes_in_full_precision(monkeypatch, capability, precision):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (2**33, 2**34))
+    # The second card, though torch's own question is about the first, and counts an emulation.
+    capabilities = {0: (9, 0), 1: capability}
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capabilities[device.index])
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    second = torch.device("cuda:1")
+    assert build_encode(BrightRegionNetwork(), second, EngineChoice.AUTO).precision is precision
+
+
+def test_half_precision_that_is_asked_for_is_float16_on_a_card_without_bfloat16(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _device: (7, 5))
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    chosen = []
+    monkeypatch.setattr(torch, "autocast", lambda *how: chosen.append(how))
+    TorchEncoder(BrightRegionNetwork(), Precision.HALF)._mode(torch.device("cuda:0"))
+    assert chosen == [("cuda", torch.float16)]
 
 
 @pytest.mark.parametrize("wish", ["cpu:abc", "cpu:", "mpsx", "auto:1"])
@@ -160,6 +181,19 @@ def test_a_graphics_card_that_is_not_there_is_a_plain_error(monkeypatch):
     assert choose_device("cuda:1").index == 1
     with pytest.raises(UserError, match="no graphics card 'cuda:2'"):
         choose_device("cuda:2")
+
+
+def test_a_card_that_the_build_has_no_kernels_for_gives_way_to_the_processor(monkeypatch, caplog):
+    # The device "meta" holds no numbers: reading one fails, as on such a card.
+    monkeypatch.setattr("SAMUNetSlicerLib.inference.devices.choose_device", lambda _wish: torch.device("meta"))
+    assert choose_working_device("cuda").type == "cpu"
+    (told,) = caplog.messages
+    assert "does not work with the installed PyTorch, so the processor is used" in told
+
+
+def test_a_device_that_computes_is_used_in_silence(caplog):
+    assert choose_working_device("cpu").type == "cpu"
+    assert not caplog.messages
 
 
 def test_answers_of_different_precision_have_different_signatures():

@@ -1,11 +1,13 @@
 """Shortages of memory, simulated where planes are encoded and decoded."""
 
+import weakref
+
 import numpy as np
 import pytest
 import torch
 
 from fakes import BrightRegionNetwork
-from SAMUNetSlicerLib.errors import MemoryShortageError
+from SAMUNetSlicerLib.errors import MemoryShortageError, UserError
 from SAMUNetSlicerLib.inference.encoding.encoders import Encoder, Precision, TorchEncoder
 from SAMUNetSlicerLib.inference.jobs import SteppedJob
 from SAMUNetSlicerLib.inference.memory_ladder import MemoryLadder
@@ -121,6 +123,23 @@ def test_where_nothing_helps_the_user_is_told_and_the_next_prompt_is_answered(to
     assert worker.predict(plane(0), PlanePrompts(box_xyxy=(15, 15, 55, 45))).mask.any()
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        "CUDA error: unspecified launch failure\nCUDA kernel errors might be reported at some other call",
+        "CUDA error: no kernel image is available for execution on the device\nCompile with TORCH_USE_CUDA_DSA",
+        "cuDNN error: CUDNN_STATUS_EXECUTION_FAILED",
+        "The operator 'aten::some_op' is not currently implemented for the MPS device.",
+    ],
+)
+def test_a_card_that_fails_is_told_in_plain_words_with_the_way_on(told, message):
+    worker = predictor(told, failures=1, error=RuntimeError(message))
+    with pytest.raises(UserError, match=r"card has failed \(.+\)\. Choose the processor") as told_error:
+        worker.predict(plane(0), PlanePrompts(box_xyxy=(15, 15, 55, 45)))
+    assert "\n" not in str(told_error.value)
+    assert len(worker.encode_planes.calls) == 1
+
+
 CARD = torch.device("meta")  # stands in for a graphics card
 BOX = PlanePrompts(box_xyxy=(15, 15, 55, 45))
 
@@ -147,6 +166,18 @@ def on_card(told, monkeypatch, room=100):
     monkeypatch.setattr("SAMUNetSlicerLib.inference.jobs.TURN_S", 1e-9)
     network = BrightRegionNetwork()
     return PlanePredictor(network, CARD, encode_planes=Card(network, room), told=told.append)
+
+
+def test_a_network_too_large_for_the_card_is_opened_on_the_processor(told):
+    class Large(BrightRegionNetwork):
+        def to(self, device):
+            if device == CARD:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+            return super().to(device)
+
+    worker = PlanePredictor(Large(), CARD, told=told.append)
+    assert worker.predict(plane(0), BOX).mask.any()
+    assert told == ["The graphics card has not enough memory; the work goes on on the processor, more slowly."]
 
 
 def devices_of_encodings(worker):
@@ -212,9 +243,43 @@ def test_a_graphics_card_goes_to_half_precision_and_then_gives_way_to_the_proces
     for _ in range(3):
         ladder.step_down(worker, shortage)
         rungs.append((worker.encode_planes.precision, worker.device.type))
-    assert rungs == [(Precision.FULL, "cuda"), (Precision.HALF, "cuda"), (Precision.HALF, "cpu")]
+    assert rungs[:2] == [(Precision.FULL, "cuda"), (Precision.HALF, "cuda")]
+    assert rungs[2][1] == "cpu"
     ladder.succeeded()
     assert told == ["The graphics card has not enough memory; the work goes on on the processor, more slowly."]
     with pytest.raises(MemoryShortageError):
         for _ in range(3):
             ladder.step_down(worker, shortage)
+
+
+@pytest.mark.parametrize(("able", "precision"), [(False, Precision.FULL), (True, Precision.HALF)])
+def test_the_processor_computes_in_half_precision_only_where_that_is_fast(told, monkeypatch, able, precision):
+    monkeypatch.setattr("SAMUNetSlicerLib.inference.memory_ladder.computes_in_bfloat16", lambda _device: able)
+    network = BrightRegionNetwork()
+    worker = PlanePredictor(network, CARD, encode_planes=TorchEncoder(network, Precision.HALF))
+    worker.prompts_at_once = 1
+    ladder = MemoryLadder(told.append)
+    for _ in range(2):
+        ladder.step_down(worker, torch.OutOfMemoryError("x"))
+    assert (worker.device.type, worker.encode_planes.precision) == ("cpu", precision)
+
+
+def test_the_card_gives_back_what_failed_work_held_and_the_weights_once_they_have_left_it(told, monkeypatch):
+    worker = PlanePredictor(BrightRegionNetwork())
+    worker.device, worker.prompts_at_once = torch.device("cuda"), 1
+    monkeypatch.setattr(worker, "move_to", lambda device: setattr(worker, "device", device))
+    held, given_back = [], []
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: given_back.append((held[-1]() is None, worker.device.type)))
+
+    def work():
+        activations = torch.zeros(8)
+        held.append(weakref.ref(activations))
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    ladder = MemoryLadder(told.append)
+    for _ in range(3):
+        try:
+            work()
+        except torch.OutOfMemoryError as error:
+            ladder.step_down(worker, error)
+    assert given_back == [(True, "cuda"), (True, "cuda"), (True, "cpu")]

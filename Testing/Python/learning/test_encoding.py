@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -31,3 +33,13 @@ def test_openvino_and_torch_encode_alike():
     for fast, exact in zip(build_encode(encoder, 1, 1)(images), torch_encode(encoder)(images), strict=True):
         assert fast.shape == exact.shape
         assert np.abs(fast - exact).mean() < 0.08 * np.abs(exact).mean()  # bfloat16 where the processor has it
+
+
+def test_a_card_that_does_not_compute_is_left_alone(monkeypatch):
+    # The device "meta" holds no numbers: reading one fails, as on a card that the build of PyTorch is not for.
+    monkeypatch.setattr("SAMUNetSlicerLib.inference.devices.choose_device", lambda _wish: torch.device("meta"))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    encoder = TinyVit().eval()
+    build_encode(encoder, 1, 1)
+    assert encoder.neck[0].weight.device.type == "cpu"

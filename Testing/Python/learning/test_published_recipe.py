@@ -80,6 +80,16 @@ def test_torchrun_and_the_option_must_agree(tmp_path, monkeypatch):
         run_training(CONFIG, Files(tmp_path / "start", tmp_path / "run"))
 
 
+def test_more_processes_than_graphics_cards_are_refused_in_plain_words(tmp_path, monkeypatch):
+    from lightning_fabric.accelerators import cuda
+
+    monkeypatch.setattr(cuda, "num_cuda_devices", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with pytest.raises(InputError, match=r"fewer graphics cards than processes \(4\)"):
+        run_training(CONFIG, Files(tmp_path / "start", tmp_path / "run"), processes=4)
+
+
 def test_an_empty_development_bank_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(
         "SAMUNetSlicerLib.learning.command.start_network", lambda family, start: build(family, device="cpu")

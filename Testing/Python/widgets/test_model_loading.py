@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from requirements_guard import need
 from SAMUNetSlicerLib.errors import ModelError
@@ -51,6 +52,22 @@ def test_a_model_is_loaded_in_many_turns_of_the_window(conversion, tmp_path, mon
     assert predictor.planes.on_disk.cache.folder == tmp_path / "encodings"
     loader.keep_encodings(None)
     assert predictor.planes.on_disk is None
+
+
+def test_a_model_too_large_for_the_card_is_said_to_compute_where_it_does(monkeypatch):
+    def too_large(network, device):
+        if torch.device(device).type == "meta":  # stands in for a graphics card
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return network
+
+    monkeypatch.setattr(torch.nn.Module, "to", too_large)
+    told = []
+    loader = ModelLoader(told.append, Breather(lambda: None))
+    monkeypatch.setattr(loader, "_usable", lambda _device: torch.device("meta"))
+    predictor, _ = loader.load("lite_medsam", "cpu")
+    assert predictor.planes.device.type == "cpu"
+    assert "processor" in loader.device_text
+    assert "not enough memory" in told[0]
 
 
 def test_esc_stops_the_conversion(conversion):

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from ...inference.devices import describe_device
+from ...inference.devices import computes_in_bfloat16, describe_device
 from ...networks.base import PromptedNetwork
 from .timing import interleaved_medians
 
@@ -79,7 +79,7 @@ def _processor_name() -> str:
 
 def _half_precision(device: torch.device) -> str:
     if device.type != "cpu":
-        return "yes"
+        return "yes" if device.type == "mps" or computes_in_bfloat16(device) else "no"
     with contextlib.suppress(OSError):
         flags = Path("/proc/cpuinfo").read_text().split()
         return " ".join(name for name in ("amx_bf16", "avx512_bf16") if name in flags) or "no"

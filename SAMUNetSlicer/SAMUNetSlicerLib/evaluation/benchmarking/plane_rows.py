@@ -40,7 +40,8 @@ def measure_plane(predictor: PlanePredictor, repetitions: int) -> PlaneTimes:
     fresh_key = count()
     spec = network.spec.preprocessing
     prepared = prepare(image.rgb, spec)[0][None].to(device)
-    boxes = torch.tensor([prompts.box_xyxy], device=device) * (spec.input_size / SIDE)
+    # Not in numpy's double precision, which Apple's graphics do not know.
+    boxes = torch.tensor([prompts.box_xyxy], dtype=torch.float32, device=device) * (spec.input_size / SIDE)
     plain = as_published(network)
 
     @torch.inference_mode()
@@ -57,7 +58,7 @@ def measure_plane(predictor: PlanePredictor, repetitions: int) -> PlaneTimes:
     embedding = fp32_encode()
     works = {
         "fp32_encode": fp32_encode,
-        "encode": lambda: predictor.encode(new_image(), [WHOLE]),
+        "encode": lambda: _finished(predictor.encode(new_image(), [WHOLE]), device),
         "fp32_decode": lambda: fp32_decode(embedding),
         "prompt": lambda: predictor.predict(image, prompts, WHOLE),
         "forward": lambda: fp32_decode(fp32_encode()),
@@ -81,6 +82,9 @@ def plane_rows(times: PlaneTimes, rates: MatrixRates, predictor: PlanePredictor,
 
 
 def _finished(result, device: torch.device):
+    """A graphics card answers before it has computed."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
     return result

@@ -10,11 +10,13 @@ import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
 from enum import Enum
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from ...networks.base import Embedding, PromptedNetwork
+from ..devices import computes_in_bfloat16
 from ..jobs import CancelledError, Done, Job, SteppedJob
 
 
@@ -92,23 +94,25 @@ class TorchEncoder(Encoder):
     def _mode(self, device: torch.device) -> contextlib.AbstractContextManager:
         if self.precision is not Precision.HALF:
             return contextlib.nullcontext()
-        has_bfloat16 = device.type == "cpu" or (device.type == "cuda" and torch.cuda.is_bf16_supported())
+        has_bfloat16 = device.type == "cpu" or computes_in_bfloat16(device)
         return torch.autocast(device.type, torch.bfloat16 if has_bfloat16 else torch.float16)
 
 
 class _CudaJob(Job[Embedding]):
-    """Encodes on a stream of its own, beside the decodes of planes that are encoded already."""
+    """Encodes beside the decodes of planes that are encoded already."""
 
     def __init__(self, network: PromptedNetwork, images: Tensor, kept_type: torch.dtype) -> None:
-        self._stream = torch.cuda.Stream(images.device)
-        self._stream.wait_stream(torch.cuda.current_stream(images.device))
-        with torch.cuda.stream(self._stream), torch.inference_mode():
-            images.record_stream(self._stream)
+        stream = _encoding_stream(images.device)
+        stream.wait_stream(torch.cuda.current_stream(images.device))
+        with torch.cuda.stream(stream), torch.inference_mode():
+            images.record_stream(stream)
             self._embedding: Embedding | None = network.encode(images).to(kept_type)
-        self._done = self._stream.record_event()
+        self._done = stream.record_event()
 
     def poll(self) -> bool:
-        return self._embedding is None or self._done.query()
+        with contextlib.suppress(RuntimeError):  # what went wrong on the card is raised by `result`
+            return self._embedding is None or self._done.query()
+        return True
 
     def result(self) -> Embedding:
         if self._embedding is None:
@@ -122,3 +126,9 @@ class _CudaJob(Job[Embedding]):
         """Forget it: what was given to the card runs to its end there."""
         if not self.poll():
             self._embedding = None
+
+
+@lru_cache
+def _encoding_stream(device: torch.device) -> torch.cuda.Stream:
+    """One for all encodings on a card: torch keeps the memory that a stream gave back for that stream alone."""
+    return torch.cuda.Stream(device)

@@ -15,6 +15,7 @@ import torch
 from ...errors import UserError
 from ...networks.base import PromptedNetwork
 from ...project import NAME
+from ..devices import computes_in_bfloat16
 from .encoders import Encoder, Precision, TorchEncoder
 from .openvino_encoder import OpenVinoEncoder
 
@@ -46,7 +47,7 @@ def build_encode(
     if usable and choice is not EngineChoice.TORCH:
         return OpenVinoEncoder(network, kept_as, precision)
     if precision is Precision.AUTO:
-        precision = Precision.HALF if _half_is_faster(device) else Precision.FULL
+        precision = Precision.HALF if computes_in_bfloat16(device) else Precision.FULL
     encoder = TorchEncoder(network, precision)
     if device.type == "cuda":
         encoder.planes_at_once = _planes_that_fit(network, device)
@@ -56,13 +57,6 @@ def build_encode(
 def kept_conversions_folder() -> Path:
     """Where converted networks are kept: the platform's folder for caches."""
     return platformdirs.user_cache_path(NAME, appauthor=False) / "openvino" / _FORM
-
-
-def _half_is_faster(device: torch.device) -> bool:
-    """Whether the hardware computes with half precision by itself (on processors: AVX-512 with bfloat16, or AMX)."""
-    tells = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # of torch 2.6 and later
-    on_processor = device.type == "cpu" and any(getattr(torch.cpu, name, bool)() for name in tells)
-    return device.type == "cuda" or on_processor
 
 
 def _planes_that_fit(network: PromptedNetwork, device: torch.device) -> int:

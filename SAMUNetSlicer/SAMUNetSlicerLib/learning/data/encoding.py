@@ -11,6 +11,7 @@ from torch import nn
 
 from ...checkpoints.tensors import read_tensors
 from ...errors import ModelError
+from ...inference.devices import choose_working_device
 from ...networks.parts.tiny_vit import TinyVit
 
 _PREFIX = "image_encoder."
@@ -45,8 +46,9 @@ def build_encode(encoder: TinyVit, batch: int, threads: int) -> Encode:
 
     On CUDA where there is some; else by OpenVINO on `threads` CPU threads, in bfloat16 if it helps; else by torch.
     """
-    if torch.cuda.is_available():
-        return torch_encode(encoder.to("cuda"))
+    device = choose_working_device()
+    if device.type == "cuda":
+        return torch_encode(encoder.to(device))
     try:
         import openvino
     except ImportError:

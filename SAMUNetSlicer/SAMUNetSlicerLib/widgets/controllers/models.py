@@ -92,24 +92,25 @@ class ModelLoader:
         predictor = yield from open_in_steps(loaded, name, device, lambda note: self._told(translated_note(note)))
         self._loaded, self._file = (predictor, loaded), file
         self._connect_disk()
-        self.device_text = _("Computing on {device}.").format(device=describe_device(device))
+        self.device_text = _("Computing on {device}.").format(device=describe_device(predictor.device))
         return PatientPredictor(predictor, self._breather), ModelIdentity(loaded.family, loaded.sha256, loaded.name)
 
     def _usable(self, device):
         """The device, or the processor where the device does not compute with this build of PyTorch."""
         import torch
 
-        try:
-            (torch.ones(2, 2, device=device) @ torch.ones(2, 2, device=device)).sum().item()
-        except (RuntimeError, AssertionError) as error:
-            self._told(
-                _(
-                    "The graphics card does not work with the installed PyTorch, so the processor is used. "
-                    "Installing a newer PyTorch may help. ({reason})"
-                ).format(reason=str(error).splitlines()[0])
-            )
-            return torch.device("cpu")
-        return device
+        from ...inference.devices import why_it_fails
+
+        reason = why_it_fails(device)
+        if not reason:
+            return device
+        self._told(
+            _(
+                "The graphics card does not work with the installed PyTorch, so the processor is used. "
+                "Installing a newer PyTorch may help. ({reason})"
+            ).format(reason=reason)
+        )
+        return torch.device("cpu")
 
 
 def _stamp(name: str) -> tuple | None:
