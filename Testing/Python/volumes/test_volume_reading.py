@@ -263,6 +263,35 @@ def test_a_folder_that_may_not_be_read_is_explained(tmp_path, monkeypatch, refus
         read_volume(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["image.nii", "image.nii.gz", "image.hdr", "image.img.gz"])
+def test_a_nifti_file_that_is_cut_off_is_no_volume_of_zeros(tmp_path, name):
+    voxels = np.random.default_rng(0).integers(-500, 500, (8, 20, 30)).astype(np.int16)
+    path = tmp_path / name
+    sitk.WriteImage(sitk.GetImageFromArray(voxels), str(path))
+    np.testing.assert_array_equal(read_volume(path).voxels, voxels)
+    assert read_labels_on_grid(path, read_volume(path).geometry).any()
+
+    data = max(tmp_path.iterdir(), key=lambda file: file.stat().st_size)
+    data.write_bytes(data.read_bytes()[: data.stat().st_size // 2])
+    with pytest.raises(InputError, match="cut off"):
+        read_volume(path)
+    with pytest.raises(InputError, match="cut off"):
+        read_labels_on_grid(path, GridGeometry(voxels.shape, np.eye(4)))
+    with pytest.raises(InputError, match="cut off"):
+        read_segmentation(path)
+
+
+def test_a_compressed_nifti_file_that_is_damaged_in_the_middle_is_refused(tmp_path):
+    voxels = np.random.default_rng(0).integers(-500, 500, (40, 100, 100)).astype(np.int16)
+    path = tmp_path / "image.nii.gz"
+    sitk.WriteImage(sitk.GetImageFromArray(voxels), str(path))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="damaged"):
+        read_volume(path)
+
+
 def test_a_name_too_long_for_a_file_is_refused(tmp_path):
     with pytest.raises(InputError, match="cannot be opened"):
         read_volume(tmp_path / ("a" * 300))

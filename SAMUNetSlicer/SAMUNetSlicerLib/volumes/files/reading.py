@@ -17,6 +17,7 @@ from ...errors import InputError
 from ..geometry import GridGeometry
 from ..image_geometry import geometry_of_image
 from ..itk_names import itk_name
+from ..nifti_length import lacks_voxels
 from ..planes import Orientation, PlaneStack, acquisition_orientation
 from ..volume import Modality, Volume
 from ..windows import default_window, thinned
@@ -150,6 +151,8 @@ def _header(path: Path) -> sitk.ImageFileReader:
         raise InputError(f"'{path.name}' is a segmentation, not an image. Give the volume that it was drawn on.")
     if reader.GetDimension() > 4:
         raise InputError(f"'{path.name}' has {reader.GetDimension()} dimensions; volumes of up to 4 can be read.")
+    if lacks_voxels(path):
+        raise InputError(f"'{path.name}' is cut off or damaged: voxels are missing. Copy or export it again.")
     return reader
 
 
