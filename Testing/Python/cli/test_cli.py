@@ -1,4 +1,5 @@
 import argparse
+import io
 import json
 import os
 import subprocess
@@ -322,6 +323,13 @@ def test_a_reader_that_has_seen_enough_is_no_error():
     said = command.stderr.read()
     command.stderr.close()
     assert (command.wait(), said) == (ExitCode.OUTPUT.value, b"")
+
+
+def test_names_that_the_terminal_cannot_show_do_not_end_a_command(case, monkeypatch):
+    stream = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(stream, encoding="ascii"))
+    assert main([*BASIC[:-1], "käse.seg.nrrd", "--points", "points.mrk.json"]) == ExitCode.OK
+    assert b"Saved k\\xe4se.seg.nrrd" in stream.getvalue()
 
 
 def parsers(parser):
