@@ -58,8 +58,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MemoryError:
         print("samunet: The computer's memory is not enough. Close other programs and try again.", file=sys.stderr)
         return int(ExitCode.MEMORY)
-    except BrokenPipeError:  # whoever read the output has seen enough, as in `samunet models | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains at its end
+    except OSError as error:
+        # Whoever read the output may have seen enough, as in `samunet models | head`.
+        if not isinstance(error, BrokenPipeError):
+            print(f"samunet: {error}. Free some room or choose another place.", file=sys.stderr)
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains at its end
         return int(ExitCode.OUTPUT)
     except KeyboardInterrupt:
         print("samunet: Stopped.", file=sys.stderr)

@@ -2,6 +2,7 @@ import argparse
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -323,6 +324,36 @@ def test_a_reader_that_has_seen_enough_is_no_error():
     said = command.stderr.read()
     command.stderr.close()
     assert (command.wait(), said) == (ExitCode.OUTPUT.value, b"")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="interrupts are sent otherwise there")
+def test_ctrl_c_while_the_program_is_loaded_ends_it_without_a_word(tmp_path):
+    (tmp_path / "torch.py").write_text("print('loading', flush=True); input()")
+    command = subprocess.Popen(
+        [sys.executable, "-m", "SAMUNetSlicerLib.cli", "models"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(MODULE_FOLDER)])},
+    )
+    assert command.stdout.readline() == b"loading\n"
+    command.send_signal(signal.SIGINT)
+    assert command.communicate() == (b"", b"")
+    assert command.returncode == -signal.SIGINT
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
+def test_a_full_disk_behind_standard_output_is_told_in_a_sentence():
+    with Path("/dev/full").open("w") as full:
+        command = subprocess.run(
+            [sys.executable, "-m", "SAMUNetSlicerLib.cli", "models"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": str(MODULE_FOLDER)},
+            text=True,
+        )
+    assert (command.returncode, command.stderr.count("\n")) == (ExitCode.OUTPUT.value, 1)
+    assert "No space left" in command.stderr
 
 
 def test_names_that_the_terminal_cannot_show_do_not_end_a_command(case, monkeypatch):
