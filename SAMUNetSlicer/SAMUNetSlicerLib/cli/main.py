@@ -48,6 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A name that the terminal cannot show is written otherwise, instead of ending the command after its work.
         sys.stdout.reconfigure(errors="backslashreplace")
+    if sys.stderr is None:  # closed, as by 2>&-
+        sys.stderr = io.StringIO()
     try:
         code = _COMMANDS[arguments.command].run(arguments)
         print(end="", flush=True)

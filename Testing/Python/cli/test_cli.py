@@ -356,6 +356,12 @@ def test_a_full_disk_behind_standard_output_is_told_in_a_sentence():
     assert "No space left" in command.stderr
 
 
+def test_a_closed_standard_error_ends_no_work(case, monkeypatch):
+    monkeypatch.setattr("sys.stderr", None)
+    assert main([*BASIC, "--points", "points.mrk.json"]) == ExitCode.OK
+    assert Path("out.seg.nrrd").is_file()
+
+
 def test_names_that_the_terminal_cannot_show_do_not_end_a_command(case, monkeypatch):
     stream = io.BytesIO()
     monkeypatch.setattr("sys.stdout", io.TextIOWrapper(stream, encoding="ascii"))

@@ -112,7 +112,8 @@ def read_header(path: Path) -> DicomSlice | None:
         series_number=number("0020|0011", int),
         acquisition=number("0020|0012", int),
         instance=number("0020|0013", int),
-        description=text("0008|103e"),
+        # Without line feeds, and the escapes of Asian character sets, which a terminal would follow.
+        description="".join(filter(str.isprintable, text("0008|103e"))),
         modality=text("0008|0060"),
         pixel_type=reader.GetPixelID(),
         components=reader.GetNumberOfComponents(),
