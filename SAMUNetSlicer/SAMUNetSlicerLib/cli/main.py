@@ -6,8 +6,11 @@ import argparse
 import io
 import os
 import sys
+import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from ..errors import ExitCode, UserError
 from ..project import NAME, NOT_FOR_CLINICAL_USE, VERSION
@@ -25,6 +28,7 @@ _COMMANDS: dict[str, ModuleType] = {
     "data": data,
 }
 
+_format_warning = warnings.formatwarning
 _EXIT_CODES = ", ".join(f"{code.value} {code.name.lower()}" for code in ExitCode)
 
 
@@ -42,6 +46,12 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _in_words(message: Warning | str, category: type[Warning], filename: str, *where: Any) -> str:
+    """Our own warnings as a sentence, without the line of the program that they come from."""
+    own = category is UserWarning and Path(filename).is_relative_to(Path(__file__).parents[1])
+    return f"samunet: {message}\n" if own else _format_warning(message, category, filename, *where)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Returns its exit code; errors that the user can mend are one line on standard error."""
     arguments = build_parser().parse_args(argv)
@@ -50,6 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     if sys.stderr is None:  # closed, as by 2>&-
         sys.stderr = io.StringIO()
+    warnings.formatwarning = _in_words
     try:
         code = _COMMANDS[arguments.command].run(arguments)
         print(end="", flush=True)

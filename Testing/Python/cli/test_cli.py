@@ -2,6 +2,7 @@ import argparse
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from scipy.spatial.transform import Rotation
 
 from example_grids import random_geometry, sphere
 from fakes import BrightRegionNetwork
-from repository import MODULE_FOLDER
+from repository import MODULE_FOLDER, ROOT
 from SAMUNetSlicerLib.checkpoints.loading import LoadedModel
 from SAMUNetSlicerLib.cli import main, segment
 from SAMUNetSlicerLib.cli.main import build_parser
@@ -354,6 +355,20 @@ def test_a_full_disk_behind_standard_output_is_told_in_a_sentence():
         )
     assert (command.returncode, command.stderr.count("\n")) == (ExitCode.OUTPUT.value, 1)
     assert "No space left" in command.stderr
+
+
+def test_warnings_are_sentences_without_the_programs_lines(tmp_path):
+    for number in (1, 2, 5, 6):
+        shutil.copy(ROOT / "Testing" / "Data" / "ct_abdomen_dicom" / f"slice_{number:02}.dcm", tmp_path)
+    command = subprocess.run(
+        [sys.executable, "-m", "SAMUNetSlicerLib.cli", "info", str(tmp_path)],
+        capture_output=True,
+        env=os.environ | {"PYTHONPATH": str(MODULE_FOLDER)},
+        text=True,
+    )
+    assert command.returncode == ExitCode.OK
+    assert command.stderr.startswith("samunet: The DICOM slices are not evenly spaced")
+    assert command.stderr.count("\n") == 1
 
 
 def test_a_closed_standard_error_ends_no_work(case, monkeypatch):
