@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from scipy.spatial.transform import Rotation
 from volume_files import (
     IJK_TO_RAS,
     RAS_TO_LPS,
@@ -20,6 +22,7 @@ from volume_files import (
     write_series,
 )
 
+from example_grids import affine
 from SAMUNetSlicerLib.errors import InputError
 from SAMUNetSlicerLib.volumes.files.dicom_slices import read_header
 from SAMUNetSlicerLib.volumes.files.reading import describe_volume, read_frame, read_volume
@@ -79,6 +82,20 @@ def test_metaimage_is_lps(tmp_path, extension):
     path = tmp_path / f"image.{extension}"
     sitk.WriteImage(image, path)
     assert_is_the_example(read_volume(path))
+
+
+@pytest.mark.parametrize("name", ["image.nii", "image.nii.gz"])
+@pytest.mark.parametrize("turned", [np.eye(3), [[0, 0, 1], [1, 0, 0], [0, 1, 0]], Rotation.from_euler("x", 30, True)])
+def test_a_nifti_picture_lies_where_its_header_says(tmp_path, name, turned):
+    direction = turned.as_matrix() if isinstance(turned, Rotation) else np.array(turned)
+    place = affine(direction, (0.5, 0.75, 3.0), (11.5, -22.25, 33.0))
+    plain = write_nifti(tmp_path / "image.nii", VOXELS[0], place)
+    if name.endswith(".gz"):
+        (tmp_path / name).write_bytes(gzip.compress(plain.read_bytes()))
+    volume = read_volume(tmp_path / name)
+    np.testing.assert_array_equal(volume.voxels, VOXELS[:1])
+    assert volume.name == "image"
+    np.testing.assert_allclose(volume.geometry.ijk_to_ras, place, atol=1e-5)
 
 
 def test_axes_of_nifti_that_are_not_at_right_angles_are_explained(tmp_path):

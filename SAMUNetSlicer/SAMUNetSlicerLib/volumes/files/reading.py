@@ -22,6 +22,7 @@ from ..planes import Orientation, PlaneStack, acquisition_orientation
 from ..volume import Modality, Volume
 from ..windows import default_window, thinned
 from .dicom_series import DicomStack, choose_stack, find_stacks, read_stack, stack_of_file
+from .flat_nifti import with_three_dimensions
 
 _DICOM = "GDCMImageIO"
 
@@ -51,7 +52,8 @@ def read_frame(path: str | Path, series_id: str | None = None, frame: int = 0) -
             voxels, geometry, modality = read_stack(stack, frame)
             name = (path if path.is_dir() else path.parent).resolve().name or "series"
         else:
-            voxels, geometry, frames = _read_file(path, frame)
+            with with_three_dimensions(path) as file:
+                voxels, geometry, frames = _read_file(file, frame)
             modality, name = None, _stem(path)
     if voxels.ndim == 4:
         voxels = _colours(voxels)
