@@ -1,11 +1,5 @@
 import argparse
-import io
 import json
-import os
-import shutil
-import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +10,6 @@ from scipy.spatial.transform import Rotation
 
 from example_grids import random_geometry, sphere
 from fakes import BrightRegionNetwork
-from repository import MODULE_FOLDER, ROOT
 from SAMUNetSlicerLib.checkpoints.loading import LoadedModel
 from SAMUNetSlicerLib.cli import main, segment
 from SAMUNetSlicerLib.cli.main import build_parser
@@ -310,78 +303,6 @@ def test_models_lists_the_shipped_model_with_its_licence(capsys):
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
     assert rows["lite_medsam"]["state"] == "shipped"
     assert rows["lite_medsam"]["licence"] == "Apache-2.0"
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="pipes end otherwise there")
-def test_a_reader_that_has_seen_enough_is_no_error():
-    """As in `samunet models | head -1`."""
-    command = subprocess.Popen(
-        [sys.executable, "-m", "SAMUNetSlicerLib.cli", "models"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=os.environ | {"PYTHONPATH": str(MODULE_FOLDER)},
-    )
-    command.stdout.close()
-    said = command.stderr.read()
-    command.stderr.close()
-    assert (command.wait(), said) == (ExitCode.OUTPUT.value, b"")
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="interrupts are sent otherwise there")
-def test_ctrl_c_while_the_program_is_loaded_ends_it_without_a_word(tmp_path):
-    (tmp_path / "torch.py").write_text("print('loading', flush=True); input()")
-    command = subprocess.Popen(
-        [sys.executable, "-m", "SAMUNetSlicerLib.cli", "models"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(MODULE_FOLDER)])},
-    )
-    assert command.stdout.readline() == b"loading\n"
-    command.send_signal(signal.SIGINT)
-    assert command.communicate() == (b"", b"")
-    assert command.returncode == -signal.SIGINT
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
-def test_a_full_disk_behind_standard_output_is_told_in_a_sentence():
-    with Path("/dev/full").open("w") as full:
-        command = subprocess.run(
-            [sys.executable, "-m", "SAMUNetSlicerLib.cli", "models"],
-            stdout=full,
-            stderr=subprocess.PIPE,
-            env=os.environ | {"PYTHONPATH": str(MODULE_FOLDER)},
-            text=True,
-        )
-    assert (command.returncode, command.stderr.count("\n")) == (ExitCode.OUTPUT.value, 1)
-    assert "No space left" in command.stderr
-
-
-def test_warnings_are_sentences_without_the_programs_lines(tmp_path):
-    for number in (1, 2, 5, 6):
-        shutil.copy(ROOT / "Testing" / "Data" / "ct_abdomen_dicom" / f"slice_{number:02}.dcm", tmp_path)
-    command = subprocess.run(
-        [sys.executable, "-m", "SAMUNetSlicerLib.cli", "info", str(tmp_path)],
-        capture_output=True,
-        env=os.environ | {"PYTHONPATH": str(MODULE_FOLDER)},
-        text=True,
-    )
-    assert command.returncode == ExitCode.OK
-    assert command.stderr.startswith("samunet: The DICOM slices are not evenly spaced")
-    assert command.stderr.count("\n") == 1
-
-
-def test_a_closed_standard_error_ends_no_work(case, monkeypatch):
-    monkeypatch.setattr("sys.stderr", None)
-    assert main([*BASIC, "--points", "points.mrk.json"]) == ExitCode.OK
-    assert Path("out.seg.nrrd").is_file()
-
-
-def test_names_that_the_terminal_cannot_show_do_not_end_a_command(case, monkeypatch):
-    stream = io.BytesIO()
-    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(stream, encoding="ascii"))
-    assert main([*BASIC[:-1], "käse.seg.nrrd", "--points", "points.mrk.json"]) == ExitCode.OK
-    assert b"Saved k\\xe4se.seg.nrrd" in stream.getvalue()
 
 
 def parsers(parser):
