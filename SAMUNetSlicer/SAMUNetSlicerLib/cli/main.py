@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
+import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from ..errors import ExitCode, MemoryShortageError, UserError
 from ..project import NAME, NOT_FOR_CLINICAL_USE, VERSION
@@ -24,6 +28,7 @@ _COMMANDS: dict[str, ModuleType] = {
     "data": data,
 }
 
+_format_warning = warnings.formatwarning
 _EXIT_CODES = ", ".join(f"{code.value} {code.name.lower()}" for code in ExitCode)
 
 
@@ -41,9 +46,21 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _in_words(message: Warning | str, category: type[Warning], filename: str, *where: Any) -> str:
+    """Our own warnings as a sentence, without the line of the program that they come from."""
+    own = category is UserWarning and Path(filename).is_relative_to(Path(__file__).parents[1])
+    return f"samunet: {message}\n" if own else _format_warning(message, category, filename, *where)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Returns its exit code; errors that the user can mend are one line on standard error."""
     arguments = build_parser().parse_args(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A name that the terminal cannot show is written otherwise, instead of ending the command after its work.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    if sys.stderr is None:  # closed, as by 2>&-
+        sys.stderr = io.StringIO()
+    warnings.formatwarning = _in_words
     try:
         code = _COMMANDS[arguments.command].run(arguments)
         print(end="", flush=True)
@@ -57,8 +74,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"samunet: {told}", file=sys.stderr)
         return int(told.exit_code)
-    except BrokenPipeError:  # whoever read the output has seen enough, as in `samunet models | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains at its end
+    except OSError as error:
+        # Whoever read the output may have seen enough, as in `samunet models | head`.
+        if not isinstance(error, BrokenPipeError):
+            print(f"samunet: {error}. Free some room or choose another place.", file=sys.stderr)
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains at its end
         return int(ExitCode.OUTPUT)
     except KeyboardInterrupt:
         print("samunet: Stopped.", file=sys.stderr)

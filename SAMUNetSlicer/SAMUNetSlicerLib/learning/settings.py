@@ -113,12 +113,15 @@ def _check(settings: TrainingSettings) -> None:
     """Raises ValueError for what would end a training only when it is under way, TypeError for text."""
     for part in (settings, settings.loss, settings.habits):
         for entry in fields(part):
-            is_number = isinstance(getattr(part, entry.name), int | float)
-            if isinstance(entry.default, int | float) and not is_number:
-                raise TypeError(f"{entry.name} is not a number")
+            value = getattr(part, entry.name)
+            for number in value if isinstance(value, tuple) else (value,):
+                if isinstance(entry.default, int | float | tuple) and not _is_number(number):
+                    raise TypeError(f"{entry.name} is not a number")
     for name in ("steps", "images", "accumulation", "objects", "checkpoint_every"):
         if getattr(settings, name) < 1 or getattr(settings, name) % 1:
             raise ValueError(f"{name} is not a whole number from 1")
+    if settings.seed < 0 or settings.seed % 1:
+        raise ValueError("seed is not a whole number from 0")
     for name, shares in (("rounds", settings.rounds), ("shares", settings.habits.shares)):
         if min(shares, default=-1) < 0 or not math.isclose(sum(shares), 1, abs_tol=1e-6):
             raise ValueError(f"{name} are not shares whose sum is 1")
@@ -126,6 +129,10 @@ def _check(settings: TrainingSettings) -> None:
         raise ValueError(f"there are only {len(FirstPrompt)} first prompts to have shares")
     if settings.loss_side not in (64, 128, 256):
         raise ValueError("loss_side is not 64, 128 or 256")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _with_tuples(table: dict) -> dict:

@@ -1,8 +1,5 @@
 import argparse
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +10,6 @@ from scipy.spatial.transform import Rotation
 
 from example_grids import random_geometry, sphere
 from fakes import BrightRegionNetwork
-from repository import MODULE_FOLDER
 from SAMUNetSlicerLib.checkpoints.loading import LoadedModel
 from SAMUNetSlicerLib.cli import main, segment
 from SAMUNetSlicerLib.cli.main import build_parser
@@ -338,21 +334,6 @@ def test_models_lists_the_shipped_model_with_its_licence(capsys):
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
     assert rows["lite_medsam"]["state"] == "shipped"
     assert rows["lite_medsam"]["licence"] == "Apache-2.0"
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="pipes end otherwise there")
-def test_a_reader_that_has_seen_enough_is_no_error():
-    """As in `samunet models | head -1`."""
-    command = subprocess.Popen(
-        [sys.executable, "-m", "SAMUNetSlicerLib.cli", "models"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=os.environ | {"PYTHONPATH": str(MODULE_FOLDER)},
-    )
-    command.stdout.close()
-    said = command.stderr.read()
-    command.stderr.close()
-    assert (command.wait(), said) == (ExitCode.OUTPUT.value, b"")
 
 
 def parsers(parser):

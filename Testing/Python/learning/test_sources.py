@@ -180,6 +180,15 @@ def test_a_mask_that_is_stored_in_another_direction_is_turned(tmp_path, has_head
     np.testing.assert_array_equal(found.labels, found.voxels)
 
 
+def test_a_mask_that_is_cut_off_is_not_trained_on(tmp_path):
+    voxels = np.random.default_rng(0).integers(0, 9, (5, 20, 30)).astype(np.uint8)
+    write_volumes(tmp_path, voxels.astype(np.int16), voxels)
+    mask = tmp_path / "a_mask.nii.gz"
+    mask.write_bytes(mask.read_bytes()[: mask.stat().st_size * 3 // 4])
+    with pytest.raises((OSError, RuntimeError)):
+        LabelledVolumes().read(tmp_path / "a_image.nii.gz", mask)
+
+
 def test_volumes_used_last_are_kept_within_a_limit(tmp_path):
     paths = []
     for name in "abc":

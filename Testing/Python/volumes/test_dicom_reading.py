@@ -104,6 +104,28 @@ def test_several_series_are_listed_to_choose_from(tmp_path):
         read_volume(tmp_path, series_id="3")
 
 
+def test_descriptions_bring_no_escapes_to_the_terminal(tmp_path):
+    for number in (1, 2):
+        tags = {"SpecificCharacterSet": ["", "ISO 2022 IR 87"], "SeriesDescription": "東京", "SeriesNumber": number}
+        write_series(tmp_path / str(number), AXIAL_POSITIONS, SeriesInstanceUID=f"1.{number}", **tags)
+    with pytest.raises(InputError) as caught:
+        read_volume(tmp_path)
+    assert all(line.isprintable() for line in str(caught.value).splitlines())
+
+
+@pytest.mark.parametrize("character_set", ["ISO_IR 100", "ISO_IR 192"])
+def test_umlauts_in_descriptions_are_shown(tmp_path, character_set):
+    for number in (1, 2):
+        tags = {
+            "SpecificCharacterSet": character_set,
+            "SeriesDescription": "Schädel",
+            "SeriesInstanceUID": f"1.{number}",
+        }
+        write_series(tmp_path / str(number), AXIAL_POSITIONS, **tags)
+    with pytest.raises(InputError, match="CT 'Schädel', 3 images"):
+        read_volume(tmp_path)
+
+
 def test_an_incomplete_series_does_not_bar_the_others_of_its_folder(tmp_path):
     folder = write_series(tmp_path / "study", AXIAL_POSITIONS, VOXELS)
     file = sorted(folder.iterdir())[0]

@@ -1,5 +1,7 @@
 import json
 import math
+import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -73,13 +75,29 @@ def test_an_roi_becomes_an_oriented_box(tmp_path, system, centre, axes, kind):
 
 @pytest.mark.parametrize(
     "markup",
-    [roi("segment=A\nsecond line"), roi("segment=A\rB"), roi(name="A\nB"), point_list(point(), name="left;right")],
+    [
+        roi("segment=A\nsecond line"),
+        roi("segment=A\rB"),
+        roi(name="A\nB"),
+        roi(name="A\0B"),
+        roi(name="A\ud800"),
+        point_list(point(), name="left;right"),
+    ],
 )
 def test_what_cannot_be_a_segments_name_is_refused_when_it_is_read(tmp_path, markup):
     path = saved(tmp_path, markup)
     with pytest.raises(PromptError, match="F.mrk.json: .* cannot be a segment's name") as caught:
         collect_prompts([path], [])
     assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Only Linux takes bytes as names.")
+def test_a_file_whose_name_is_no_utf8_names_no_segment(tmp_path):
+    path = tmp_path / os.fsdecode(b"Sch\xe4del.mrk.json")
+    saved(tmp_path, point_list(point())).rename(path)
+    with pytest.raises(PromptError, match="cannot be a segment's name"):
+        collect_prompts([path], [])
+    assert [found.segment for found in collect_prompts([path], [], ["skull"])] == ["skull"]
 
 
 def test_a_file_may_hold_several_markups(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from scipy.spatial.transform import Rotation
 from volume_files import (
     IJK_TO_RAS,
     RAS_TO_LPS,
@@ -20,6 +22,7 @@ from volume_files import (
     write_series,
 )
 
+from example_grids import affine
 from SAMUNetSlicerLib.errors import InputError
 from SAMUNetSlicerLib.volumes.files.dicom_slices import read_header
 from SAMUNetSlicerLib.volumes.files.reading import describe_volume, read_frame, read_volume
@@ -79,6 +82,20 @@ def test_metaimage_is_lps(tmp_path, extension):
     path = tmp_path / f"image.{extension}"
     sitk.WriteImage(image, path)
     assert_is_the_example(read_volume(path))
+
+
+@pytest.mark.parametrize("name", ["image.nii", "image.nii.gz"])
+@pytest.mark.parametrize("turned", [np.eye(3), [[0, 0, 1], [1, 0, 0], [0, 1, 0]], Rotation.from_euler("x", 30, True)])
+def test_a_nifti_picture_lies_where_its_header_says(tmp_path, name, turned):
+    direction = turned.as_matrix() if isinstance(turned, Rotation) else np.array(turned)
+    place = affine(direction, (0.5, 0.75, 3.0), (11.5, -22.25, 33.0))
+    plain = write_nifti(tmp_path / "image.nii", VOXELS[0], place)
+    if name.endswith(".gz"):
+        (tmp_path / name).write_bytes(gzip.compress(plain.read_bytes()))
+    volume = read_volume(tmp_path / name)
+    np.testing.assert_array_equal(volume.voxels, VOXELS[:1])
+    assert volume.name == "image"
+    np.testing.assert_allclose(volume.geometry.ijk_to_ras, place, atol=1e-5)
 
 
 def test_axes_of_nifti_that_are_not_at_right_angles_are_explained(tmp_path):
@@ -261,6 +278,35 @@ def test_a_folder_that_may_not_be_read_is_explained(tmp_path, monkeypatch, refus
     monkeypatch.setattr(Path, refused, refuse)
     with pytest.raises(InputError, match="cannot be opened: Permission denied"):
         read_volume(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["image.nii", "image.nii.gz", "image.hdr", "image.img.gz"])
+def test_a_nifti_file_that_is_cut_off_is_no_volume_of_zeros(tmp_path, name):
+    voxels = np.random.default_rng(0).integers(-500, 500, (8, 20, 30)).astype(np.int16)
+    path = tmp_path / name
+    sitk.WriteImage(sitk.GetImageFromArray(voxels), str(path))
+    np.testing.assert_array_equal(read_volume(path).voxels, voxels)
+    assert read_labels_on_grid(path, read_volume(path).geometry).any()
+
+    data = max(tmp_path.iterdir(), key=lambda file: file.stat().st_size)
+    data.write_bytes(data.read_bytes()[: data.stat().st_size // 2])
+    with pytest.raises(InputError, match="cut off"):
+        read_volume(path)
+    with pytest.raises(InputError, match="cut off"):
+        read_labels_on_grid(path, GridGeometry(voxels.shape, np.eye(4)))
+    with pytest.raises(InputError, match="cut off"):
+        read_segmentation(path)
+
+
+def test_a_compressed_nifti_file_that_is_damaged_in_the_middle_is_refused(tmp_path):
+    voxels = np.random.default_rng(0).integers(-500, 500, (40, 100, 100)).astype(np.int16)
+    path = tmp_path / "image.nii.gz"
+    sitk.WriteImage(sitk.GetImageFromArray(voxels), str(path))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="damaged"):
+        read_volume(path)
 
 
 def test_a_name_too_long_for_a_file_is_refused(tmp_path):

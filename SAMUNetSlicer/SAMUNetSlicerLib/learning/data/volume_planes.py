@@ -12,6 +12,7 @@ import SimpleITK as sitk
 from PIL import Image
 
 from ...errors import InputError
+from ...volumes.nifti_length import lacks_voxels
 from .windows import Intensity, to_eight_bit
 
 _KEPT_BYTES = 4 << 30
@@ -38,7 +39,7 @@ class LabelledVolumes:
         self._kept: OrderedDict[tuple[Path, Path], Labelled] = OrderedDict()
 
     def read(self, image: Path, mask: Path) -> Labelled:
-        """Raises InputError for what is no volume of one channel, and SimpleITK's RuntimeError."""
+        """Raises InputError for what is no volume of one channel, OSError or RuntimeError for broken files."""
         found = self._kept.pop((image, mask), None) or _read(image, mask)
         self._kept[image, mask] = found
         while sum(volume.bytes for volume in self._kept.values()) > self._limit:
@@ -49,6 +50,8 @@ class LabelledVolumes:
 def _read(image_path: Path, mask_path: Path) -> Labelled:
     image, mask = sitk.ReadImage(str(image_path)), sitk.ReadImage(str(mask_path))
     for volume, path in ((image, image_path), (mask, mask_path)):
+        if lacks_voxels(path):
+            raise OSError(f"{path.name} is cut off or damaged.")
         if volume.GetDimension() != 3 or volume.GetNumberOfComponentsPerPixel() != 1:
             raise InputError(f"{path.name} is not a volume of three dimensions and one channel.")
     if image.GetSize() != mask.GetSize() or _is_in_another_order(image, mask):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from ..itk_names import itk_name
+from ..itk_names import itk_name, itk_text
 from .dicom_frames import FramesUnknownError, read_frames
 
 # Of these a file of many frames without positions is no film, but a volume whose positions are lost.
@@ -94,7 +94,7 @@ def read_header(path: Path) -> DicomSlice | None:
         return None
 
     def text(tag: str) -> str:
-        return reader.GetMetaData(tag).strip(" \0") if reader.HasMetaDataKey(tag) else ""
+        return itk_text(reader.GetMetaData(tag)).strip(" \0") if reader.HasMetaDataKey(tag) else ""
 
     def number(tag: str, kind: type, default: float = 0) -> float:
         try:
@@ -112,7 +112,8 @@ def read_header(path: Path) -> DicomSlice | None:
         series_number=number("0020|0011", int),
         acquisition=number("0020|0012", int),
         instance=number("0020|0013", int),
-        description=text("0008|103e"),
+        # Without line feeds, and the escapes of Asian character sets, which a terminal would follow.
+        description="".join(filter(str.isprintable, text("0008|103e"))),
         modality=text("0008|0060"),
         pixel_type=reader.GetPixelID(),
         components=reader.GetNumberOfComponents(),

@@ -159,8 +159,10 @@ def _segment_name(item: MarkupsPrompt, path: Path, segments: Sequence[str] | Non
 
 
 def _checked_name(name: str) -> str:
-    if not name.strip() or name != name.strip() or ";" in name or name.splitlines() != [name]:
-        raise PromptError(f"{name!r} cannot be a segment's name. Use one line without ';' and outer blanks.")
+    # Files cannot hold a NUL or half a character, which stands for a byte that is no UTF-8.
+    text = name.encode(errors="ignore").decode().replace("\0", "")
+    if not name.strip() or text != name.strip() or ";" in name or name.splitlines() != [name]:
+        raise PromptError(f"{name!r} cannot be a segment's name. Use one line of text without ';' and outer blanks.")
     return name
 
 

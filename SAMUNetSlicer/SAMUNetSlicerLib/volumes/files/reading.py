@@ -17,10 +17,12 @@ from ...errors import InputError
 from ..geometry import GridGeometry
 from ..image_geometry import geometry_of_image
 from ..itk_names import itk_name
+from ..nifti_length import lacks_voxels
 from ..planes import Orientation, PlaneStack, acquisition_orientation
 from ..volume import Modality, Volume
 from ..windows import default_window, thinned
 from .dicom_series import DicomStack, choose_stack, find_stacks, read_stack, stack_of_file
+from .flat_nifti import with_three_dimensions
 
 _DICOM = "GDCMImageIO"
 
@@ -54,7 +56,8 @@ def read_frame(path: str | Path, series_id: str | None = None, frame: int = 0) -
                 raise InputError(
                     f"'{path.name}' is not DICOM, so it has no series to choose from. Leave the series out."
                 )
-            voxels, geometry, frames = _read_file(path, frame)
+            with with_three_dimensions(path) as file:
+                voxels, geometry, frames = _read_file(file, frame)
             modality, name = None, _stem(path)
     if voxels.ndim == 4:
         voxels = _colours(voxels)
@@ -154,6 +157,8 @@ def _header(path: Path) -> sitk.ImageFileReader:
         raise InputError(f"'{path.name}' is a segmentation, not an image. Give the volume that it was drawn on.")
     if reader.GetDimension() > 4:
         raise InputError(f"'{path.name}' has {reader.GetDimension()} dimensions; volumes of up to 4 can be read.")
+    if lacks_voxels(path):
+        raise InputError(f"'{path.name}' is cut off or damaged: voxels are missing. Copy or export it again.")
     return reader
 
 

@@ -22,6 +22,7 @@ from ...atomic_file import written_whole
 from ...errors import InputError, OutputError
 from ..geometry import LPS_TO_RAS, GridGeometry
 from ..image_geometry import geometry_of_image
+from ..nifti_length import lacks_voxels
 from .provenance import Provenance, provenance_tags
 from .segmentation_header import SegmentHeader, container_fields, extent_of, parse_segment_headers, read_metadata
 from .segments import Segment, default_colours
@@ -136,9 +137,12 @@ def read_segmentation(
     """
     headers = parse_segment_headers(read_metadata(path))
     try:
+        cut_off = lacks_voxels(Path(path))
         image = sitk.ReadImage(str(path))
     except RuntimeError as error:
         raise InputError(f"{Path(path).name} cannot be read: it is damaged or cut off.") from error
+    if cut_off:
+        raise InputError(f"{Path(path).name} cannot be read: it is damaged or cut off.")
     if image.GetDimension() != 3:
         raise InputError(f"{Path(path).name} is not a 3D image.")
     labels = sitk.GetArrayViewFromImage(image)

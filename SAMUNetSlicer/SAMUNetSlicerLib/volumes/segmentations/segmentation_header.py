@@ -17,7 +17,7 @@ import SimpleITK as sitk
 
 from ...errors import InputError
 from ..geometry import GridGeometry
-from ..itk_names import itk_name
+from ..itk_names import itk_name, itk_text
 from .segments import TERMINOLOGY_TAG, Colour
 
 BINARY_LABELMAP = "Binary labelmap"
@@ -132,16 +132,7 @@ def read_metadata(path: str | os.PathLike) -> dict[str, str]:
         raise InputError(f"{Path(path).name} is not an image file that can be read, or it is damaged.") from error
     # SimpleITK cannot be asked for keys that are no UTF-8.
     keys = [key for key in reader.GetMetaDataKeys() if key.isascii() and re.match(r"Segment(ation|\d+)_", key)]
-    return {key: _as_unicode(reader.GetMetaData(key)) for key in keys}
-
-
-def _as_unicode(text: str) -> str:
-    """Bytes that are no UTF-8 are taken for Latin-1, in which programs on Windows used to write names."""
-    try:
-        text.encode()
-        return text
-    except UnicodeEncodeError:
-        return text.encode(errors="surrogateescape").decode("latin-1")
+    return {key: itk_text(reader.GetMetaData(key)) for key in keys}
 
 
 def read_segment_headers(path: str | os.PathLike) -> list[SegmentHeader]:
