@@ -326,6 +326,26 @@ def test_an_undo_is_kept_also_where_a_prompt_cannot_be_read_any_more(mrml_scene)
     assert not desk.mask().any()
 
 
+@pytest.mark.parametrize("step", ["added", "deleted"])
+def test_a_segment_that_went_or_was_drawn_on_elsewhere_is_left_so(mrml_scene, step):
+    desk = Desk(mrml_scene)
+    logic, node = desk.logic, desk.segmentation
+    kidney = logic.addSegment(node, "Kidney")
+    if step == "deleted":
+        logic.deleteSegment(node, kidney)
+        logic.undo(node)
+    take_away, bring_back = (logic.undo, logic.redo) if step == "added" else (logic.redo, logic.undo)
+    desk.ids = [kidney]
+    mark = np.zeros(scenery.SHAPE, bool)
+    mark[6, 12, 14] = True
+    paint(desk, 0, mark)
+    assert "'Kidney' was drawn on elsewhere" in take_away(node).notes[0]
+    assert "stands in the segmentation already" in bring_back(node).notes[0]
+    assert np.array_equal(desk.mask(), mark)
+    node.GetSegmentation().RemoveSegment(kidney)
+    assert take_away(node).notes == ("The segment had been removed already.",)
+
+
 @pytest.mark.parametrize("gone", ["segment", "scene"])
 def test_undo_after_something_has_gone_says_so(mrml_scene, mrml_host, gone):
     from SAMUNetSlicerLib.errors import InputError
