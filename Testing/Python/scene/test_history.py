@@ -44,12 +44,15 @@ class Weight:
 def test_steps_are_undone_backwards_and_redone_forwards():
     log = []
     history = History()
+    assert history.undo_parts == history.redo_parts == ()
     history.push("one", [Weight(log, "a"), Weight(log, "b")])
     history.push("two", [Weight(log, "c", note="careful")])
     assert (history.can_undo, history.can_redo, history.undo_text) == (True, False, "two")
     assert history.undo().notes == ("careful",)
     assert history.undo().text == "one"
     assert history.undo() is None
+    assert history.undo_parts == ()
+    assert [part.name for part in history.redo_parts] == ["a", "b"]
     assert history.redo().text == "one"
     assert log == ["-c", "-b", "-a", "+a", "+b"]
     history.push("three", [Weight(log, "d")])
@@ -57,6 +60,8 @@ def test_steps_are_undone_backwards_and_redone_forwards():
     assert history.nbytes == 3
     history.push("nothing", [])
     assert len(history) == 2
+    history.clear()
+    assert (history.can_undo, history.can_redo, history.nbytes) == (False, False, 0)
 
 
 def test_the_oldest_steps_are_forgotten_when_memory_runs_out():
