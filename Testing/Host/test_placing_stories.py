@@ -49,8 +49,7 @@ def drawn_rectangle(user) -> np.ndarray:
 
     session, space = user.session, user.session.workspace
     prompts = space.prompts.read(session.segment_id, space.frame).in_world("", space.check().to_world)
-    plane = space.stack(session.stack)[session.place.index]
-    return np.array(prompts_on_plane(prompts, plane, space.check().geometry).box_xyxy)
+    return np.array(prompts_on_plane(prompts, space.stack(session.stack), session.place.index).box_xyxy)
 
 
 def wanted_rectangle(user, at) -> np.ndarray:

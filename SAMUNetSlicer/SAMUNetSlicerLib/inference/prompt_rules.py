@@ -45,14 +45,10 @@ def kinds_of(prompts: PlanePrompts) -> PromptKind:
 
 def admit(prompts: PlanePrompts, trained: PromptKind, model_name: str) -> AdmittedPrompts:
     """Apply the table above. Raises PromptError where nothing usable is left."""
-    unknown = kinds_of(prompts) & ~trained
-    if not unknown:
-        return AdmittedPrompts(prompts)
     notes = []
     if prompts.box_xyxy is None and PromptKind.BOX in trained:
-        prompts, note = _with_box(prompts, trained, model_name)
-        notes += note
-        unknown = kinds_of(prompts) & ~trained
+        prompts, notes = _with_box(prompts, trained, model_name)
+    unknown = kinds_of(prompts) & ~trained
     if PromptKind.POINTS in unknown:
         notes.append(f"The model {model_name} was not trained for points: they were left out.")
         prompts = replace(prompts, points_xy=(), signs=())

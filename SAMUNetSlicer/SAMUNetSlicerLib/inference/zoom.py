@@ -59,12 +59,12 @@ class ZoomPolicy:
 
     def choose(self, plane_hw: tuple[int, int], extent: Box, current: Crop | None = None) -> Crop:
         """The crop for prompts that span `extent`: the current one while it serves, else a new one."""
-        if current is not None and self.keeps(current, plane_hw, extent):
-            return current
         height, width = plane_hw
         whole = Crop(0, 0, width, height)
         if self.mode is ZoomMode.WHOLE_PLANE:
             return whole
+        if current is not None and self.keeps(current, plane_hw, extent):
+            return current
         longest = max(extent[2] - extent[0], extent[3] - extent[1])
         side = _quantised_side(max(self.factor * longest, self.smallest_side))
         if side > self.whole_above * max(height, width):
@@ -94,7 +94,7 @@ class ZoomPolicy:
         side = max(crop.size_hw)
         longest = max(extent[2] - extent[0], extent[3] - extent[1])
         smallest = side <= _quantised_side(self.smallest_side)
-        return self.mode is ZoomMode.WHOLE_PLANE or smallest or longest >= self.keep_smallest * side
+        return smallest or longest >= self.keep_smallest * side
 
     def in_middle(self, crop: Crop, plane_hw: tuple[int, int], extent: Box) -> bool:
         """Whether `extent` lies inside the crop's middle part.

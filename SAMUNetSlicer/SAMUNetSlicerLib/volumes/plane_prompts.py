@@ -1,6 +1,6 @@
 """From prompts in the patient to prompts in the pixels of planes.
 
-- A point belongs to the plane nearest to it.
+- A point belongs to the plane nearest to it; exactly between two planes, to the later.
 - A box prompts the plane nearest to its centre, with its cross-section through its centre: so a box thinner than a
   slice, or one that merely touches a plane, prompts one plane with its full outline. With `BoxExtent.ALL_PLANES` it
   also prompts every other plane whose middle it reaches, with its cross-section there.
@@ -33,27 +33,26 @@ Rectangle = tuple[float, float, float, float]
 
 
 def prompts_on_plane(
-    prompts: SegmentPrompts, plane: Plane, geometry: GridGeometry | None = None, to_correct: np.ndarray | None = None
+    prompts: SegmentPrompts, stack: PlaneStack | ObliqueStack, index: int, to_correct: np.ndarray | None = None
 ) -> PlanePrompts | None:
-    """The prompts that lie on one plane of any direction, within half a slice step of it; None where there are none.
+    """The prompts that lie on one plane of a stack; None where there are none.
 
-    geometry: the volume, where it is known. Grid planes whose pixels are finer than the voxels end at the middle of
-    the outermost voxels; a point in their outer half counts as on the border pixel. to_correct: (H, W) logits of a
-    non-empty mask that stands there; it goes with points, which then may be all negative. A box says all anew.
-    Raises PromptError for a point or box on the plane but outside the volume (without `geometry`: outside the plane's
-    pixels), a box without size there, two boxes, or negative points alone.
+    Grid planes whose pixels are finer than the voxels end at the middle of the outermost voxels; a point in their outer
+    half counts as on the border pixel. to_correct: (H, W) logits of a non-empty mask that stands there; it goes with
+    points, which then may be all negative. A box says all anew. Raises PromptError for a point or box on the plane but
+    outside the volume, a box without size there, two boxes, or negative points alone.
     """
-    points = [p for p in prompts.points if abs(plane.to_pixels(p.position_ras)[2]) <= 0.5 + _TOLERANCE]
+    points = [p for p in prompts.points if _nearest(p.position_ras, stack) == index]
     boxes = []
     for box in prompts.boxes:
-        rectangle = _rectangle(box, plane)
+        rectangle = _rectangle(box, stack, index)
         if rectangle:
             boxes.append((box, rectangle))
-        elif _is_nearest(box, plane):
+        elif _nearest(box.centre_ras, stack) == index:
             raise _unusable(box, prompts.segment)
     if not points and not boxes:
         return None
-    return _plane_prompts(prompts.segment, points, boxes, plane, geometry, None if boxes else to_correct)
+    return _plane_prompts(prompts.segment, points, boxes, stack, index, None if boxes else to_correct)
 
 
 def prompted_planes(prompts: SegmentPrompts, stack: PlaneStack | ObliqueStack) -> dict[int, PlanePrompts]:
@@ -68,32 +67,35 @@ def prompted_planes(prompts: SegmentPrompts, stack: PlaneStack | ObliqueStack) -
     boxes: dict[int, list[tuple[BoxPrompt, Rectangle]]] = defaultdict(list)
     for point in prompts.points:
         _check_inside(point, stack.geometry, prompts.segment)
-        points[_nearest(stack, point.position_ras)].append(point)
+        points[_nearest(point.position_ras, stack)].append(point)
     for box in prompts.boxes:
         for index, rectangle in _rectangles(box, stack, prompts.segment).items():
             boxes[index].append((box, rectangle))
     return {
-        index: _plane_prompts(prompts.segment, points[index], boxes[index], stack[index], stack.geometry)
+        index: _plane_prompts(prompts.segment, points[index], boxes[index], stack, index)
         for index in sorted({*points, *boxes})
     }
 
 
-def _nearest(stack: PlaneStack | ObliqueStack, point_ras: Sequence[float]) -> int:
-    """A point halfway between two planes goes to the upper one, whatever the rounding of its coordinates."""
-    return int(np.clip(np.floor(stack.index_of(point_ras) + 0.5 + _TOLERANCE), 0, len(stack) - 1))
+def _nearest(point_ras: Sequence[float], stack: PlaneStack | ObliqueStack) -> int | None:
+    """The plane that a point belongs to, whatever the rounding of its coordinates; None above and below the volume."""
+    position = stack.index_of(point_ras)
+    # The volume's corners may lie farther from the outermost planes of an oblique stack than half a step.
+    is_between = -0.5 - _TOLERANCE <= position <= len(stack) - 0.5 + _TOLERANCE
+    if not is_between and not stack.geometry.contains(np.array(point_ras)):
+        return None
+    return int(np.clip(np.floor(position + 0.5 + _TOLERANCE), 0, len(stack) - 1))
 
 
 def _rectangles(box: BoxPrompt, stack: PlaneStack | ObliqueStack, segment: str) -> dict[int, Rectangle]:
     """The planes that a box prompts, with its rectangle on each."""
-    indices = set()
-    if -0.5 - _TOLERANCE <= stack.index_of(box.centre_ras) <= len(stack) - 0.5 + _TOLERANCE:
-        indices.add(_nearest(stack, box.centre_ras))
+    indices = {_nearest(box.centre_ras, stack)} - {None}
     if box.extent is BoxExtent.ALL_PLANES:
         depths = [stack.index_of(corner) for corner in box.corners_ras()]
         first = max(int(np.ceil(min(depths) - _TOLERANCE)), 0)
         last = min(int(np.floor(max(depths) + _TOLERANCE)), len(stack) - 1)
         indices.update(range(first, last + 1))
-    rectangles = {index: _rectangle(box, stack[index]) for index in indices}
+    rectangles = {index: _rectangle(box, stack, index) for index in indices}
     found = {index: rectangle for index, rectangle in rectangles.items() if rectangle}
     if not found:
         raise _unusable(box, segment)
@@ -108,16 +110,13 @@ def _unusable(box: BoxPrompt, segment: str) -> PromptError:
     )
 
 
-def _is_nearest(box: BoxPrompt, plane: Plane) -> bool:
-    return abs(plane.to_pixels(box.centre_ras)[2]) <= 0.5 + _TOLERANCE
-
-
-def _rectangle(box: BoxPrompt, plane: Plane) -> Rectangle | None:
+def _rectangle(box: BoxPrompt, stack: PlaneStack | ObliqueStack, index: int) -> Rectangle | None:
     """Half-open rectangle around a box's cross-section, clipped to the plane's pixels; None where nothing remains.
 
     The section is with the plane itself, or with the level of the box's centre where this is the nearest plane to it.
     """
-    if _is_nearest(box, plane):
+    plane = stack[index]
+    if _nearest(box.centre_ras, stack) == index:
         depth = plane.to_pixels(box.centre_ras)[2]
     elif box.extent is BoxExtent.ALL_PLANES:
         depth = 0.0
@@ -146,10 +145,11 @@ def _plane_prompts(
     segment: str,
     points: list[PointPrompt],
     boxes: list[tuple[BoxPrompt, Rectangle]],
-    plane: Plane,
-    geometry: GridGeometry | None,
+    stack: PlaneStack | ObliqueStack,
+    index: int,
     to_correct: np.ndarray | None = None,
 ) -> PlanePrompts:
+    plane = stack[index]
     if len(boxes) > 1:
         labels = ", ".join(f"'{box.label}'" for box, _ in boxes)
         raise PromptError(
@@ -158,7 +158,7 @@ def _plane_prompts(
         )
     try:
         return PlanePrompts(
-            points_xy=tuple(_pixel(point, plane, geometry, segment) for point in points),
+            points_xy=tuple(_pixel(point, plane, stack.geometry, segment) for point in points),
             signs=tuple(point.sign for point in points),
             box_xyxy=boxes[0][1] if boxes else None,
             mask=to_correct,
@@ -167,14 +167,10 @@ def _plane_prompts(
         raise PromptError(f"Segment '{segment}', {_name_of(plane)}: {error}") from error
 
 
-def _pixel(point: PointPrompt, plane: Plane, geometry: GridGeometry | None, segment: str) -> tuple[float, float]:
-    x, y, _ = plane.to_pixels(point.position_ras)
-    inside = np.clip([x, y], -0.5, np.array(plane.size_xy) - 0.5)
-    if geometry is not None:
-        _check_inside(point, geometry, segment)
-    elif np.abs(inside - (x, y)).max() > _TOLERANCE:
-        raise PromptError(f"Point '{point.label}' lies outside the plane. Move it onto the object.")
-    x, y = np.round(inside, _DECIMALS)
+def _pixel(point: PointPrompt, plane: Plane, geometry: GridGeometry, segment: str) -> tuple[float, float]:
+    _check_inside(point, geometry, segment)
+    xy = plane.to_pixels(point.position_ras)[:2]
+    x, y = np.round(np.clip(xy, -0.5, np.array(plane.size_xy) - 0.5), _DECIMALS)
     return float(x), float(y)
 
 
@@ -188,6 +184,4 @@ def _check_inside(point: PointPrompt, geometry: GridGeometry, segment: str) -> N
 
 
 def _name_of(plane: Plane) -> str:
-    if plane.orientation is None:
-        return "the oblique plane" if plane.index is None else f"oblique plane {plane.index}"
-    return f"{plane.orientation.value} plane {plane.index}"
+    return f"{plane.orientation.value if plane.orientation else 'oblique'} plane {plane.index}"

@@ -72,6 +72,13 @@ def test_a_jittered_box_moves_each_edge_by_at_most_its_share_and_stays_inside(se
     assert 0 <= moved[1] < moved[3] <= SIZE
 
 
+def test_jitter_moves_each_edge_both_ways():
+    box = (10.0, 10.0, 20.0, 20.0)
+    moves = [np.subtract(jitter_box(box, (SIZE, SIZE), np.random.default_rng(seed)), box) for seed in range(50)]
+    assert (np.min(moves, axis=0) < -0.5).all()
+    assert (np.max(moves, axis=0) > 0.5).all()
+
+
 def test_all_methods_see_the_same_jittered_box_and_another_seed_gives_another():
     first, second = (run("jittered-box", Scripted(TARGET))[0].prompts.box_xyxy for _ in range(2))
     assert first == second

@@ -1,9 +1,11 @@
 """What is believed of a propagated plane."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from SAMUNetSlicerLib.inference.agreement import Appearance, Evidence, confidence
+from SAMUNetSlicerLib.inference.agreement import SMALLEST_DEVIATION, Appearance, Evidence, certainty, confidence
 from SAMUNetSlicerLib.inference.predictor import PlaneMask
 from SAMUNetSlicerLib.inference.zoom import Crop
 
@@ -29,6 +31,47 @@ def test_contrast_is_signed_and_taken_at_the_border():
     assert Appearance.under(picture(mask, 60, 180), mask).contrast == pytest.approx(-120)
     # A bright core far from the border makes no contrast there.
     assert Appearance.under(picture(disc(8), 250, 60), mask).contrast == pytest.approx(0)
+
+
+def test_all_sides_of_a_border_count_alike():
+    mask = np.zeros((100, 100), dtype=bool)
+    mask[30:60, 20:70] = True
+    shaded = picture(mask, 180, 60)
+    shaded[60:] = 120  # below
+    seen = Appearance.under(shaded, mask)
+    assert 60 < seen.contrast < 119
+    for turns in range(1, 4):
+        turned = Appearance.under(np.rot90(shaded, turns), np.rot90(mask, turns))
+        assert turned.contrast == pytest.approx(seen.contrast)
+
+
+def test_likeness_falls_with_the_difference_in_deviations():
+    one = Appearance(100, 40, 0)
+    assert one.likeness(one) == 1
+    assert one.likeness(Appearance(140, 30, 0)) == pytest.approx(np.exp(-0.5))
+    assert Appearance(60, 30, 0).likeness(one) == pytest.approx(np.exp(-0.5))
+    flat = Appearance(100, 0, 0)
+    assert flat.likeness(Appearance(100 + SMALLEST_DEVIATION, 0, 0)) == pytest.approx(np.exp(-0.5))
+
+
+def test_what_is_expected_follows_what_was_seen_slowly():
+    before, seen = Appearance(100, 20, 50), Appearance(140, 40, -10)
+    assert before.followed_by(before) == before
+    after = before.followed_by(seen)
+    assert 100 < after.mean < 120
+    assert 20 < after.deviation < 30
+    assert 20 < after.contrast < 50
+
+
+def test_a_sharp_answer_is_certain_a_vague_or_empty_one_is_not():
+    mask = disc()
+    sharp, vague, empty = (
+        certainty(replace(answer(mask, None), logits=logits.astype(np.float32)))
+        for logits in (np.where(mask, 8, -8), np.where(mask, 0.5, -0.5), np.full(mask.shape, -100))
+    )
+    assert 0.98 < sharp <= 1
+    assert vague == pytest.approx(np.tanh(0.25), abs=1e-5)
+    assert empty == 0
 
 
 def test_a_mask_that_fills_the_picture_has_no_border():

@@ -69,12 +69,16 @@ def test_large_objects_are_seen_on_the_whole_plane():
 
 def test_whole_plane_mode_never_crops():
     policy = ZoomPolicy(ZoomMode.WHOLE_PLANE)
-    assert policy.choose(PLANE, (200, 200, 210, 210)) == Crop(0, 0, 400, 512)
+    kept_from_a_time_of_zoom = Crop(150, 150, 278, 278)
+    for current in (None, kept_from_a_time_of_zoom):
+        assert policy.choose(PLANE, (200, 200, 210, 210), current) == Crop(0, 0, 400, 512)
+    assert policy.half(PLANE, (200, 200, 210, 210)) is None
 
 
 def test_no_crop_is_smaller_than_the_smallest_side():
     crop = POLICY.choose(PLANE, (200, 200, 201, 201))
     assert min(crop.size_hw) >= POLICY.smallest_side
+    assert POLICY.half((90, 80), (40, 40, 41, 41)) is None
 
 
 def test_crop_sides_are_few_so_that_encodings_are_shared():

@@ -50,19 +50,17 @@ def situations(draw):
         draw(st.sampled_from(["a", "b", "gone"])),
         draw(st.sampled_from([None, (20.0, 60.0)])),
     )
-    return others, rules, draw(blocks), draw(arrays(np.int16, SHAPE, elements=st.integers(0, 100)))
+    return others, rules, draw(blocks), draw(arrays(np.int16, SHAPE, elements=st.sampled_from([0, 19, 20, 40, 60, 61])))
 
 
 @given(before=blocks, mask=blocks, situation=situations(), mode=st.sampled_from(WriteMode))
 @settings(max_examples=300)
-def test_the_rules_hold_for_every_voxel(before, mask, situation, mode):
+def test_the_rules_hold_for_every_voxel_and_keep_back_no_other(before, mask, situation, mode):
     others, rules, protected, intensities = situation
     plan = plan_edit(before, mask, others, rules, mode, intensities, protected)
     changed = plan.added | plan.removed
-    result = after(before, plan)
-    assert not (changed & protected).any()
-    if rules.intensity_range:
-        assert not (changed & ((intensities < 20) | (intensities > 60))).any()
+    after(before, plan)
+    wanted = {WriteMode.REPLACE: mask, WriteMode.ADD: before | mask, WriteMode.SUBTRACT: before & ~mask}[mode]
     present = {other.segment_id: other.present for other in others}
     visible = np.logical_or.reduce([np.zeros(SHAPE, bool), *(o.present for o in others if o.visible)])
     allowed = {
@@ -73,16 +71,26 @@ def test_the_rules_hold_for_every_voxel(before, mask, situation, mode):
         Area.OUTSIDE_VISIBLE: ~visible,
         Area.INSIDE_SEGMENT: present.get(rules.area_segment_id, np.zeros(SHAPE, bool)),
     }[rules.area]
-    assert not (changed & ~allowed).any()
+    free = allowed & ~protected
+    if rules.intensity_range:
+        free &= (intensities >= 20) & (intensities <= 60)
+    overwritten = [
+        o for o in others if rules.overwrite is Overwrite.ALL or (rules.overwrite is Overwrite.VISIBLE and o.visible)
+    ]
+    for other in overwritten:
+        if other.finished:
+            free &= ~(other.present & wanted & ~before)
     for other in others:
         lost = plan.taken.get(other.segment_id, np.zeros(SHAPE, bool))
-        assert not (lost & ~(other.present & result)).any()
-        overwrites = rules.overwrite is Overwrite.ALL or (rules.overwrite is Overwrite.VISIBLE and other.visible)
-        if other.finished or not overwrites:
-            assert not lost.any()
-        if overwrites:
+        loses = other in overwritten and not other.finished and mode is not WriteMode.SUBTRACT
+        assert np.array_equal(lost, other.present & mask & free if loses else np.zeros(SHAPE, bool))
+        if other in overwritten:
             # Whatever is gained is gained alone.
             assert not (plan.added & other.present & ~lost).any()
+    assert np.array_equal(changed, (wanted != before) & free)
+    kept_back = (wanted != before) & ~free
+    assert sum(plan.held_back.values()) == kept_back.sum()
+    assert np.array_equal(plan.refused, kept_back & ~protected)
 
 
 def test_what_is_held_back_is_counted_once_under_the_first_reason():

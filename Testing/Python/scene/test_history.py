@@ -44,12 +44,15 @@ class Weight:
 def test_steps_are_undone_backwards_and_redone_forwards():
     log = []
     history = History()
+    assert history.undo_parts == history.redo_parts == ()
     history.push("one", [Weight(log, "a"), Weight(log, "b")])
     history.push("two", [Weight(log, "c", note="careful")])
     assert (history.can_undo, history.can_redo, history.undo_text) == (True, False, "two")
     assert history.undo().notes == ("careful",)
     assert history.undo().text == "one"
     assert history.undo() is None
+    assert history.undo_parts == ()
+    assert [part.name for part in history.redo_parts] == ["a", "b"]
     assert history.redo().text == "one"
     assert log == ["-c", "-b", "-a", "+a", "+b"]
     history.push("three", [Weight(log, "d")])
@@ -57,6 +60,8 @@ def test_steps_are_undone_backwards_and_redone_forwards():
     assert history.nbytes == 3
     history.push("nothing", [])
     assert len(history) == 2
+    history.clear()
+    assert (history.can_undo, history.can_redo, history.nbytes) == (False, False, 0)
 
 
 def test_the_oldest_steps_are_forgotten_when_memory_runs_out():
@@ -324,6 +329,26 @@ def test_an_undo_is_kept_also_where_a_prompt_cannot_be_read_any_more(mrml_scene)
         desk.logic.undo(desk.segmentation)
     assert read_document(desk.space.state_node)[0] == desk.space.document
     assert not desk.mask().any()
+
+
+@pytest.mark.parametrize("step", ["added", "deleted"])
+def test_a_segment_that_went_or_was_drawn_on_elsewhere_is_left_so(mrml_scene, step):
+    desk = Desk(mrml_scene)
+    logic, node = desk.logic, desk.segmentation
+    kidney = logic.addSegment(node, "Kidney")
+    if step == "deleted":
+        logic.deleteSegment(node, kidney)
+        logic.undo(node)
+    take_away, bring_back = (logic.undo, logic.redo) if step == "added" else (logic.redo, logic.undo)
+    desk.ids = [kidney]
+    mark = np.zeros(scenery.SHAPE, bool)
+    mark[6, 12, 14] = True
+    paint(desk, 0, mark)
+    assert "'Kidney' was drawn on elsewhere" in take_away(node).notes[0]
+    assert "stands in the segmentation already" in bring_back(node).notes[0]
+    assert np.array_equal(desk.mask(), mark)
+    node.GetSegmentation().RemoveSegment(kidney)
+    assert take_away(node).notes == ("The segment had been removed already.",)
 
 
 @pytest.mark.parametrize("gone", ["segment", "scene"])

@@ -71,6 +71,18 @@ def test_a_slanting_view_is_a_stack_of_its_own_that_moves_with_the_volume():
         assert before.index_of(point) == pytest.approx(after.index_of(moved), abs=1e-6)
 
 
+def test_the_planes_of_a_stretched_and_sheared_volume_are_parallel_to_the_view():
+    local = geometry()
+    move = scenery.rigid(5)
+    move[:3, :3] = move[:3, :3] @ [[1.4, 0.3, 0], [0, 0.8, 0.2], [0, 0, 1.1]]
+    world = local.transformed(move)
+    view = scenery.slice_to_ras((1, 2, 3), world.to_ras(world.size_ijk // 2))
+    stack = build_stack(view_key(view, world, move), world, move)
+    plane = stack[nearest_index(stack, view[:3, 3])]
+    np.testing.assert_allclose(plane.normal_ras, view[:3, 2], atol=1e-5)
+    np.testing.assert_allclose(plane.pixel_to_ras[:3, 0] / plane.pixel_size_mm, view[:3, 0], atol=1e-5)
+
+
 def test_views_of_one_direction_share_their_planes_wherever_they_are():
     grid = geometry()
     middle = grid.to_ras(grid.size_ijk // 2)
@@ -100,8 +112,11 @@ def test_a_view_that_differs_by_rounding_takes_the_known_name():
 def test_a_view_off_the_volume_is_refused():
     grid = geometry()
     stack = build_stack(StackKey("K"), grid, STILL)
-    with pytest.raises(PromptError, match="does not cross"):
-        nearest_index(stack, grid.to_ras([0, 0, 20]))
+    for inside, index in ((-0.4, 0), (11.4, 11)):
+        assert nearest_index(stack, grid.to_ras([0, 0, inside])) == index
+    for outside in (-0.6, 11.6):
+        with pytest.raises(PromptError, match="does not cross"):
+            nearest_index(stack, grid.to_ras([0, 0, outside]))
 
 
 @pytest.mark.parametrize("text", ["", "X", "1,2,3", "1,0,0,0,nan,0", "1,0,0,0.7,0.7,0", "0,0,0,0,0,0", "KK"])

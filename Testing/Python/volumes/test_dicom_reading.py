@@ -53,6 +53,13 @@ def test_an_oblique_dicom_series_lies_where_its_headers_say(tmp_path):
     assert volume.modality is Modality.MR
 
 
+def test_slices_of_micrometres_are_not_taken_for_one_shown_again(tmp_path):
+    positions = [(0, 0, 0.01 * k) for k in range(3)]
+    volume = read_volume(write_series(tmp_path / "micro", positions, PixelSpacing=[0.02, 0.02]))
+    assert np.array_equal(volume.voxels, VOXELS)
+    np.testing.assert_allclose(volume.geometry.spacing_ijk, (0.02, 0.02, 0.01), atol=1e-9)
+
+
 def test_a_tilted_gantry_keeps_its_shear(tmp_path):
     positions = [(10, 20 + 1.5 * k, 30 + 5 * k) for k in range(3)]
     volume = read_volume(write_series(tmp_path / "ct", positions))

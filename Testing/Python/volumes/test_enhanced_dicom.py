@@ -231,6 +231,16 @@ def test_the_parts_of_one_object_are_put_together(tmp_path):
     assert levels(read_volume(tmp_path / "a.dcm")) == [100, 101, 102, 206, 208, 210]
 
 
+def test_parts_of_one_object_that_repeat_its_positions_follow_their_numbers(tmp_path):
+    """Nothing else tells the times: neither the frames nor the names of the files."""
+    for n, name in enumerate(("b", "a")):
+        part = slice(3 * n, 3 * n + 3)
+        write_enhanced(
+            tmp_path / f"{name}.dcm", EVEN[:3], FRAMES[part], ConcatenationUID="1.2.9", InConcatenationNumber=n + 1
+        )
+    assert [levels(read_frame(tmp_path, frame=n)[0]) for n in range(2)] == [[100, 101, 102], [103, 104, 105]]
+
+
 def test_enhanced_files_of_one_frame_are_stacked(tmp_path):
     for k in range(3):
         write_enhanced(tmp_path / f"{2 - k}.dcm", EVEN[k : k + 1], FRAMES[k : k + 1], scales=[(1 + k, 0)])

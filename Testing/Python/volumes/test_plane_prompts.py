@@ -6,11 +6,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from example_grids import grid_geometries
+from example_grids import affine, grid_geometries, random_direction
 from SAMUNetSlicerLib.errors import PromptError
 from SAMUNetSlicerLib.volumes.geometry import GridGeometry
 from SAMUNetSlicerLib.volumes.plane_prompts import prompted_planes, prompts_on_plane
-from SAMUNetSlicerLib.volumes.planes import ObliqueStack, Orientation, Plane, PlaneStack, oblique_plane
+from SAMUNetSlicerLib.volumes.planes import ObliqueStack, Orientation, PlaneStack
 from SAMUNetSlicerLib.volumes.prompts import BoxExtent, BoxPrompt, PointPrompt, SegmentPrompts, Sign
 
 # 1 mm voxels of a volume in Slicer's simplest position: axial plane k lies at S = k, pixel x towards L.
@@ -98,12 +98,13 @@ def test_an_oblique_cross_section_is_enclosed_tightly(data, grid, rotation):
     middle = grid.to_ras((grid.size_ijk - 1) / 2)
     slice_to_ras = np.eye(4)
     slice_to_ras[:3, :3], slice_to_ras[:3, 3] = turned, middle
-    plane = oblique_plane(slice_to_ras, grid)
+    stack = ObliqueStack(slice_to_ras, grid)
+    plane = stack[stack.home]
     share = data.draw(st.floats(0.3, 0.8))
     size = share * grid.spacing_ijk * grid.size_ijk
     assume(min(size) > 0.2)
     prompts = boxed(middle, size, (grid.ijk_to_ras[:3, :3] / grid.spacing_ijk).T)
-    x0, y0, x1, y1 = prompts_on_plane(prompts, plane, grid).box_xyxy
+    x0, y0, x1, y1 = prompts_on_plane(prompts, stack, stack.home).box_xyxy
     xy = np.stack(np.meshgrid(np.linspace(x0 - 2, x1 + 2, 120), np.linspace(y0 - 2, y1 + 2, 120)), -1).reshape(-1, 2)
     box = prompts.boxes[0]
     local = (plane.to_ras(xy - 0.5) - np.array(box.centre_ras)) @ np.array(box.axes_ras).T
@@ -144,7 +145,6 @@ def test_a_box_thinner_than_a_slice_prompts_its_centre_plane(extent, thickness):
     index, found = only(prompted_planes(boxed((15, 10, 5.4), (6, 8, thickness), extent=extent), AXIAL))
     assert index == 5
     assert found.box_xyxy == (29 - 18 + 0.5, 19 - 14 + 0.5, 29 - 12 + 0.5, 19 - 6 + 0.5)
-    assert prompts_on_plane(boxed((15, 10, 5.4), (6, 8, thickness), extent=extent), AXIAL[5]) == found
 
 
 def test_a_box_is_clipped_to_the_plane():
@@ -159,6 +159,11 @@ def test_a_box_that_leaves_the_volume_prompts_the_planes_inside():
     assert list(found) == [8, 9]
 
 
+def test_a_box_that_just_reaches_the_middle_of_a_plane_prompts_it():
+    found = prompted_planes(boxed((15, 10, 5), (6, 8, 2 - 1e-9), extent=BoxExtent.ALL_PLANES), AXIAL)
+    assert list(found) == [4, 5, 6]
+
+
 def test_points_and_box_of_a_plane_come_together():
     prompts = replace(boxed((15, 10, 5), (6, 8, 3)), points=pointed((15, 10, 5.2), (1, 2, 2)).points)
     prompts = replace(prompts, points=(*prompts.points, PointPrompt((14, 9, 4.6), Sign.NEGATIVE)))
@@ -170,11 +175,26 @@ def test_points_and_box_of_a_plane_come_together():
     assert found[2].box_xyxy is None
 
 
-def test_a_plane_alone_gives_what_its_stack_gives():
-    prompts = replace(boxed((15, 10, 5), (6, 8, 3)), points=pointed((15, 10, 5.2), (1, 2, 2)).points)
-    for index, expected in prompted_planes(prompts, AXIAL).items():
-        assert prompts_on_plane(prompts, AXIAL[index], UNIT) == expected
-    assert prompts_on_plane(prompts, AXIAL[7], UNIT) is None
+@settings(max_examples=100, deadline=None)
+@given(data=st.data(), grid=grid_geometries(), extent=st.sampled_from(BoxExtent), seed=st.integers(0, 10_000))
+def test_each_plane_alone_gives_what_its_stack_gives(data, grid, extent, seed):
+    """Also for prompts exactly between two planes, and in the corners of a volume that the planes cross obliquely."""
+    first, last = data.draw(voxel_ranges(grid))
+    shares = data.draw(st.lists(st.tuples(*[st.sampled_from([0, 0.3, 0.5, 1])] * 3), max_size=3))
+    points = pointed(*(grid.to_ras(np.array(share) * grid.size_ijk - 0.5) for share in shares)).points
+    prompts = replace(box_around(grid, first, last, extent=extent), points=points)
+    oblique = ObliqueStack(affine(random_direction(seed), (1, 1, 1), grid.to_ras((grid.size_ijk - 1) / 2)), grid)
+    for stack in (oblique, *(PlaneStack(grid, orientation) for orientation in Orientation)):
+        found = prompted_planes(prompts, stack)
+        assert {n: alone for n in range(len(stack)) if (alone := prompts_on_plane(prompts, stack, n))} == found
+
+
+def test_a_box_that_belongs_to_the_next_plane_is_no_second_box_of_this_one():
+    """Around an even number of slices its centre lies exactly between two."""
+    even, own = box_around(UNIT, (2, 3, 4), (5, 9, 5)), box_around(UNIT, (10, 3, 4), (15, 9, 4))
+    both = replace(even, boxes=even.boxes + own.boxes)
+    assert prompts_on_plane(both, AXIAL, 4) == prompts_on_plane(own, AXIAL, 4)
+    assert prompts_on_plane(both, AXIAL, 5) == prompts_on_plane(even, AXIAL, 5)
 
 
 def test_an_oblique_stack_takes_prompts_too():
@@ -213,10 +233,10 @@ def test_prompts_that_cannot_be_used_are_refused_by_name(prompts, message):
         prompted_planes(prompts, AXIAL)
 
 
-def test_a_point_beside_a_lone_plane_is_refused():
-    plane = Plane((30, 20), AXIAL[5].pixel_to_ras)
-    assert prompts_on_plane(pointed((15, 10, 5.2)), plane).points_xy == ((14, 9),)
-    with pytest.raises(PromptError, match="'F-1' lies outside the plane"):
-        prompts_on_plane(pointed((40, 10, 5)), plane)
-    with pytest.raises(PromptError, match="'R' of segment 'liver' lies outside"):
-        prompts_on_plane(boxed((40, 10, 5), (6, 8, 3)), plane)
+def test_a_prompt_beside_the_volume_concerns_its_plane_alone():
+    for beside in (pointed((40, 10, 5)), boxed((40, 10, 5), (6, 8, 3))):
+        with pytest.raises(PromptError, match="of segment 'liver' .*lies outside the volume"):
+            prompts_on_plane(beside, AXIAL, 5)
+        assert prompts_on_plane(beside, AXIAL, 6) is None
+    for below in (pointed((15, 10, -3)), boxed((15, 10, -3), (6, 8, 3))):
+        assert prompts_on_plane(below, AXIAL, 0) is None

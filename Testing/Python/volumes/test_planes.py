@@ -104,7 +104,9 @@ def test_a_stack_has_no_planes_beyond_its_ends(index):
 def test_spacings_that_differ_by_rounding_need_no_resampling():
     spacing = (0.9765625, 0.976562, 2.0)
     geometry = GridGeometry((20, 512, 512), affine(np.eye(3), spacing, (0, 0, 0)))
-    assert PlaneStack(geometry, Orientation.AXIAL)[0].size_xy == (512, 512)
+    plane = PlaneStack(geometry, Orientation.AXIAL)[0]
+    assert plane.size_xy == (512, 512)
+    np.testing.assert_allclose(np.linalg.norm(plane.pixel_to_ras[:3, :2], axis=0), spacing[:2], rtol=1e-12)
 
 
 def test_exotic_spacing_is_limited_but_every_voxel_keeps_its_pixel():

@@ -217,6 +217,8 @@ def test_rgb_planes_keep_their_colours():
     assert np.array_equal(image, voxels[0])
     turned = affine(random_direction(1), (1, 1, 1), (-2, -2, 0))
     assert sample_plane(Volume(voxels, geometry), oblique_plane(turned, geometry)).shape[2] == 3
+    beside = Plane((2, 2), affine(np.eye(3), (1, 1, 1), (100, 100, 0)))
+    assert np.array_equal(sample_plane(Volume(voxels, geometry), beside), np.zeros((2, 2, 3)))
 
 
 @pytest.mark.parametrize("turned", [False, True], ids=["grid", "oblique"])
@@ -233,6 +235,17 @@ def test_a_nan_voxel_stays_in_its_neighbourhood(turned):
     assert not np.isnan(image[distance > np.sqrt(3)]).any()
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_nan_voxel_blanks_one_pixel_of_a_turned_grid(seed):
+    """Rows that need no interpolation are recognised in spite of the rounding of a direction's cosines."""
+    geometry = random_geometry(seed, (7, 8, 9), (1.1, 1.1, 1.1))
+    voxels = np.ones(geometry.shape_kji, dtype=np.float32)
+    voxels[3, 4, 5] = np.nan
+    for orientation in Orientation:
+        planes = PlaneStack(geometry, orientation)
+        assert sum(np.isnan(sample_plane(Volume(voxels, geometry), plane)).sum() for plane in planes) == 1
+
+
 def test_the_outer_half_voxel_repeats_the_border_and_beyond_is_the_minimum():
     geometry = upright((3, 3, 3))
     volume = Volume(np.full((3, 3, 3), 7, np.int16) - 10 * (np.indices((3, 3, 3)).sum(0) == 6), geometry)
@@ -243,7 +256,7 @@ def test_the_outer_half_voxel_repeats_the_border_and_beyond_is_the_minimum():
         matrix[:3, 3] = (0, 0, 0)
         plane = Plane((1, 1), matrix)
         assert sample_plane(volume, plane)[0, 0] == 7
-        for x, expected in ((-0.4, 7), (-0.6, -3)):
+        for x, expected in ((-0.4, 7), (-0.6, -3), (2.4, 7), (2.6, -3)):
             beside = matrix.copy()
             beside[0, 3] = x
             assert sample_plane(volume, Plane((1, 1), beside))[0, 0] == expected

@@ -37,8 +37,9 @@ def blocks(draw):
 def voxel_sets(draw):
     if draw(st.booleans()):
         return draw(blocks())
-    places = draw(st.lists(st.integers(0, int(np.prod(GRID)) - 1), unique=True))
-    return np.unravel_index(np.array(places, dtype=int), GRID)
+    # Often many, so that some lie in the blocks that they are tried with.
+    places = np.random.default_rng(draw(st.integers(0, 2**32 - 1))).permutation(int(np.prod(GRID)))
+    return np.unravel_index(places[: draw(st.integers(0, len(places)))], GRID)
 
 
 @st.composite
@@ -63,6 +64,15 @@ def test_values_have_the_shape_that_is_told(voxels):
 def test_numbers_are_those_of_the_voxels(voxels):
     for numbers, expected in zip(numbers_of(voxels), np.indices(GRID), strict=True):
         assert np.array_equal(np.broadcast_to(numbers, shape_of(voxels)), expected[voxels])
+
+
+@given(voxel_sets())
+def test_the_block_around_voxels_touches_them_on_all_sides(voxels):
+    around = block_around(voxels)
+    if is_block(voxels):
+        assert around == voxels
+    elif len(voxels[0]):
+        assert around == tuple(slice(min(numbers), max(numbers) + 1) for numbers in voxels)
 
 
 @given(masks(), blocks())

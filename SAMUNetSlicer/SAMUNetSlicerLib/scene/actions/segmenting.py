@@ -86,7 +86,7 @@ def segment_planes(
             key = PlaneKey(reading.frame, segment_id, stack.text, index)
             base = _correction_base(workspace, key)
             to_correct = _mask_to_correct(engine.predictor, base)
-            plane_prompts = prompts_on_plane(prompts, planes[index], reading.geometry, to_correct)
+            plane_prompts = prompts_on_plane(prompts, planes, index, to_correct)
             if plane_prompts is None:
                 if base is None:
                     drop_proposals(recorder, [key])

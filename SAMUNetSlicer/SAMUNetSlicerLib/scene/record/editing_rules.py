@@ -144,7 +144,7 @@ def plan_edit(
         if reason is not HeldBack.ACCEPTED:
             refused = refused | held
         if count:
-            held_back[reason] = count
+            held_back[reason] = held_back.get(reason, 0) + count
 
     if protected is not None:
         hold(HeldBack.ACCEPTED, protected)

@@ -90,8 +90,6 @@ def parse_segment_headers(metadata: Mapping[str, str]) -> list[SegmentHeader]:
     count = 0
     while f"Segment{count}_ID" in metadata:
         count += 1
-    if not count:
-        return []
     representation = metadata.get(_REPRESENTATION, BINARY_LABELMAP)
     if representation != BINARY_LABELMAP or _OLD_FORMAT in metadata:
         raise InputError(
