@@ -13,7 +13,7 @@ from ..history.parts import SegmentAddedPart, SegmentRemovedPart, check_unlocked
 from ..nodes.labelmaps import SegmentChange, extent_block, read_voxels
 from ..nodes.names import FRAME
 from ..nodes.segmentation_nodes import Colour, add_segment, check_writable, remove_segment, segment_ids
-from ..record.document import PlaneKey, changed_planes
+from ..record.document import NOTHING_KNOWN, PlaneKey, changed_planes
 from ..record.placed_prompts import PromptSet
 from .provenance_tags import write_provenance
 from .recorder import recording
@@ -112,7 +112,7 @@ def delete_segment(workspace: Workspace, segment_id: str) -> None:
                 held = read_voxels(workspace.segmentation_node, segment_id, local, extent)
                 recorder.write_result([SegmentChange(segment_id, extent, np.zeros_like(held), held)])
         for key in [key for key in workspace.document.planes if key.segment_id == segment_id]:
-            workspace.document.planes.pop(key)
+            workspace.document.set_plane(key, NOTHING_KNOWN)
         for own in _own_nodes(workspace):
             look = remove_segment(own, segment_id)
             recorder.parts.append(SegmentRemovedPart(own.GetScene(), own, look, local))
