@@ -80,8 +80,14 @@ class GridGeometry:
         return GridGeometry(self.shape_kji, np.asarray(world_to_world, dtype=float) @ self.ijk_to_ras)
 
     def matches(self, other: GridGeometry, tolerance_mm: float = 1e-3) -> bool:
-        """True where both grids have the same shape and their corner voxels coincide."""
+        """True where both grids have the same shape and their corner voxels coincide: to a hundredth of a voxel at
+        least, since those of a microscope may be smaller than the tolerance.
+        """
         if self.shape_kji != other.shape_kji:
             return False
         corners = np.array([[i, j, k] for i in (0, 1) for j in (0, 1) for k in (0, 1)]) * (self.size_ijk - 1)
-        return bool(np.abs(self.to_ras(corners) - other.to_ras(corners)).max() <= tolerance_mm)
+        return bool(np.abs(self.to_ras(corners) - other.to_ras(corners)).max() <= self.rounding(tolerance_mm))
+
+    def rounding(self, most_mm: float) -> float:
+        """By how many mm two statements of this grid may differ: `most_mm`, but no more than 0.01 voxels."""
+        return min(most_mm, 0.01 * float(self.spacing_ijk.min()))

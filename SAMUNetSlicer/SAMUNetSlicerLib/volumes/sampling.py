@@ -32,15 +32,18 @@ def sample_plane(volume: Volume, plane: Plane) -> np.ndarray:
     RGB). A pixel next to a NaN voxel is NaN.
     """
     alignment = _align(plane, volume.geometry)
-    channels = [volume.voxels[..., c] for c in range(3)] if volume.is_rgb else [volume.voxels]
-    padding = 0.0 if volume.is_rgb else volume.intensity_range[0]
-    if alignment is None:
-        images = [_interpolate_oblique(channel, plane, volume.geometry, padding) for channel in channels]
-    else:
-        images = [_interpolate_aligned(channel, plane, alignment, padding) for channel in channels]
+
+    def cut(array_kji: np.ndarray, padding: float) -> np.ndarray:
+        if alignment is None:
+            return _interpolate_oblique(array_kji, plane, volume.geometry, padding)
+        return _interpolate_aligned(array_kji, plane, alignment, padding)
+
     if not volume.is_rgb:
-        return images[0]
-    return np.clip(np.stack(images, axis=-1) + 0.5, 0, 255).astype(np.uint8)
+        return cut(volume.voxels, volume.intensity_range[0])
+    image = np.empty((*plane.shape_yx, 3), dtype=np.uint8)
+    for channel in range(3):
+        image[..., channel] = np.clip(cut(volume.voxels[..., channel], 0.0) + 0.5, 0, 255)
+    return image
 
 
 def voxels_of_plane(plane: Plane, geometry: GridGeometry) -> Voxels:
@@ -190,6 +193,11 @@ def _interpolate_aligned(
 
 def _resample(image: np.ndarray, coordinates: np.ndarray, axis: int) -> np.ndarray:
     """Linear interpolation along one axis at the given coordinates, clamped to the array; exact at whole numbers."""
+    every = np.arange(image.shape[axis])
+    # On most grid planes pixels are voxels: then nothing is to be computed, nor copied.
+    for row, same in ((every, image), (every[::-1], np.flip(image, axis))):
+        if np.array_equal(coordinates, row):
+            return same
     clamped = np.clip(coordinates, 0, image.shape[axis] - 1)
     lower = np.floor(clamped).astype(int)
     weight = (clamped - lower).astype(np.float32)

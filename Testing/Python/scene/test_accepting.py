@@ -319,6 +319,23 @@ def test_provenance_names_each_stack_and_goes_with_an_undo(mrml_scene):
     assert tags_like(desk.segmentation, desk.ids[0], PROVENANCE_TAG) == {PROVENANCE_TAG}
 
 
+def test_undo_leaves_what_other_segments_say_of_their_making(mrml_scene):
+    from SAMUNetSlicerLib.scene.nodes.segmentation_nodes import get_tag
+    from SAMUNetSlicerLib.volumes.segmentations.provenance import PROVENANCE_TAG
+    from SAMUNetSlicerLib.volumes.windows import Window
+
+    desk = Desk(mrml_scene, segments=("Liver", "Spleen"))
+    desk.propose(6)
+    desk.accept()
+    said = get_tag(desk.segmentation, desk.ids[0], PROVENANCE_TAG)
+    desk.logic.setWindow(desk.segmentation, Window(-10.0, 250.0))
+    desk.propose(5, number=1)
+    desk.accept(1)
+    desk.logic.undo(desk.segmentation)
+    assert get_tag(desk.segmentation, desk.ids[0], PROVENANCE_TAG) == said
+    assert get_tag(desk.segmentation, desk.ids[1], PROVENANCE_TAG) is None
+
+
 def test_prompts_outside_the_volume_are_refused_before_anything_is_kept(mrml_scene):
     desk = Desk(mrml_scene)
     with pytest.raises(PromptError, match="outside the volume"):

@@ -251,6 +251,19 @@ def test_a_hardened_transform_loses_nothing(mrml_scene, how):
     assert accepted_is_there(desk)
 
 
+@pytest.mark.parametrize("step_mm", [0.0005, 0.0008])
+def test_a_hardened_step_of_a_voxel_of_a_microscope_loses_nothing(mrml_scene, step_mm):
+    desk = Desk(mrml_scene, matrix=scenery.ijk_to_ras((0.0005, 0.0005, 0.002)))
+    desk.propose(6)
+    desk.accept()
+    by = np.eye(4)
+    by[0, 3] = step_mm
+    for node in (desk.volume, desk.segmentation):
+        node.ApplyTransformMatrix(scenery.vtk_matrix(by))
+    desk.space.check()
+    assert np.array_equal(desk.mask()[6], ball()[6])
+
+
 def test_a_point_placed_just_before_a_hardening_goes_along_with_the_others_and_is_noted(mrml_scene):
     desk = Desk(mrml_scene, transform=scenery.linear_transform(mrml_scene, scenery.tilted()))
     desk.propose(6)

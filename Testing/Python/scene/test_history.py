@@ -79,6 +79,25 @@ def test_the_oldest_steps_are_forgotten_when_memory_runs_out():
     assert history.undo().text == "huge"
 
 
+def test_a_new_step_does_not_weigh_the_earlier_ones_again():
+    weighed = []
+
+    class Weighed(Weight):
+        @property
+        def nbytes(self):
+            weighed.append(self.name)
+            return 30
+
+        @nbytes.setter
+        def nbytes(self, _):
+            pass
+
+    history = History(limit_bytes=100)
+    for number in range(10):
+        history.push(str(number), [Weighed([], number)])
+    assert weighed == list(range(10))
+
+
 def snapshot(desk):
     """All that a step may change: voxels of result and proposals, prompts, marks of planes."""
     geometry = local_geometry(desk.volume)

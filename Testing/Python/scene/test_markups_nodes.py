@@ -172,3 +172,18 @@ def test_prompts_that_are_there_already_are_not_doubled():
     again = PROMPTS.with_new(PromptSet((PROMPTS.points[0], PlacedPoint((7.0, 7.0, 7.0))), PROMPTS.boxes))
     assert len(again.points) == 4
     assert len(again.boxes) == 2
+
+
+def test_many_prompts_are_compared_without_reading_the_names_of_their_planes_each_time(monkeypatch):
+    read = []
+    directions = StackKey._directions
+    monkeypatch.setattr(StackKey, "_directions", lambda key: read.append(key) or directions(key))
+    stacks = [StackKey(text) for text in ("0.6,0.8,0,0,0,1", "0.60001,0.8,0,0,0,1")]
+    before, moved = (
+        PromptSet(tuple(PlacedPoint((float(n), x, 0.0), stack=stack) for n in range(100)))
+        for stack, x in zip(stacks, (0.0, 0.00002), strict=True)
+    )
+    read.clear()
+    assert before.is_close_to(moved)
+    assert not before.is_close_to(PromptSet((*before.points[1:], PlacedPoint((0.5, 0.0, 0.0), stack=stacks[0]))))
+    assert len(read) <= 2 * 2 * 100

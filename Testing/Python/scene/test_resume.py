@@ -15,6 +15,7 @@ from SAMUNetSlicerLib.errors import InputError
 from SAMUNetSlicerLib.scene.logic import SegmentationLogic
 from SAMUNetSlicerLib.scene.nodes.names import DOCUMENT
 from SAMUNetSlicerLib.scene.nodes.segmentation_nodes import segment_ids
+from SAMUNetSlicerLib.scene.record import document as document_of_work
 from SAMUNetSlicerLib.scene.record.document import Document, PlaneEntry, PlaneKey, PlaneState
 from SAMUNetSlicerLib.scene.record.editing_rules import EditingRules, Overwrite
 from SAMUNetSlicerLib.volumes.segmentations.provenance import PlaneOrigin
@@ -216,6 +217,26 @@ def test_the_record_survives_its_own_text():
     again = Document.from_json(document.to_json())
     assert again == document
     assert again.to_json() == document.to_json()
+
+
+def test_text_of_a_large_record_is_made_anew_only_where_planes_changed(monkeypatch):
+    written = []
+    entry_to_list = document_of_work._entry_to_list
+    monkeypatch.setattr(document_of_work, "_entry_to_list", lambda entry: written.append(entry) or entry_to_list(entry))
+    entry = PlaneEntry(0.5, PlaneOrigin.PROPAGATED)
+    planes = {PlaneKey("", f"Segment_{n}", "K", i): PlaneState(entry) for n in range(20) for i in range(30)}
+    document = Document(planes=planes)
+    document.to_json()
+    written.clear()
+    document.set_plane(PlaneKey("", "Segment_7", "K", 4), PlaneState(proposed=entry))
+    document.set_plane(PlaneKey("", "Segment_7", "J", 4), PlaneState(proposed=entry))
+    text = document.to_json()
+    assert len(written) <= 2 * 31
+    assert text == Document(planes=dict(document.planes)).to_json()
+    for index in range(30):
+        document.set_plane(PlaneKey("", "Segment_9", "K", index), PlaneState())
+    document.rename(lambda frame: "2", lambda stack: stack)
+    assert document.to_json() == Document(planes=dict(document.planes)).to_json()
 
 
 def test_frames_of_a_sequence_do_not_mix(mrml_host, mrml_scene):

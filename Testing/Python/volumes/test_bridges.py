@@ -1,5 +1,6 @@
 """Planes between two key planes, which are answered from both."""
 
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -36,6 +37,20 @@ def test_a_plane_where_the_way_back_is_lost_keeps_the_answer_of_the_way_there():
     assert [s.index for s in steps if s.stop is None] == [8, 9, 10, 11, 11, 10]
     assert dice(final[10].answer.mask, planes.mask(10)) > 0.93
     assert (final[10].confidence, final[10].direction) == (0, Direction.DOWN)
+
+
+def test_whole_planes_of_the_way_there_are_not_kept_for_the_way_back():
+    planes, predictor = Ball(), PlanePredictor(BrightRegionNetwork())
+    answers = {4: answer_at(planes, predictor, 4), 16: answer_at(planes, predictor, 16)}
+    walk = Propagation(planes, predictor).from_planes(answers, within=PlaneRange(5, 15))
+    kept = []
+    while len(kept) < 11:
+        step = next(walk)
+        if step.answer is not None:
+            kept.append(weakref.ref(step.answer.logits))
+    step = next(walk)
+    assert (step.index, step.stop) == (15, StopReason.END)
+    assert [logits for logits in kept[:-1] if logits() is not None] == []
 
 
 def test_where_both_ways_disagree_the_nearer_key_plane_wins_and_confidence_falls():

@@ -26,6 +26,15 @@ def test_there_and_back_is_the_same_grid():
     assert geometry_of_image(empty_image(oblique(), sitk.sitkUInt8)).matches(oblique())
 
 
+@pytest.mark.parametrize(
+    ("voxel_mm", "offset_mm", "is_same"), [(1, 0.0009, True), (1, 0.002, False), (0.0005, 0.0005, False)]
+)
+def test_grids_a_voxel_apart_are_never_the_same(voxel_mm, offset_mm, is_same):
+    here, there = np.diag([voxel_mm, voxel_mm, voxel_mm, 1.0]), np.diag([voxel_mm, voxel_mm, voxel_mm, 1.0])
+    there[0, 3] = offset_mm
+    assert GridGeometry((4, 5, 6), here).matches(GridGeometry((4, 5, 6), there)) is is_same
+
+
 def test_a_picture_lies_in_the_axial_plane():
     picture = sitk.Image([7, 5], sitk.sitkUInt8)
     picture.SetSpacing((0.5, 0.25))

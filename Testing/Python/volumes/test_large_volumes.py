@@ -1,5 +1,6 @@
 """A volume that hardly fits into memory is not copied: a small one on the disk stands in for it."""
 
+import math
 import tracemalloc
 
 import numpy as np
@@ -13,6 +14,8 @@ from SAMUNetSlicerLib.volumes.jobs.segmentation_job import SegmentationJob
 from SAMUNetSlicerLib.volumes.plane_source import VolumePlanes
 from SAMUNetSlicerLib.volumes.planes import Orientation, PlaneStack
 from SAMUNetSlicerLib.volumes.prompts import BoxPrompt, SegmentPrompts
+from SAMUNetSlicerLib.volumes.segmentations.segmentation_file import open_segmentation, write_segmentation
+from SAMUNetSlicerLib.volumes.segmentations.segments import named_segments
 from SAMUNetSlicerLib.volumes.volume import Modality, Volume
 from SAMUNetSlicerLib.volumes.windows import Window
 
@@ -59,3 +62,21 @@ def test_a_whole_job_holds_no_copy_beside_its_result(on_disk):
     result = job.results["column"].mask_kji
     assert result.sum() > 0.9 * SHAPE[0] * 50 * 50
     assert peak - result.nbytes < on_disk.nbytes / 2, "a copy in 8 bits alone would take as much"
+
+
+def test_segments_of_a_file_are_read_one_after_the_other(tmp_path):
+    geometry = GridGeometry((20, 100, 100), np.eye(4))
+    masks = {f"Segment {n}": np.zeros(geometry.shape_kji, dtype=bool) for n in range(12)}
+    for n, mask in enumerate(masks.values()):
+        mask[n, 10:20, : n + 1] = True
+    path = tmp_path / "many.seg.nrrd"
+    write_segmentation(path, geometry, named_segments(masks))
+    counts = []
+
+    def count():
+        counts.extend(int(np.count_nonzero(segment.mask_kji)) for segment in open_segmentation(path)[1])
+
+    count()  # whatever is loaded or made once
+    counts.clear()
+    assert peak_bytes(count) < 4 * math.prod(geometry.shape_kji)
+    assert counts == [10 * (n + 1) for n in range(12)]

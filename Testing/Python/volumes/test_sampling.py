@@ -221,6 +221,17 @@ def test_rgb_planes_keep_their_colours():
     assert np.array_equal(sample_plane(Volume(voxels, geometry), beside), np.zeros((2, 2, 3)))
 
 
+@pytest.mark.parametrize("colours", [(), (3,)])
+def test_pixels_that_are_voxels_are_not_interpolated(colours, monkeypatch):
+    taken, take = [], np.take
+    monkeypatch.setattr(np, "take", lambda *arguments, **more: taken.append(arguments) or take(*arguments, **more))
+    geometry = GridGeometry((3, 40, 50), affine(np.eye(3), (0.0005, 0.0005, 0.002), (5000, -3000, 2000)))
+    voxels = np.random.default_rng(1).integers(0, 255, (3, 40, 50, *colours), dtype=np.uint8)
+    image = sample_plane(Volume(voxels, geometry), PlaneStack(geometry, Orientation.AXIAL)[1])
+    assert not taken
+    assert np.array_equal(image, voxels[1, ::-1, ::-1])
+
+
 @pytest.mark.parametrize("turned", [False, True], ids=["grid", "oblique"])
 def test_a_nan_voxel_stays_in_its_neighbourhood(turned):
     geometry = upright((9, 9, 9))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -127,6 +128,20 @@ def test_one_frame_of_a_slicer_sequence_file_is_read(tmp_path):
     volume = read_volume(path, frame=1)
     assert np.array_equal(volume.voxels, VOXELS + 1000)
     np.testing.assert_allclose(volume.geometry.ijk_to_ras, IJK_TO_RAS, atol=1e-6)
+
+
+def test_of_a_long_sequence_file_only_one_frame_is_copied(tmp_path):
+    frames = np.zeros((20, 30, 40, 50), dtype=np.int16)
+    sitk.WriteImage(sitk.GetImageFromArray(frames, isVector=True), str(tmp_path / "a.seq.nrrd"))
+    path = tmp_path / "a.seq.nrrd"
+    path.write_bytes(path.read_bytes().replace(b"kinds: vector", b"kinds: list  ", 1))
+    read_frame(path)
+    tracemalloc.start()
+    volume, count = read_frame(path, frame=49)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (volume.geometry.shape_kji, count) == ((20, 30, 40), 50)
+    assert peak < frames.nbytes / 2
 
 
 def test_an_ordinary_volume_has_one_frame(tmp_path):

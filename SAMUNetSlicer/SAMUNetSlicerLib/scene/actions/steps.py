@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...volumes.voxels import VoxelMask, shape_of
-from ..history.parts import SegmentAddedPart, SegmentRemovedPart, check_unlocked
+from ..history.parts import PromptsPart, SegmentAddedPart, SegmentRemovedPart, check_unlocked
 from ..nodes.labelmaps import SegmentChange, extent_block, read_voxels
 from ..nodes.names import FRAME
 from ..nodes.segmentation_nodes import Colour, add_segment, check_writable, remove_segment, segment_ids
-from ..record.document import PlaneKey, changed_planes
+from ..record.document import NOTHING_KNOWN, PlaneKey, changed_planes
 from ..record.placed_prompts import PromptSet
 from .provenance_tags import write_provenance
 from .recorder import recording
@@ -28,24 +28,21 @@ def undo(workspace: Workspace) -> HistoryOutcome | None:
 
     Raises InputError where a node has left the scene, EditError where it would change a finished segment.
     """
-    _check_unlocked(workspace, workspace.history.undo_parts)
-    return _move(workspace, workspace.history.undo)
+    return _move(workspace, workspace.history.undo_parts, workspace.history.undo)
 
 
 def redo(workspace: Workspace) -> HistoryOutcome | None:
     """Do the step again that was undone last; as `undo`."""
-    _check_unlocked(workspace, workspace.history.redo_parts)
-    return _move(workspace, workspace.history.redo)
+    return _move(workspace, workspace.history.redo_parts, workspace.history.redo)
 
 
-def _check_unlocked(workspace: Workspace, parts: Iterable[Part]) -> None:
-    # A segment that was finished in the item that is shown is so in all.
-    workspace.items.align(workspace.frame)
-    check_unlocked(parts)
-
-
-def _move(workspace: Workspace, move: Callable[[], HistoryOutcome | None]) -> HistoryOutcome | None:
+def _move(
+    workspace: Workspace, parts: Collection[Part], move: Callable[[], HistoryOutcome | None]
+) -> HistoryOutcome | None:
     reading = workspace.check()
+    # A segment that was finished in the item that is shown is so in all.
+    workspace.items.align(reading.frame)
+    check_unlocked(parts)
     before = dict(workspace.document.planes)
     outcome = move()
     if outcome is None:
@@ -54,10 +51,13 @@ def _move(workspace: Workspace, move: Callable[[], HistoryOutcome | None]) -> Hi
     # First of all: prompts that cannot be read end what follows.
     workspace.proposals.remove_empty(reading.local, workspace.document.planes)
     workspace.forget_lost_proposals()
+    # What others say of their making, such as the window of that time, stands.
+    touched = {key.segment_id for key in changed}
+    touched |= {part.segment_id for part in parts if isinstance(part, PromptsPart)}
     elsewhere = {key.frame for key in changed} - {reading.frame}
     for frame in [reading.frame, *_sorted_frames(elsewhere & set(workspace.result_frames()))]:
         with workspace.at_item(frame):
-            for segment_id in segment_ids(workspace.segmentation_node):
+            for segment_id in touched.intersection(segment_ids(workspace.segmentation_node)):
                 write_provenance(workspace, segment_id)
     workspace.look_at_prompts()
     return replace(outcome, notes=(*outcome.notes, _told(elsewhere))) if elsewhere else outcome
@@ -112,7 +112,7 @@ def delete_segment(workspace: Workspace, segment_id: str) -> None:
                 held = read_voxels(workspace.segmentation_node, segment_id, local, extent)
                 recorder.write_result([SegmentChange(segment_id, extent, np.zeros_like(held), held)])
         for key in [key for key in workspace.document.planes if key.segment_id == segment_id]:
-            workspace.document.planes.pop(key)
+            workspace.document.set_plane(key, NOTHING_KNOWN)
         for own in _own_nodes(workspace):
             look = remove_segment(own, segment_id)
             recorder.parts.append(SegmentRemovedPart(own.GetScene(), own, look, local))

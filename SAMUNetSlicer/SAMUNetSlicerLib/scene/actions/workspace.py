@@ -95,8 +95,12 @@ class Workspace:
     def forget_lost_proposals(self) -> None:
         """Proposals that someone has deleted are none any more: accepting them would empty the segment there."""
         self._proposals_seen = self.proposals.present()
-        for key, state in list(self.document.planes.items()):
-            if state.proposed is not None and self.proposals.segment_of(key) is None:
+        proposed = [(key, state) for key, state in self.document.planes.items() if state.proposed is not None]
+        # Once a stack: there may be thousands of planes.
+        places = {key[:3] for key, _ in proposed}
+        lost = {place for place in places if self.proposals.segment_of(PlaneKey(*place, 0)) is None}
+        for key, state in proposed:
+            if key[:3] in lost:
                 self.document.set_plane(key, replace(state, proposed=None))
         self.save()
 

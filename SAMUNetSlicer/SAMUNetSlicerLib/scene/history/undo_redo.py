@@ -47,10 +47,8 @@ class Step(UndoCommand):
         self._text = text
         self.parts = tuple(parts)
         self.notes: tuple[str, ...] = ()
-
-    @property
-    def nbytes(self) -> int:
-        return sum(part.nbytes for part in self.parts)
+        # Weighed once, since a step may have a part for each plane; parts only become smaller.
+        self.nbytes = sum(part.nbytes for part in self.parts)
 
     def undo(self) -> None:
         self._run([part.undo for part in reversed(self.parts)])

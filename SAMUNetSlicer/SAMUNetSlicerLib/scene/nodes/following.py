@@ -32,7 +32,7 @@ def move_segmentations(nodes: Iterable, before: GridGeometry, move: np.ndarray) 
     """Move those that still state the old grid as the one they were made on."""
     for node in nodes:
         stated = _reference_matrix(node)
-        if stated is not None and np.allclose(stated, before.ijk_to_ras, rtol=0, atol=_ROUNDING_MM):
+        if stated is not None and _is_of(stated, before):
             node.ApplyTransformMatrix(vtk_matrix(move))
 
 
@@ -41,7 +41,7 @@ def bring_to_grid(segmentation_node, local: GridGeometry) -> None:
     stated = _reference_matrix(segmentation_node)
     if stated is None or _reference_shape(segmentation_node) != local.shape_kji:
         return
-    if not np.allclose(stated, local.ijk_to_ras, rtol=0, atol=_ROUNDING_MM):
+    if not _is_of(stated, local):
         segmentation_node.ApplyTransformMatrix(vtk_matrix(local.ijk_to_ras @ np.linalg.inv(stated)))
 
 
@@ -65,6 +65,11 @@ def _reference_matrix(segmentation_node) -> np.ndarray | None:
     """4 x 4 of the segmentation's reference geometry; None where it has none."""
     numbers = _reference_numbers(segmentation_node)
     return np.reshape(numbers[:16], (4, 4)) if len(numbers) >= 16 else None
+
+
+def _is_of(stated: np.ndarray, grid: GridGeometry) -> bool:
+    """Whether a stated 4 x 4 is the grid's, but for rounding."""
+    return np.allclose(stated, grid.ijk_to_ras, rtol=0, atol=grid.rounding(_ROUNDING_MM))
 
 
 def _reference_shape(segmentation_node) -> tuple[int, ...]:

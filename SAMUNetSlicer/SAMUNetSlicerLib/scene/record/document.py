@@ -96,7 +96,8 @@ class ModelIdentity:
 class Document:
     """The state of the work. window: None for the default of the volume. fingerprints: of the volume, by frame.
 
-    items: index values of the sequence's items, by whose places frames are named.
+    planes: changed by `set_plane` and `rename` alone. items: index values of the sequence's items, by whose places
+    frames are named.
     """
 
     models: list[ModelIdentity] = field(default_factory=list)
@@ -105,11 +106,15 @@ class Document:
     fingerprints: dict[str, str] = field(default_factory=dict)
     planes: dict[PlaneKey, PlaneState] = field(default_factory=dict)
     items: list[str] = field(default_factory=list)
+    # Of the planes of a stack, until one of them changes: the record is saved after each plane of a propagation, when
+    # it may hold tens of thousands.
+    _texts: dict[tuple[str, str, str], str] = field(default_factory=dict, repr=False, compare=False)
 
     def plane(self, key: PlaneKey) -> PlaneState:
         return self.planes.get(key, NOTHING_KNOWN)
 
     def set_plane(self, key: PlaneKey, state: PlaneState) -> None:
+        self._texts.pop(key[:3], None)
         if state == NOTHING_KNOWN:
             self.planes.pop(key, None)
         else:
@@ -126,6 +131,7 @@ class Document:
 
     def rename(self, frame: Callable[[str], str | None], stack: Callable[[str], str]) -> None:
         """Give planes other names; frame: None for one that is gone, with all that is known of it."""
+        self._texts.clear()
         self.planes = {
             key._replace(frame=frame(key.frame), stack=stack(key.stack)): state
             for key, state in self.planes.items()
@@ -143,11 +149,7 @@ class Document:
 
     def to_json(self) -> str:
         """Compact; equal documents give equal texts."""
-        planes: dict[tuple[str, str, str], dict[str, list]] = {}
-        for key, state in sorted(self.planes.items()):
-            entry = [_entry_to_list(state.accepted), _entry_to_list(state.proposed), state.stopped]
-            planes.setdefault(key[:3], {})[str(key.index)] = entry
-        return json.dumps(
+        fields = json.dumps(
             {
                 "schema": SCHEMA,
                 "software": f"{NAME} {VERSION}",
@@ -155,11 +157,24 @@ class Document:
                 "window": None if self.window is None else self.window.to_dict(),
                 "rules": self.rules.to_dict(),
                 "fingerprints": self.fingerprints,
-                "planes": [[*place, entries] for place, entries in planes.items()],
                 "items": self.items,
             },
             separators=(",", ":"),
         )
+        return f'{fields[:-1]},"planes":[{",".join(self._plane_texts())}]}}'
+
+    def _plane_texts(self) -> list[str]:
+        """The JSON of each stack's planes, in the order of their names."""
+        places: dict[tuple[str, str, str], dict[int, PlaneState]] = {}
+        for key, state in self.planes.items():
+            places.setdefault(key[:3], {})[key.index] = state
+        for place in places.keys() - self._texts.keys():
+            entries = {
+                index: [_entry_to_list(state.accepted), _entry_to_list(state.proposed), state.stopped]
+                for index, state in sorted(places[place].items())
+            }
+            self._texts[place] = json.dumps([*place, entries], separators=(",", ":"))
+        return [self._texts[place] for place in sorted(places)]
 
     @classmethod
     def from_json(cls, text: str) -> Document:

@@ -5,6 +5,7 @@ A prompt with no planes stated serves whichever stack is asked for.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -120,16 +121,16 @@ def _vector(values: Iterable[float]) -> Vector:
 
 
 def _same_point(a: PlacedPoint, b: PlacedPoint) -> bool:
-    return a.sign is b.sign and _same_stack(a.stack, b.stack) and _near(a.position, b.position)
+    return a.sign is b.sign and _near(a.position, b.position) and _same_stack(a.stack, b.stack)
 
 
 def _same_box(a: PlacedBox, b: PlacedBox) -> bool:
     return (
         a.extent is b.extent
-        and _same_stack(a.stack, b.stack)
         and _near(a.centre, b.centre)
         and _near(a.size, b.size)
-        and _near(np.ravel(a.axes), np.ravel(b.axes))
+        and all(map(_near, a.axes, b.axes))
+        and _same_stack(a.stack, b.stack)
     )
 
 
@@ -137,5 +138,5 @@ def _same_stack(a: StackKey | None, b: StackKey | None) -> bool:
     return a is b if a is None or b is None else a.is_like(b)
 
 
-def _near(a, b) -> bool:
-    return bool(np.abs(np.subtract(a, b)).max() < _SAME_PLACE_MM)
+def _near(a: Vector, b: Vector) -> bool:
+    return math.dist(a, b) < _SAME_PLACE_MM

@@ -55,7 +55,7 @@ class StackKey:
         return numbers if np.allclose(lengths, 1, rtol=0, atol=1e-3) else None
 
     def is_like(self, other: StackKey) -> bool:
-        if self.axis is not None or other.axis is not None:
+        if self.text == other.text or self.axis is not None or other.axis is not None:
             return self.text == other.text
         return bool(np.abs(self.directions - other.directions).max() < _SAME_DIRECTION)
 

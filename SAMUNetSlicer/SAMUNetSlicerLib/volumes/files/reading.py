@@ -50,6 +50,7 @@ def read_frame(path: str | Path, series_id: str | None = None, frame: int = 0) -
             frames = len(stack.frames)
             _check_frame(frame, frames)
             voxels, geometry, modality = read_stack(stack, frame)
+            voxels = voxels if voxels.ndim == 3 else np.ascontiguousarray(_colours(voxels))
             name = (path if path.is_dir() else path.parent).resolve().name or "series"
         else:
             if series_id is not None:
@@ -59,8 +60,6 @@ def read_frame(path: str | Path, series_id: str | None = None, frame: int = 0) -
             with with_three_dimensions(path) as file:
                 voxels, geometry, frames = _read_file(file, frame)
             modality, name = None, _stem(path)
-    if voxels.ndim == 4:
-        voxels = _colours(voxels)
     if modality is None:
         modality = guess_modality(voxels)
     try:
@@ -186,7 +185,7 @@ def _frame_count(reader: sitk.ImageFileReader) -> int:
 
 
 def _read_file(path: Path, frame: int) -> tuple[np.ndarray, GridGeometry, int]:
-    """Voxels (K, J, I) or (K, J, I, components), and geometry, of one frame; how many frames there are."""
+    """Voxels (K, J, I), or (K, J, I, 3) uint8, and geometry, of one frame; how many frames there are."""
     reader = _header(path)
     frames = _frame_count(reader)
     _check_frame(frame, frames)
@@ -197,11 +196,15 @@ def _read_file(path: Path, frame: int) -> tuple[np.ndarray, GridGeometry, int]:
         image = reader.Execute()
     except RuntimeError as error:
         raise _unreadable(path, error) from error
-    voxels = sitk.GetArrayFromImage(image)
+    # The image's own memory: only what is needed is copied, of a long list of frames one.
+    voxels = sitk.GetArrayViewFromImage(image)
     if image.GetDimension() == 2:
         voxels = voxels[None]
     if _is_list(reader):
-        voxels = np.ascontiguousarray(voxels[..., frame])
+        voxels = voxels[..., frame]
+    elif voxels.ndim == 4:
+        voxels = _colours(voxels)
+    voxels = voxels if voxels.flags.owndata else np.array(voxels, order="C")
     try:
         return voxels, geometry_of_image(image), frames
     except ValueError as error:
@@ -209,14 +212,16 @@ def _read_file(path: Path, frame: int) -> tuple[np.ndarray, GridGeometry, int]:
 
 
 def _colours(voxels: np.ndarray) -> np.ndarray:
-    """(K, J, I, components) to (K, J, I, 3) uint8."""
+    """(K, J, I, components) to (K, J, I, 3) uint8; a view where they are 8 bit."""
     components = voxels.shape[3]
     if voxels.dtype not in (np.uint8, np.uint16) or components not in (3, 4):
         raise InputError(
             f"The image has {components} values of type {voxels.dtype} per voxel. Give a grey image or 8-bit RGB."
         )
     colours = voxels[..., :3]
-    return np.ascontiguousarray(colours if colours.dtype == np.uint8 else (colours >> 8).astype(np.uint8))
+    if colours.dtype == np.uint8:
+        return colours
+    return np.right_shift(colours, 8, out=np.empty(colours.shape, dtype=np.uint8), casting="unsafe")
 
 
 def guess_modality(voxels: np.ndarray) -> Modality:

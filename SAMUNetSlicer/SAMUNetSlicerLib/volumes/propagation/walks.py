@@ -18,7 +18,7 @@ import numpy as np
 from ...errors import UserError
 from ...inference.agreement import Appearance, Evidence, confidence, intersection_over_union
 from ...inference.mask_geometry import deepest_point_xy
-from ...inference.predictor import PlaneImage, PlaneMask, PlanePredictor, PlaneRequest
+from ...inference.predictor import OUTSIDE_LOGIT, PlaneImage, PlaneMask, PlanePredictor, PlaneRequest
 from ...inference.prompts import PlanePrompts, Sign, bounding_box_xyxy
 from ...inference.zoom import Crop
 from ...networks.base import PromptKind
@@ -209,14 +209,16 @@ class Propagation:
         from_below: dict[int, PropagationStep] = {}
         for step in self._walk(low, answers[low], Direction.UP, between, KeyPlane.of(high, answers), taper):
             if step.answer is not None:
-                from_below[step.index] = step
+                from_below[step.index] = replace(step, answer=_crop_alone(step.answer))
             yield step
         crops = {index: step.answer.crop for index, step in from_below.items()}
         for step in self._walk(high, answers[high], Direction.DOWN, between, KeyPlane.of(low, answers), taper, crops):
-            there = from_below.get(step.index)
-            if there is None or step.stop is StopReason.END:
+            there = None if step.stop is StopReason.END else from_below.pop(step.index, None)
+            if there is None:
                 yield step
-            elif step.answer is None:  # lost on the way back: what the way there has found stays, believed less
+                continue
+            there = replace(there, answer=_on_plane(there.answer, answers[low].logits.shape))
+            if step.answer is None:  # lost on the way back: what the way there has found stays, believed less
                 yield replace(there, direction=step.direction, confidence=min(there.confidence, step.confidence))
             else:
                 yield reconcile(there, step, (high - step.index) / (high - low))
@@ -321,6 +323,18 @@ def _in_turn(walks: Iterable[Iterator[PropagationStep]]) -> Iterator[Propagation
                 going.remove(walk)
             else:
                 yield step  # before the next walk's is computed, which may fail
+
+
+def _crop_alone(answer: PlaneMask) -> PlaneMask:
+    """To be kept: whole planes of 2000 x 2000 pixels take 16 MB each, and there may be hundreds."""
+    return replace(answer, logits=answer.logits[answer.crop.slices_yx].copy())
+
+
+def _on_plane(answer: PlaneMask, shape_yx: tuple[int, int]) -> PlaneMask:
+    """The inverse of `_crop_alone`."""
+    logits = np.full(shape_yx, OUTSIDE_LOGIT, dtype=np.float32)
+    logits[answer.crop.slices_yx] = answer.logits
+    return replace(answer, logits=logits)
 
 
 def reconcile(one: PropagationStep, other: PropagationStep, weight_of_one: float) -> PropagationStep:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import gzip
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -135,38 +135,59 @@ def read_segmentation(
 
     Raises InputError where the file cannot be read or is no segmentation.
     """
+    geometry, segments = open_segmentation(path, names)
+    return geometry, list(segments)
+
+
+def open_segmentation(
+    path: str | os.PathLike, names: Collection[str] | None = None
+) -> tuple[GridGeometry, Iterator[Segment]]:
+    """As `read_segmentation`, but each mask is made when its segment comes: dozens at once may not fit into memory."""
     headers = parse_segment_headers(read_metadata(path))
+    file_name = Path(path).name
     try:
         cut_off = lacks_voxels(Path(path))
         image = sitk.ReadImage(str(path))
     except RuntimeError as error:
-        raise InputError(f"{Path(path).name} cannot be read: it is damaged or cut off.") from error
+        raise InputError(f"{file_name} cannot be read: it is damaged or cut off.") from error
     if cut_off:
-        raise InputError(f"{Path(path).name} cannot be read: it is damaged or cut off.")
+        raise InputError(f"{file_name} cannot be read: it is damaged or cut off.")
     if image.GetDimension() != 3:
-        raise InputError(f"{Path(path).name} is not a 3D image.")
-    labels = sitk.GetArrayViewFromImage(image)
-    labels_kjil = labels if labels.ndim == 4 else labels[..., np.newaxis]
+        raise InputError(f"{file_name} is not a 3D image.")
     if not headers:
-        headers = _headers_of_plain_labels(labels_kjil, Path(path).name)
-    if any(not 0 <= header.layer < labels_kjil.shape[-1] for header in headers):
-        raise InputError(f"{Path(path).name} is damaged: a segment lies in a layer that the file does not have.")
-    colours = default_colours([header.name for header in headers])
+        headers = _headers_of_plain_labels(_labels_kjil(image), file_name)
+    layers = image.GetNumberOfComponentsPerPixel()
+    if any(not 0 <= header.layer < layers for header in headers):
+        raise InputError(f"{file_name} is damaged: a segment lies in a layer that the file does not have.")
     try:
-        segments = [
-            Segment(
+        return geometry_of_image(image), _segments(image, headers, names, file_name)
+    except ValueError as error:
+        raise InputError(f"{file_name} is damaged: {error}") from error
+
+
+def _labels_kjil(image: sitk.Image) -> np.ndarray:
+    """(K, J, I, layers) view of the image's memory, which lasts as long as the image."""
+    labels = sitk.GetArrayViewFromImage(image)
+    return labels if labels.ndim == 4 else labels[..., np.newaxis]
+
+
+def _segments(
+    image: sitk.Image, headers: Sequence[SegmentHeader], names: Collection[str] | None, file_name: str
+) -> Iterator[Segment]:
+    colours = default_colours([header.name for header in headers])
+    for header, colour in zip(headers, colours, strict=True):
+        if names is not None and header.name not in names:
+            continue
+        try:
+            yield Segment(
                 header.name,
-                labels_kjil[..., header.layer] == header.label_value,
+                _labels_kjil(image)[..., header.layer] == header.label_value,
                 header.colour_rgb or colour,
                 header.terminology or terminology_entry(header.name),
                 header.tags,
             )
-            for header, colour in zip(headers, colours, strict=True)
-            if names is None or header.name in names
-        ]
-        return geometry_of_image(image), segments
-    except ValueError as error:
-        raise InputError(f"{Path(path).name} is damaged: {error}") from error
+        except ValueError as error:
+            raise InputError(f"{file_name} is damaged: {error}") from error
 
 
 def _headers_of_plain_labels(labels_kjil: np.ndarray, file_name: str) -> list[SegmentHeader]:
