@@ -82,13 +82,18 @@ class SourceSpec:
                 if name in values:
                     values[name] = kind(values[name])
             for name in ("mask_endings", "development_cases"):
+                if isinstance(values.get(name), str):  # its letters would each be one
+                    raise TypeError(f"{name} is a list of texts, in brackets")
                 if name in values:
                     values[name] = tuple(values[name])
+            for name in ("weight", "development_fraction"):
+                if not isinstance(values.get(name, 0.0), int | float):
+                    raise TypeError(f"{name} is a number")
             if "pairs" in values:
                 values["pairs"] = tuple((image, mask) for image, mask in values["pairs"])
             spec = SourceSpec(**values)
             # Values of the wrong kind would be found out only where they are used.
-            Path(spec.folder), re.compile(spec.case_pattern), float(spec.weight), float(spec.development_fraction)
+            Path(spec.folder), re.compile(spec.case_pattern)
             return spec
         except (TypeError, ValueError, re.error) as error:
             name = entry.get("name", "?") if isinstance(entry, Mapping) else entry
