@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -98,6 +99,17 @@ class SourceSpec:
         except (TypeError, ValueError, re.error) as error:
             name = entry.get("name", "?") if isinstance(entry, Mapping) else entry
             raise InputError(f"The source {name!r} of the configuration is wrong: {error}.") from error
+
+
+def sources_in(path: Path) -> list[SourceSpec]:
+    """The [[sources]] of a TOML file. Raises InputError."""
+    try:
+        entries = tomllib.loads(path.read_text(encoding="utf-8"))["sources"]
+        if not isinstance(entries, list):
+            raise TypeError("[sources] needs double brackets")
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path} is not a configuration with [[sources]]: {error}.") from error
+    return [SourceSpec.from_mapping(entry) for entry in entries]
 
 
 @dataclass(frozen=True)
