@@ -25,6 +25,17 @@ class Modality(Enum):
     OTHER = "other"
 
 
+# By DICOM's code; of others nothing is known.
+DICOM_MODALITIES = {
+    "CT": Modality.CT,
+    "MR": Modality.MR,
+    "PT": Modality.PET,
+    "NM": Modality.PET,
+    "US": Modality.US,
+    **dict.fromkeys(("CR", "DX", "MG", "XA", "RF", "PX", "IO"), Modality.XRAY),
+}
+
+
 @dataclass(frozen=True, eq=False)
 class Volume:
     """Voxels with their place in the patient.

@@ -126,6 +126,8 @@ def test_the_modality_comes_from_dicom_or_units_or_the_intensities(mrml_scene):
     assert read_volume(node).volume.modality is Modality.CT
     node.SetAttribute("DICOM.Modality", "MR")
     assert read_volume(node).volume.modality is Modality.MR
+    node.SetAttribute("DICOM.Modality", "PX")
+    assert read_volume(node).volume.modality is Modality.XRAY, "as in files"
     loaded = scenery.volume_node(mrml_scene)
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(mrml_scene)
     item = hierarchy.CreateItem(hierarchy.GetSceneItemID(), loaded)
