@@ -136,10 +136,6 @@ class PlanePredictor:
         """As `predict_many`, to be polled."""
         return SteppedJob(self._predict(requests))
 
-    def predict_in_crop(self, image: PlaneImage, prompts: Sequence[PlanePrompts], crop: Crop) -> list[PlaneMask]:
-        """Answer several prompts of one plane from one encoded crop, in one decode per kind of prompt set."""
-        return SteppedJob(self._answered([Look(image, p, crop) for p in prompts])).result()
-
     def encode(self, image: PlaneImage, crops: Sequence[Crop]) -> list[Embedding]:
         """Embeddings of some crops of a plane, from the cache where they are known."""
         return self.begin_encode([(image, crop) for crop in crops]).result()

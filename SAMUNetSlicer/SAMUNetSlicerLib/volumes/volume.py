@@ -71,11 +71,6 @@ class Volume:
     def is_rgb(self) -> bool:
         return self.voxels.ndim == 4
 
-    @property
-    def is_2d(self) -> bool:
-        """True for a single picture: the grid is one voxel thick along at least one axis."""
-        return 1 in self.geometry.shape_kji
-
     @cached_property
     def intensity_range(self) -> tuple[float, float]:
         """The smallest and largest finite intensity; (0, 0) for volumes without any finite voxel."""

@@ -12,7 +12,6 @@ from vtk.util.numpy_support import vtk_to_numpy
 from ...errors import InputError
 from ...volumes.geometry import GridGeometry
 from ...volumes.volume import DICOM_MODALITIES, Modality, Volume
-from ...volumes.windows import Window
 from .placement import local_geometry, local_matrix, to_world
 
 _MODALITY_ATTRIBUTE = "DICOM.Modality"
@@ -178,13 +177,3 @@ def read_item(node, frame: str, shown: PlacedVolume) -> PlacedVolume:
     read = read_volume(item, shown.volume.modality).volume
     volume = Volume(read.voxels, shown.geometry, read.modality, read.name)
     return PlacedVolume(volume, shown.local, shown.to_world, frame)
-
-
-def display_window(node) -> Window | None:
-    """The window and level that the user sees in the slice views; None for colours or where nothing is displayed."""
-    display = node.GetDisplayNode()
-    if not isinstance(display, slicer.vtkMRMLScalarVolumeDisplayNode) or node.IsA("vtkMRMLVectorVolumeNode"):
-        return None
-    if display.GetWindow() <= 0:
-        return None
-    return Window.from_level(display.GetLevel(), display.GetWindow(), "as displayed")
