@@ -29,12 +29,7 @@ _NAMES_INCHES = 0.25  # per row of names
 _MARGIN = 0.12  # shown around the segments, as a share of their extent
 
 
-def contact_sheet(
-    path: Path,
-    planes: VolumePlanes,
-    results: Mapping[str, SegmentResult],
-    title: str = "",
-) -> None:
+def contact_sheet(path: Path, planes: VolumePlanes, results: Mapping[str, SegmentResult]) -> None:
     """Write a PNG of the segmented planes (at most 20, the prompted ones first).
 
     Raises OutputError where `path` cannot be written.
@@ -60,8 +55,6 @@ def contact_sheet(
         # As it is: a label would be left out if it began with "_", and a formula between "$".
         text.set_parse_math(False)
         text.set_text(name)
-    if title:
-        figure.suptitle(title, color="white", fontsize=10, parse_math=False)
     with written_whole(path) as stream:
         FigureCanvasAgg(figure).print_png(stream)
 

@@ -83,19 +83,17 @@ def dice(a: np.ndarray, b: np.ndarray) -> float:
 Belief = Callable[[PlaneTrust], float]
 
 
-def auc_of_bad_planes(
-    planes: Iterable[PlaneTrust], belief: Belief = lambda plane: plane.confidence, bad_below: float = BAD_DICE
-) -> float | None:
+def auc_of_bad_planes(planes: Iterable[PlaneTrust], belief: Belief = lambda plane: plane.confidence) -> float | None:
     """Chance that a bad plane is believed less than a good one; None where there is no such pair."""
     planes = list(planes)
-    bad = [belief(p) for p in planes if p.dice < bad_below]
-    good = [belief(p) for p in planes if p.dice >= bad_below]
+    bad = [belief(p) for p in planes if p.dice < BAD_DICE]
+    good = [belief(p) for p in planes if p.dice >= BAD_DICE]
     if not bad or not good:
         return None
     return float(mannwhitneyu(good, bad).statistic / (len(good) * len(bad)))
 
 
-def fit_calibration(planes: Sequence[PlaneTrust], bad_below: float = BAD_DICE) -> Calibration:
+def fit_calibration(planes: Sequence[PlaneTrust]) -> Calibration:
     """The logistic model of `Evidence` that best tells good planes from bad ones, of which there must be some of each;
     weights are never negative.
 
@@ -103,7 +101,7 @@ def fit_calibration(planes: Sequence[PlaneTrust], bad_below: float = BAD_DICE) -
     finite where the planes can be told apart perfectly.
     """
     evidence = np.array([astuple(p.evidence) for p in planes])
-    good = np.array([p.dice >= bad_below for p in planes])
+    good = np.array([p.dice >= BAD_DICE for p in planes])
     counts = np.where(good, 0.5 / good.sum(), 0.5 / (~good).sum())
 
     def cost(parameters: np.ndarray) -> float:
