@@ -23,6 +23,7 @@ from ..errors import InputError
 from ..inference.agreement import Calibration, Evidence
 from ..inference.devices import choose_device
 from ..inference.encoding.engines import EngineChoice, build_encode, kept_conversions_folder
+from ..inference.mask_geometry import dice
 from ..inference.predictor import PlanePredictor
 from ..inference.prompt_rules import check_answers_prompts
 from ..inference.prompts import PlanePrompts, bounding_box_xyxy
@@ -72,12 +73,6 @@ def walk(case: VolumeCase, predictor: PlanePredictor, rule: NeighbourRule) -> Wa
             target = case.target_on(step.index)
             planes.append(PlaneTrust(step.confidence, step.evidence, dice(step.answer.mask, target)))
     return Walked(case.source, case.case, dice(found, case.target_kji), tuple(planes))
-
-
-def dice(a: np.ndarray, b: np.ndarray) -> float:
-    """Dice of two bool masks; 1 where both are empty."""
-    total = np.count_nonzero(a) + np.count_nonzero(b)
-    return 1.0 if total == 0 else 2 * np.count_nonzero(a & b) / total
 
 
 Belief = Callable[[PlaneTrust], float]

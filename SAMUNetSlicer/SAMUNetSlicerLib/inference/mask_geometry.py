@@ -1,4 +1,4 @@
-"""Where in a mask: its largest part, the point deepest inside."""
+"""Of a mask: its largest part, the point deepest inside. Of two: how much they share."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def largest_component(mask: np.ndarray) -> np.ndarray:
     return parts == 1 + sizes[1:].argmax()
 
 
-def depth_inside(mask_yx: np.ndarray) -> np.ndarray:
-    """Distance in pixels to the nearest pixel outside; the picture's own border counts as outside."""
-    return ndimage.distance_transform_edt(np.pad(mask_yx, 1))[1:-1, 1:-1]
+def depth_inside(mask: np.ndarray) -> np.ndarray:
+    """Distance in pixels to the nearest pixel outside of a mask of any dimension; beyond its borders all is outside."""
+    return ndimage.distance_transform_edt(np.pad(mask, 1))[(slice(1, -1),) * mask.ndim]
 
 
 def deepest_point_xy(mask_yx: np.ndarray) -> tuple[float, float]:
@@ -30,3 +30,15 @@ def deepest_point_xy(mask_yx: np.ndarray) -> tuple[float, float]:
     depth = depth_inside(mask_yx[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
     row, column = np.unravel_index(int(depth.argmax()), depth.shape)
     return float(columns[0] + column), float(rows[0] + row)
+
+
+def intersection_over_union(a: np.ndarray, b: np.ndarray) -> float:
+    """IoU of two bool masks; 1 where both are empty."""
+    union = np.count_nonzero(a | b)
+    return 1.0 if union == 0 else np.count_nonzero(a & b) / union
+
+
+def dice(a: np.ndarray, b: np.ndarray) -> float:
+    """Dice coefficient of two bool masks; 1 where both are empty."""
+    total = np.count_nonzero(a) + np.count_nonzero(b)
+    return 1.0 if total == 0 else 2 * np.count_nonzero(a & b) / total

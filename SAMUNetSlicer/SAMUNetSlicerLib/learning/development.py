@@ -8,12 +8,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from ..inference.mask_geometry import dice
+from ..inference.prompts import bounding_box_xyxy
 from ..networks.base import Embedding, PromptedNetwork
 from ..networks.sam_unet_tiny import SamUnetTiny
 from .data.bank import Bank
-from .data.crops import SIZE, bounding_box, object_mask
+from .data.crops import SIZE, object_mask
 from .data.examples import BankExamples
-from .prompts import Prompt, coarse, correct, deepest_point, group, jittered
+from .prompts import Prompt, coarse, coarse_mask, correct, deepest_point, group, jittered
 
 _BATCH = 8
 _JITTER = 0.1
@@ -51,18 +53,13 @@ def _device(network: PromptedNetwork) -> torch.device:
 
 def _first_prompts(masks: list[np.ndarray], start: int) -> dict[str, list[Prompt]]:
     rng = np.random.default_rng(start)
-    boxes = [bounding_box(mask) for mask in masks]
-    points = [deepest_point(_not_empty(mask)) for mask in masks]
+    boxes = [bounding_box_xyxy(mask) for mask in masks]
+    points = [deepest_point(coarse_mask(mask)) for mask in masks]
     return {
         "box": [Prompt(box=box) for box in boxes],
         "jittered": [Prompt(box=jittered(box, _JITTER, rng)) for box in boxes],
         "point": [Prompt(points=((x, y, 1),)) for x, y in points],
     }
-
-
-def _not_empty(mask: np.ndarray) -> np.ndarray:
-    small = coarse(mask)
-    return small > 0.5 if (small > 0.5).any() else small > 0
 
 
 def _decode(network: PromptedNetwork, embedding: Embedding, prompts: list[Prompt]) -> torch.Tensor:
@@ -79,5 +76,4 @@ def _dice(logits: torch.Tensor, mask: np.ndarray, visible: tuple[int, int]) -> f
     answer = logits.numpy() > 0
     answer[visible[0] :] = False
     answer[:, visible[1] :] = False
-    total = answer.sum() + mask.sum()
-    return float(2 * (answer & mask).sum() / total) if total else 1.0
+    return dice(answer, mask)

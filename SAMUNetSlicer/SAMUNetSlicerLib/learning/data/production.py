@@ -12,11 +12,12 @@ from PIL import Image
 
 from ...atomic_file import made_folder
 from ...errors import InputError
+from ...inference.prompts import bounding_box_xyxy
 from ..settings import locate_configuration
 from . import synthetic
 from .augmentation import Augmentation
 from .bank import SHARD_LENGTH, shard_path, write_shard
-from .crops import Look, bounding_box, cut, finish, object_mask, random_frame, square_frame, turned
+from .crops import Look, cut, finish, object_mask, random_frame, square_frame, turned
 from .encoding import build_encode, load_encoder
 from .sources import Pair, Picture, SourceSpec, Split, find_pairs, read_picture, sources_in, split_pairs
 
@@ -105,7 +106,7 @@ def development_looks(specs: list[SourceSpec], root: Path, per_source: int, zoom
 def _centred_look(picture: Picture, zoom: float) -> Look | None:
     areas = [int(object_mask(picture.labels, members).sum()) for members in picture.objects]
     largest = picture.objects[int(np.argmax(areas))]
-    x0, y0, x1, y1 = bounding_box(object_mask(picture.labels, largest))
+    x0, y0, x1, y1 = bounding_box_xyxy(object_mask(picture.labels, largest))
     side = round(max(x1 - x0, y1 - y0) * zoom)
     frame = square_frame((x0 + x1) / 2, (y0 + y1) / 2, side, *picture.labels.shape)
     image, parts = cut(picture, frame)

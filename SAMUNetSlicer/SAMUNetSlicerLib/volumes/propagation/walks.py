@@ -16,8 +16,8 @@ from typing import Protocol
 import numpy as np
 
 from ...errors import UserError
-from ...inference.agreement import Appearance, Evidence, confidence, intersection_over_union
-from ...inference.mask_geometry import deepest_point_xy
+from ...inference.agreement import Appearance, Evidence, confidence
+from ...inference.mask_geometry import deepest_point_xy, intersection_over_union
 from ...inference.predictor import PlaneImage, PlaneMask, PlanePredictor, PlaneRequest
 from ...inference.prompts import PlanePrompts, Sign, bounding_box_xyxy
 from ...inference.zoom import Crop
