@@ -13,7 +13,7 @@ import numpy as np
 from scipy import ndimage, sparse
 from scipy.sparse.csgraph import dijkstra
 
-from ..inference.mask_geometry import depth_inside
+from ..inference.mask_geometry import box_around, depth_inside
 
 # Outside seeds lie at least this share of the target's longer side away from it, and at most twice as far.
 _MARGIN = 0.1
@@ -33,7 +33,7 @@ def orthogonal_seeds(target_kji: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         cut = target_kji[plane]
         cut_depth = depth_inside(cut)
         inside[plane] |= cut_depth >= cut_depth.max() / 2
-        rows, columns = ndimage.find_objects(cut.astype(np.uint8))[0]
+        rows, columns = box_around(cut)
         margin = max(2.0, _MARGIN * max(rows.stop - rows.start, columns.stop - columns.start))
         away = ndimage.distance_transform_edt(~cut)
         outside[plane] |= (away >= margin) & (away <= 2 * margin)
@@ -44,7 +44,7 @@ def grow_from_seeds(
     grey_kji: np.ndarray, inside: np.ndarray, outside: np.ndarray, spacing_kji: Sequence[float]
 ) -> np.ndarray:
     """(K, J, I) bool: the voxels that the inside seeds reach first. Growth stays within the box of all seeds."""
-    box = ndimage.find_objects((inside | outside).astype(np.uint8))[0]
+    box = box_around(inside | outside)
     grey = grey_kji[box].astype(np.float64)
     grey /= max(float(grey.std()), 1e-12)
     numbers = np.arange(grey.size).reshape(grey.shape)
