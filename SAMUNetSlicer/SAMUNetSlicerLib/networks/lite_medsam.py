@@ -7,6 +7,7 @@ from collections.abc import Generator
 import torch
 from torch import Tensor
 
+from ..stepwise import run_through
 from .base import (
     CoordinateScale,
     Decoded,
@@ -18,7 +19,6 @@ from .base import (
     PromptedNetwork,
     PromptKind,
     Resize,
-    run_through,
 )
 from .parts.sam_parts import attend, build_mask_decoder, build_prompt_encoder, encode_prompts, mask_logits
 from .parts.tiny_vit import TinyVit

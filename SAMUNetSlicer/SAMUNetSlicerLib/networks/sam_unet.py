@@ -10,6 +10,7 @@ from collections.abc import Generator
 
 from torch import Tensor, nn
 
+from ..stepwise import run_through
 from .base import (
     Decoded,
     Embedding,
@@ -20,7 +21,6 @@ from .base import (
     PromptedNetwork,
     PromptKind,
     Resize,
-    run_through,
 )
 from .parts.resnet import Backbone, ResNetStages
 from .parts.sam_parts import (
