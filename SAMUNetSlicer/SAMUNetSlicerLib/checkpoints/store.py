@@ -6,7 +6,7 @@ import re
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from ..atomic_file import is_left_over, written_whole
+from ..atomic_file import is_left_over, made_folder, written_whole
 from ..errors import ModelError, OutputError
 from ..stepwise import run_through
 from .catalogue import CatalogueEntry, ModelFile, read_catalogue
@@ -178,11 +178,7 @@ def _check_loads(path: Path, family: str | None, base: str | Path | None, input_
 
 
 def _prepared(folder: Path, wanted_bytes: int, what: str) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"The folder {folder} cannot be made: {error.strerror}.") from error
-    need_room(folder, wanted_bytes, what)
+    need_room(made_folder(folder), wanted_bytes, what)
     return folder
 
 
