@@ -9,7 +9,7 @@ import torch
 
 from ..errors import MemoryShortageError
 from .encoding.cache import EmbeddingCache
-from .encoding.encoders import Encode, Precision, TorchEncoder
+from .encoding.encoders import Encoder, Precision, TorchEncoder
 from .notes import HALF_PRECISION, ON_THE_PROCESSOR, ONE_AT_A_TIME
 from .shortage import is_shortage
 
@@ -19,7 +19,7 @@ class Frugal(Protocol):
 
     device: torch.device
     cache: EmbeddingCache
-    encode_planes: Encode
+    encode_planes: Encoder
     planes_at_once: int
     prompts_at_once: int
 
