@@ -17,7 +17,7 @@ import numpy as np
 from .atomic_file import made_folder
 from .cli import main as samunet
 from .errors import InputError, UserError
-from .inference.mask_geometry import largest_component
+from .inference.mask_geometry import dice, largest_component
 from .inference.prompts import bounding_box_xyxy
 from .project import NOT_FOR_CLINICAL_USE
 from .volumes.files.markups_writing import write_markups
@@ -106,11 +106,6 @@ def _box_around(name: str, mask_yx: np.ndarray, plane: Plane) -> BoxPrompt:
     lengths = np.linalg.norm(axes, axis=1)
     size = (width * lengths[0], height * lengths[1], lengths[2])
     return BoxPrompt(tuple(plane.to_ras(centre)), size, tuple(map(tuple, axes / lengths[:, None])), label=name)
-
-
-def dice(a: np.ndarray, b: np.ndarray) -> float:
-    """Dice coefficient of two bool masks that are not both empty."""
-    return 2 * np.count_nonzero(a & b) / (np.count_nonzero(a) + np.count_nonzero(b))
 
 
 if __name__ == "__main__":

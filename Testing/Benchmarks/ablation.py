@@ -23,7 +23,7 @@ from tqdm import tqdm
 from SAMUNetSlicerLib.learning.data.bank import Bank, Entry
 from SAMUNetSlicerLib.learning.data.examples import BankExamples
 from SAMUNetSlicerLib.learning.data.synthetic import SOURCE
-from SAMUNetSlicerLib.learning.development import fuse_tiny, measure
+from SAMUNetSlicerLib.learning.development import measure
 from SAMUNetSlicerLib.learning.settings import read_settings
 from SAMUNetSlicerLib.learning.start import start_network
 from SAMUNetSlicerLib.learning.state import averaged
@@ -113,11 +113,9 @@ def main() -> None:
         for _ in tqdm(trainer.run(), total=settings.steps, desc=name, disable=None):
             pass
         with averaged(trainer.named, trainer.average):
-            add_row(options.output, name, measure(network, fuse_tiny(network), held))
+            add_row(options.output, name, measure(network, held))
             if name == "all" and options.whole_bank is not None:
-                add_row(
-                    options.output, "zoom off (in use)", measure(network, fuse_tiny(network), Bank(options.whole_bank))
-                )
+                add_row(options.output, "zoom off (in use)", measure(network, Bank(options.whole_bank)))
 
 
 def add_row(path: Path, name: str, figures: dict[str, float]) -> None:

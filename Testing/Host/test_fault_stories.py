@@ -63,14 +63,13 @@ def test_missing_packages_are_told_with_what_to_press(user, monkeypatch):
 def test_out_of_memory_is_told_and_the_work_goes_on(accepted, at, monkeypatch):
     user = accepted
     before = user.voxels().copy()
-    planes = user.panel.work._predictor.planes
-    encode = planes.encode_planes
+    encoder = user.panel.work._predictor.planes.encode_planes
 
     def fail(_images):
         raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
     user.panel.work.encode_ahead = lambda: False
-    monkeypatch.setattr(planes, "encode_planes", fail)
+    monkeypatch.setattr(encoder, "begin", fail)
     user.view("Red").node.JumpSliceByOffsetting(*at((5, 32, 20)))
     user.settle()
     user.key("A")
@@ -79,22 +78,22 @@ def test_out_of_memory_is_told_and_the_work_goes_on(accepted, at, monkeypatch):
     assert "not enough memory" in user.message
     assert "CUDA" not in user.message
     assert np.array_equal(user.voxels(), before)
-    monkeypatch.setattr(planes, "encode_planes", encode)
+    monkeypatch.undo()
     user.click("Red", at((5, 33, 21)))
     assert user.proposed()[5].any(), "the next prompt is answered again"
 
 
 def test_a_shortage_once_is_survived_without_the_user(user, at, monkeypatch):
-    planes = user.panel.work._predictor.planes
-    encode, calls = planes.encode_planes, []
+    encoder = user.panel.work._predictor.planes.encode_planes
+    begin, calls = encoder.begin, []
 
     def fail_once(images):
         calls.append(1)
         if len(calls) == 1:
             raise RuntimeError("DefaultCPUAllocator: not enough memory")
-        return encode(images)
+        return begin(images)
 
-    monkeypatch.setattr(planes, "encode_planes", fail_once)
+    monkeypatch.setattr(encoder, "begin", fail_once)
     user.key("A")
     user.click("Red", at((8, 32, 20)))
     assert len(calls) > 1

@@ -208,10 +208,10 @@ def test_a_model_installed_again_under_its_name_answers_from_then_on(shelf, chec
     import qt
     import torch
 
+    from fakes import Done
     from SAMUNetSlicerLib.checkpoints.loading import sha256_of
     from SAMUNetSlicerLib.checkpoints.tensors import read_tensors
     from SAMUNetSlicerLib.inference import opening
-    from SAMUNetSlicerLib.inference.jobs import Done
 
     user, work = shelf, shelf.panel.work
     work._predictor, work._loaded = None, None  # no model is loaded yet

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from scipy import ndimage
 
+from SAMUNetSlicerLib.inference.jobs import Job
 from SAMUNetSlicerLib.networks.base import (
     Decoded,
     Embedding,
@@ -75,3 +76,19 @@ class BrightRegionNetwork(PromptedNetwork):
         for region in wanted - unwanted - {0}:
             keep |= torch.from_numpy(regions == region)
         return keep
+
+
+class Done(Job):
+    """What was known at once, as a job."""
+
+    def __init__(self, result):
+        self._result = result
+
+    def poll(self):
+        return True
+
+    def result(self):
+        return self._result
+
+    def cancel(self):
+        pass

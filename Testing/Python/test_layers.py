@@ -14,7 +14,8 @@ from repository import LIBRARY, MODULE_FOLDER, PACKAGE, ROOT
 # In the order in which data passes them; a room imports itself and earlier ones only.
 ROOMS = ["networks", "checkpoints", "inference", "volumes", "learning", "evaluation", "scene", "widgets"]
 ROOMS_OF_SCENE = ["scene.record", "scene.nodes", "scene.history", "scene.actions"]  # likewise; all else comes last
-COMMON = {"project", "errors", "atomic_file", "extras", "option_types"}  # of no room: they use each other alone
+# Of no room: they use each other alone.
+COMMON = {"project", "errors", "atomic_file", "extras", "option_types", "own_process", "stepwise"}
 ENTRIES = {"cli", "demo"}  # above all rooms
 
 SLICER_PACKAGES = {"slicer", "vtk", "qt", "ctk", "vtkmodules", "SegmentStatisticsPlugins"}

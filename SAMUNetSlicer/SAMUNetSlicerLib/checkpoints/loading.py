@@ -8,7 +8,7 @@ import re
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,14 +17,13 @@ from ..errors import ModelError
 from ..networks.base import PromptedNetwork
 from ..networks.parts.vit import PATCH_SIZE
 from ..networks.registry import FAMILIES, build, entry_of
+from ..stepwise import run_through
 from .catalogue import Catalogue, CatalogueEntry, read_catalogue
 from .installed import find_family, find_installed, find_user_model, is_file
 from .listing import UNKNOWN_LICENCE
 from .metadata import open_checkpoint, read_metadata
 from .recognise import check_fit, recognise
 from .tensors import read_tensors, to_float32
-
-T = TypeVar("T")
 
 _HASHED_AT_ONCE = 8 * 2**20
 _SIZE = re.compile(r"[0-9]{1,5}")
@@ -71,7 +70,7 @@ def load_network(
     input_size: int | None = None,
 ) -> LoadedModel:
     """All steps of `load_in_steps` at once."""
-    return _finish(load_in_steps(path_or_name, family, device, base, input_size))
+    return run_through(load_in_steps(path_or_name, family, device, base, input_size))
 
 
 def load_in_steps(
@@ -147,7 +146,7 @@ def assemble(
     family: str, tensors: Mapping[str, Tensor], base: Path | None = None, input_size: int | None = None
 ) -> tuple[PromptedNetwork, dict[str, Tensor]]:
     """A network on the meta device and its state dict in float32. Raises ModelError where they do not fit."""
-    return _finish(_assemble_in_steps(family, tensors, base, input_size))
+    return run_through(_assemble_in_steps(family, tensors, base, input_size))
 
 
 def _assemble_in_steps(
@@ -177,15 +176,6 @@ def _check_input_size(family: str, input_size: int | None) -> None:
         raise ModelError(f"The network {family} has one input size only. Leave the input size out.")
     if input_size < PATCH_SIZE or input_size % PATCH_SIZE:
         raise ModelError(f"The input size is a multiple of {PATCH_SIZE} pixels, not {input_size}.")
-
-
-def _finish(steps: Generator[None, None, T]) -> T:
-    """What a generator of steps returns."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
 
 
 def find_base(family: str, tensors: Mapping[str, Tensor], base: str | Path | None, catalogue: Catalogue) -> Path | None:

@@ -21,9 +21,7 @@ from .writing import write_safetensors
 _STAGES = {"conv1.": "stage0.0.", "bn1.": "stage0.1."} | {f"layer{n}.": f"stage{n}." for n in range(1, 5)}
 
 
-def adapt_model(
-    vit: str | Path, output: Path, family: str = "sam_unet_res34", resnet: Path | None = None, seed: int = 0
-) -> Path:
+def adapt_model(vit: str | Path, output: Path, family: str = "sam_unet_res34", resnet: Path | None = None) -> Path:
     """Write a SAM-UNet start checkpoint: SAM's ViT-B adapted to 256 px, the rest drawn at random.
 
     vit: SAM's ViT-B (or MedSAM's), by name or path. resnet: a torchvision ResNet checkpoint, as published trained on
@@ -34,7 +32,7 @@ def adapt_model(
         raise ModelError(f"Only sam_unet_res34 and sam_unet_res50 start from SAM's ViT-B, not {family}.")
     path = locate(vit, read_catalogue())
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(0)  # equal checkpoints give equal files
         network = build(family, "cpu")
     sam = {name: to_float32(tensor) for name, tensor in read_tensors(path).items()}
     state = network.state_dict() | sam_unet_start(network, sam)

@@ -61,12 +61,3 @@ def copy_in_steps(path: Path, target) -> Generator[Progress, None, None]:
             target.write(block)
             done += len(block)
             yield Progress(Phase.STORING, done, total)
-
-
-def to_the_end(steps: Generator[Progress, None, object]):
-    """Do all steps at once; returns what the generator returns."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value

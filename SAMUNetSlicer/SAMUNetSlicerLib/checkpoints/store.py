@@ -6,8 +6,9 @@ import re
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from ..atomic_file import is_left_over, written_whole
+from ..atomic_file import is_left_over, made_folder, written_whole
 from ..errors import ModelError, OutputError
+from ..stepwise import run_through
 from .catalogue import CatalogueEntry, ModelFile, read_catalogue
 from .download import LOCK_SUFFIX, TAG_SUFFIX, Patience, discard_part, download, need_room
 from .installed import ALL_MODELS, SUFFIXES, find_installed, find_user_model, is_file, suggest_name
@@ -15,7 +16,7 @@ from .listing import PART_SUFFIX, UNKNOWN_LICENCE, ListedModel, ModelState, list
 from .loading import assemble, decide_family, find_base, locate, sha256_of
 from .metadata import read_metadata
 from .places import user_models_folder
-from .steps import Phase, Progress, copy_in_steps, hash_in_steps, to_the_end
+from .steps import Phase, Progress, copy_in_steps, hash_in_steps
 from .tensors import read_tensors
 from .writing import Precision, write_safetensors
 
@@ -42,7 +43,7 @@ def install_model(
     input_size: int | None = None,
 ) -> ListedModel:
     """All of `install_in_steps` at once."""
-    return to_the_end(install_in_steps(path, name, family, base, input_size))
+    return run_through(install_in_steps(path, name, family, base, input_size))
 
 
 def install_in_steps(
@@ -177,11 +178,7 @@ def _check_loads(path: Path, family: str | None, base: str | Path | None, input_
 
 
 def _prepared(folder: Path, wanted_bytes: int, what: str) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"The folder {folder} cannot be made: {error.strerror}.") from error
-    need_room(folder, wanted_bytes, what)
+    need_room(made_folder(folder), wanted_bytes, what)
     return folder
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ModelError
+from .metadata import damaged
 from .restricted_unpickler import RestrictedUnpickler
 
 _LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, length of the name, length of the extra field
@@ -42,7 +43,7 @@ class TorchArchive:
                 self._spans = self._locate(entries)
         # zipfile itself raises RuntimeError and its kin for what it does not know, ValueError for names.
         except (zipfile.BadZipFile, OSError, struct.error, RuntimeError, EOFError, ValueError) as error:
-            raise ModelError(f"{path.name} is damaged or incomplete. Download it again.") from error
+            raise damaged(path) from error
 
     def _check(self, entries: list[zipfile.ZipInfo]) -> None:
         """torch stores its entries unpacked and side by side: anything else is an attempt to swell in memory."""

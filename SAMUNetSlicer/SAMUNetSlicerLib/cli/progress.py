@@ -10,10 +10,10 @@ from tqdm import tqdm
 from ..volumes.jobs.segmentation_job import PlaneDone
 
 
-def shown(steps: Iterable[PlaneDone], visible: bool = True) -> Iterator[PlaneDone]:
+def shown(steps: Iterable[PlaneDone]) -> Iterator[PlaneDone]:
     """Pass the steps on while a bar follows them; notes to the user are printed once each."""
     told: set[str] = set()
-    with tqdm(unit="plane", file=sys.stderr, disable=None if visible else True, dynamic_ncols=True) as bar:
+    with tqdm(unit="plane", file=sys.stderr, disable=None, dynamic_ncols=True) as bar:
         for step in steps:
             bar.total = step.total
             bar.set_postfix_str(f"{step.segment}, plane {step.index}")

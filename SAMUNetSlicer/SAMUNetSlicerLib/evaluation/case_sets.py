@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..errors import InputError
-from ..learning.data.sources import Objects, SourceSpec, Split, find_pairs, split_pairs
+from ..learning.data.sources import Objects, Split, find_pairs, sources_in, split_pairs
 from ..learning.data.windows import Intensity
 from ..volumes.windows import parse_window
 
@@ -141,13 +141,14 @@ def _held_back(content: Mapping, folder: Path, root: Path) -> Iterator[CaseSourc
     """What the training configuration holds back for development."""
     if "training" not in content:
         return
-    configuration = tomllib.loads(_text_of(folder / str(content["training"])))
-    for entry in configuration["sources"]:
-        spec = SourceSpec.from_mapping(entry)
+    tables = content.get("settings", {})
+    if not isinstance(tables, Mapping) or not all(isinstance(table, Mapping) for table in tables.values()):
+        raise InputError("The settings of a source of the set of cases begin with the line [settings.NAME].")
+    for spec in sources_in(folder / str(content["training"])):
         if not spec.development_fraction and not spec.development_cases:
             continue
         own = {"objects": spec.objects, "window": _CT_WINDOW if spec.intensity is Intensity.CT else _AUTOMATIC}
-        settings = SourceSettings.from_mapping({**own, **content.get("settings", {}).get(spec.name, {})}, spec.name)
+        settings = SourceSettings.from_mapping({**own, **tables.get(spec.name, {})}, spec.name)
         try:
             pairs = split_pairs(spec, find_pairs(spec, root), Split.DEVELOPMENT)
         except InputError:

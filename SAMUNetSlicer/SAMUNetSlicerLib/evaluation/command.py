@@ -19,7 +19,7 @@ from ..errors import UserError
 from ..extras import needing
 from ..inference.devices import choose_working_device, describe_device
 from ..inference.encoding.cache import EmbeddingCache
-from ..inference.encoding.encoders import Encode
+from ..inference.encoding.encoders import Encoder
 from ..inference.encoding.engines import EngineChoice, build_encode, kept_conversions_folder
 from ..inference.predictor import PlanePredictor
 from ..inference.prompt_rules import check_answers_prompts
@@ -177,7 +177,7 @@ def _labels(models: Mapping[str, LoadedModel]) -> dict[str, str]:
     return {given: model.name if times[model.name] == 1 else given for given, model in models.items()}
 
 
-def _encoder(model: LoadedModel, device: torch.device, engine: str) -> Encode:
+def _encoder(model: LoadedModel, device: torch.device, engine: str) -> Encoder:
     return build_encode(model.network, device, EngineChoice(engine), kept_conversions_folder() / model.identity)
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from ..atomic_file import written_whole
 from ..inference.prompts import Sign, bounding_box_xyxy
+from .picture import draw_box, draw_contour
 from .running import Shown
 
 TILES = 10  # worst and as many best
@@ -64,8 +63,8 @@ def _rows(tiles: list[Shown]) -> list[list[Shown]]:
 
 def _draw(axis: Axes, shown: Shown) -> None:
     axis.imshow(shown.rgb)
-    _contour(axis, shown.target, _TARGET)
-    _contour(axis, shown.answer, _ANSWER)
+    draw_contour(axis, shown.target, _TARGET)
+    draw_contour(axis, shown.answer, _ANSWER)
     if shown.prompts is not None:
         _draw_prompts(axis, shown)
     both = shown.target | shown.answer
@@ -80,20 +79,9 @@ def _draw(axis: Axes, shown: Shown) -> None:
     axis.set_title(title, fontsize=6, pad=2, parse_math=False)
 
 
-def _contour(axis: Axes, mask_yx: np.ndarray, colour: str) -> None:
-    if mask_yx.any():
-        # Padded, so that contours close at the picture's border.
-        grid = np.pad(mask_yx, 1).astype(float)
-        xs, ys = np.arange(grid.shape[1]) - 1, np.arange(grid.shape[0]) - 1
-        axis.contour(xs, ys, grid, levels=[0.5], colors=[colour], linewidths=0.9)
-
-
 def _draw_prompts(axis: Axes, shown: Shown) -> None:
     prompts = shown.prompts
     if prompts.box_xyxy is not None:
-        x0, y0, x1, y1 = prompts.box_xyxy
-        # Pixel x covers x - .5 .. x + .5 of the picture.
-        corner = (x0 - 0.5, y0 - 0.5)
-        axis.add_patch(Rectangle(corner, x1 - x0, y1 - y0, fill=False, edgecolor=_BOX, linestyle="--", linewidth=0.7))
+        draw_box(axis, prompts.box_xyxy, _BOX)
     for (x, y), sign in zip(prompts.points_xy, prompts.signs, strict=True):
         axis.plot(x, y, marker="+" if sign is Sign.POSITIVE else "x", color=_BOX, markersize=6)

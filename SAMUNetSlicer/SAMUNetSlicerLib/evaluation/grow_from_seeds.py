@@ -13,6 +13,8 @@ import numpy as np
 from scipy import ndimage, sparse
 from scipy.sparse.csgraph import dijkstra
 
+from ..inference.mask_geometry import box_around, depth_inside
+
 # Outside seeds lie at least this share of the target's longer side away from it, and at most twice as far.
 _MARGIN = 0.1
 # A step's least cost, as share of the intensities' deviation: among equal paths the shorter wins.
@@ -23,15 +25,15 @@ def orthogonal_seeds(target_kji: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What a careful user paints on the three grid planes through the target's deepest voxel: (K, J, I) bool, inside
     (the deeper half of the target) and outside (a frame around it).
     """
-    depth = ndimage.distance_transform_edt(np.pad(target_kji, 1))[1:-1, 1:-1, 1:-1]
+    depth = depth_inside(target_kji)
     middle = np.unravel_index(int(depth.argmax()), depth.shape)
     inside, outside = np.zeros_like(target_kji), np.zeros_like(target_kji)
     for axis, number in enumerate(middle):
         plane = tuple(number if a == axis else slice(None) for a in range(3))
         cut = target_kji[plane]
-        cut_depth = ndimage.distance_transform_edt(np.pad(cut, 1))[1:-1, 1:-1]
+        cut_depth = depth_inside(cut)
         inside[plane] |= cut_depth >= cut_depth.max() / 2
-        rows, columns = ndimage.find_objects(cut.astype(np.uint8))[0]
+        rows, columns = box_around(cut)
         margin = max(2.0, _MARGIN * max(rows.stop - rows.start, columns.stop - columns.start))
         away = ndimage.distance_transform_edt(~cut)
         outside[plane] |= (away >= margin) & (away <= 2 * margin)
@@ -42,7 +44,7 @@ def grow_from_seeds(
     grey_kji: np.ndarray, inside: np.ndarray, outside: np.ndarray, spacing_kji: Sequence[float]
 ) -> np.ndarray:
     """(K, J, I) bool: the voxels that the inside seeds reach first. Growth stays within the box of all seeds."""
-    box = ndimage.find_objects((inside | outside).astype(np.uint8))[0]
+    box = box_around(inside | outside)
     grey = grey_kji[box].astype(np.float64)
     grey /= max(float(grey.std()), 1e-12)
     numbers = np.arange(grey.size).reshape(grey.shape)

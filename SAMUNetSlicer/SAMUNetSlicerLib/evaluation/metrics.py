@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from monai.metrics import compute_hausdorff_distance, compute_surface_dice
 
+from ..inference.mask_geometry import box_around
+
 HAUSDORFF_PERCENTILE = 95
 
 
@@ -45,7 +47,7 @@ def score(answer: np.ndarray, target: np.ndarray, spacing: Sequence[float], tole
         return Scores(dice, iou, 0.0, float(np.linalg.norm(np.multiply(answer.shape, spacing))))
     if common * 2 == both:
         return Scores(1.0, 1.0, 1.0, 0.0)
-    around = _surroundings(answer | target)
+    around = box_around(answer | target)  # large volumes with small objects are quick so
     a, t = (torch.from_numpy(np.pad(mask[around], 1))[None, None] for mask in (answer, target))
     steps = [float(s) for s in spacing]
     with warnings.catch_warnings():
@@ -53,12 +55,3 @@ def score(answer: np.ndarray, target: np.ndarray, spacing: Sequence[float], tole
         hd95 = compute_hausdorff_distance(a, t, include_background=True, percentile=HAUSDORFF_PERCENTILE, spacing=steps)
         nsd = compute_surface_dice(a, t, [tolerance], include_background=True, spacing=steps)
     return Scores(dice, iou, float(nsd), float(hd95))
-
-
-def _surroundings(mask: np.ndarray) -> tuple[slice, ...]:
-    """The box around everything, so that large volumes with small objects are quick."""
-    slices = []
-    for axis in range(mask.ndim):
-        inside = np.flatnonzero(mask.any(axis=tuple(a for a in range(mask.ndim) if a != axis)))
-        slices.append(slice(int(inside[0]), int(inside[-1]) + 1))
-    return tuple(slices)

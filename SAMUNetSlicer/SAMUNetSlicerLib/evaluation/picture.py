@@ -29,12 +29,7 @@ _NAMES_INCHES = 0.25  # per row of names
 _MARGIN = 0.12  # shown around the segments, as a share of their extent
 
 
-def contact_sheet(
-    path: Path,
-    planes: VolumePlanes,
-    results: Mapping[str, SegmentResult],
-    title: str = "",
-) -> None:
+def contact_sheet(path: Path, planes: VolumePlanes, results: Mapping[str, SegmentResult]) -> None:
     """Write a PNG of the segmented planes (at most 20, the prompted ones first).
 
     Raises OutputError where `path` cannot be written.
@@ -60,8 +55,6 @@ def contact_sheet(
         # As it is: a label would be left out if it began with "_", and a formula between "$".
         text.set_parse_math(False)
         text.set_text(name)
-    if title:
-        figure.suptitle(title, color="white", fontsize=10, parse_math=False)
     with written_whole(path) as stream:
         FigureCanvasAgg(figure).print_png(stream)
 
@@ -106,7 +99,7 @@ def _draw_plane(
     axis.set_xlim(view_xyxy[0], view_xyxy[2])
     axis.set_ylim(view_xyxy[3], view_xyxy[1])
     for name, result in results.items():
-        _contour(axis, voxels_to_mask(result.mask_kji, plane, geometry), colours[name])
+        draw_contour(axis, voxels_to_mask(result.mask_kji, plane, geometry), colours[name])
         if index in result.plane_prompts:
             _draw_prompts(axis, result.plane_prompts[index], colours[name])
     records = [result.planes[index] for result in results.values() if index in result.planes]
@@ -114,7 +107,8 @@ def _draw_plane(
     axis.set_title(f"plane {index}   confidence {trust:.2f}", color="white", fontsize=7, pad=2)
 
 
-def _contour(axis: Axes, mask_yx: np.ndarray, colour) -> None:
+def draw_contour(axis: Axes, mask_yx: np.ndarray, colour) -> None:
+    """The border of a (H, W) bool mask; nothing for an empty one."""
     # Padded, so that contours close at the picture's border.
     if mask_yx.any():
         grid = np.pad(mask_yx, 1).astype(float)
@@ -122,14 +116,19 @@ def _contour(axis: Axes, mask_yx: np.ndarray, colour) -> None:
         axis.contour(xs, ys, grid, levels=[0.5], colors=[colour], linewidths=0.9)
 
 
+def draw_box(axis: Axes, box_xyxy: Rectangle, colour) -> None:
+    """A half-open box, dashed."""
+    x0, y0, x1, y1 = box_xyxy
+    # Pixel x covers x - .5 .. x + .5 of the picture.
+    corner = (x0 - 0.5, y0 - 0.5)
+    axis.add_patch(
+        patches.Rectangle(corner, x1 - x0, y1 - y0, fill=False, edgecolor=colour, linestyle="--", linewidth=0.9)
+    )
+
+
 def _draw_prompts(axis: Axes, prompts: PlanePrompts, colour) -> None:
     if prompts.box_xyxy is not None:
-        x0, y0, x1, y1 = prompts.box_xyxy
-        # Pixel x covers x - .5 .. x + .5 of the picture.
-        corner, width, height = (x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0
-        axis.add_patch(
-            patches.Rectangle(corner, width, height, fill=False, edgecolor=colour, linestyle="--", linewidth=0.9)
-        )
+        draw_box(axis, prompts.box_xyxy, colour)
     for (x, y), sign in zip(prompts.points_xy, prompts.signs, strict=True):
         marker = "+" if sign is Sign.POSITIVE else "x"
         axis.plot(x, y, marker=marker, color="lime" if sign is Sign.POSITIVE else "red", markersize=6)

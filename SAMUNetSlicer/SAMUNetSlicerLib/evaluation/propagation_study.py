@@ -23,6 +23,7 @@ from ..errors import InputError
 from ..inference.agreement import Calibration, Evidence
 from ..inference.devices import choose_working_device
 from ..inference.encoding.engines import EngineChoice, build_encode, kept_conversions_folder
+from ..inference.mask_geometry import dice
 from ..inference.predictor import PlanePredictor
 from ..inference.prompt_rules import check_answers_prompts
 from ..inference.prompts import PlanePrompts, bounding_box_xyxy
@@ -74,28 +75,20 @@ def walk(case: VolumeCase, predictor: PlanePredictor, rule: NeighbourRule) -> Wa
     return Walked(case.source, case.case, dice(found, case.target_kji), tuple(planes))
 
 
-def dice(a: np.ndarray, b: np.ndarray) -> float:
-    """Dice of two bool masks; 1 where both are empty."""
-    total = np.count_nonzero(a) + np.count_nonzero(b)
-    return 1.0 if total == 0 else 2 * np.count_nonzero(a & b) / total
-
-
 Belief = Callable[[PlaneTrust], float]
 
 
-def auc_of_bad_planes(
-    planes: Iterable[PlaneTrust], belief: Belief = lambda plane: plane.confidence, bad_below: float = BAD_DICE
-) -> float | None:
+def auc_of_bad_planes(planes: Iterable[PlaneTrust], belief: Belief = lambda plane: plane.confidence) -> float | None:
     """Chance that a bad plane is believed less than a good one; None where there is no such pair."""
     planes = list(planes)
-    bad = [belief(p) for p in planes if p.dice < bad_below]
-    good = [belief(p) for p in planes if p.dice >= bad_below]
+    bad = [belief(p) for p in planes if p.dice < BAD_DICE]
+    good = [belief(p) for p in planes if p.dice >= BAD_DICE]
     if not bad or not good:
         return None
     return float(mannwhitneyu(good, bad).statistic / (len(good) * len(bad)))
 
 
-def fit_calibration(planes: Sequence[PlaneTrust], bad_below: float = BAD_DICE) -> Calibration:
+def fit_calibration(planes: Sequence[PlaneTrust]) -> Calibration:
     """The logistic model of `Evidence` that best tells good planes from bad ones, of which there must be some of each;
     weights are never negative.
 
@@ -103,7 +96,7 @@ def fit_calibration(planes: Sequence[PlaneTrust], bad_below: float = BAD_DICE) -
     finite where the planes can be told apart perfectly.
     """
     evidence = np.array([astuple(p.evidence) for p in planes])
-    good = np.array([p.dice >= bad_below for p in planes])
+    good = np.array([p.dice >= BAD_DICE for p in planes])
     counts = np.where(good, 0.5 / good.sum(), 0.5 / (~good).sum())
 
     def cost(parameters: np.ndarray) -> float:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from ..inference.predictor import PlaneMask, PlanePredictor
 from ..inference.prompts import PlanePrompts, bounding_box_xyxy
-from ..volumes.propagation.walks import PlaneRange, Propagation, PropagationPolicy
+from ..volumes.propagation.walks import PlaneRange, Propagation
 from ..volumes.sampling import mask_to_voxels
 from .cases import VolumeCase
 from .grow_from_seeds import grow_from_seeds, orthogonal_seeds
@@ -44,7 +44,6 @@ class PropagatedBox:
 
     name: str
     predictor: PlanePredictor
-    policy: PropagationPolicy = field(default_factory=PropagationPolicy)
 
     def run(self, case: VolumeCase) -> Iterator[VolumeRound]:
         labelled = case.labelled_planes()
@@ -72,7 +71,7 @@ class PropagatedBox:
         for index, answer in answers.items():
             _write(case, index, answer, mask_kji)
         found = {index: answer for index, answer in answers.items() if answer.mask.any()}
-        for step in Propagation(case.planes, self.predictor, self.policy).from_planes(found, within=within):
+        for step in Propagation(case.planes, self.predictor).from_planes(found, within=within):
             if step.answer is not None:
                 _write(case, step.index, step.answer, mask_kji)
         return mask_kji

@@ -7,6 +7,7 @@ from dataclasses import astuple, dataclass
 import numpy as np
 from scipy import ndimage
 
+from .mask_geometry import intersection_over_union
 from .predictor import PlaneMask
 from .prompts import bounding_box_xyxy
 
@@ -113,12 +114,6 @@ def confidence(evidence: Evidence) -> float:
 def own_estimate(answer: PlaneMask) -> float:
     """In [0, 1]: the network's estimate of its IoU, or the answer's certainty where it makes none."""
     return certainty(answer) if answer.quality is None else float(np.clip(answer.quality, 0, 1))
-
-
-def intersection_over_union(a: np.ndarray, b: np.ndarray) -> float:
-    """IoU of two bool masks; 1 where both are empty."""
-    union = np.count_nonzero(a | b)
-    return 1.0 if union == 0 else np.count_nonzero(a & b) / union
 
 
 def certainty(answer: PlaneMask) -> float:

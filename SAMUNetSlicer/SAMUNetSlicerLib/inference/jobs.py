@@ -96,19 +96,3 @@ class SteppedJob(Job[T]):
     def _end(self, result: T | None = None, error: BaseException | None = None) -> None:
         self._steps.close()
         self._over, self._result, self._error = True, result, error
-
-
-class Done(Job[T]):
-    """What was known at once, as a job."""
-
-    def __init__(self, result: T) -> None:
-        self._result = result
-
-    def poll(self) -> bool:
-        return True
-
-    def result(self) -> T:
-        return self._result
-
-    def cancel(self) -> None:
-        """Nothing is under way."""

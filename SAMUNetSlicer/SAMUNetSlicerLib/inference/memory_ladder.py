@@ -11,7 +11,7 @@ import torch
 from ..errors import MemoryShortageError
 from .devices import computes_in_bfloat16
 from .encoding.cache import EmbeddingCache
-from .encoding.encoders import Encode, Precision, TorchEncoder
+from .encoding.encoders import Encoder, Precision, TorchEncoder
 from .notes import HALF_PRECISION, ON_THE_PROCESSOR, ONE_AT_A_TIME
 from .shortage import card_failure, is_shortage
 
@@ -21,7 +21,7 @@ class Frugal(Protocol):
 
     device: torch.device
     cache: EmbeddingCache
-    encode_planes: Encode
+    encode_planes: Encoder
     planes_at_once: int
     prompts_at_once: int
     is_ready: bool  # whether the network lies on the device

@@ -14,7 +14,7 @@ from ..networks.base import Embedding, PromptedNetwork, PromptKind
 from .devices import to_device
 from .encoding.cache import EmbeddingCache
 from .encoding.disk_cache import ModelEncodings
-from .encoding.encoders import Encode, TorchEncoder, begin_encoding
+from .encoding.encoders import Encoder, TorchEncoder
 from .jobs import CancelledError, Job, SteppedJob
 from .looks import Look, PlaneImage, check_inside, groups_of_like_shape, points_only, to_network_prompts
 from .memory_ladder import MemoryLadder
@@ -83,7 +83,7 @@ class PlanePredictor:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     zoom: ZoomPolicy = field(default_factory=ZoomPolicy)
     cache: EmbeddingCache = field(default_factory=EmbeddingCache)
-    encode_planes: Encode | None = None
+    encode_planes: Encoder | None = None
     told: Callable[[str], None] = lambda _message: None
     on_disk: ModelEncodings | None = None
     counts: WorkCounts = field(default_factory=WorkCounts)
@@ -91,7 +91,7 @@ class PlanePredictor:
     def __post_init__(self) -> None:
         if self.encode_planes is None:
             self.encode_planes = TorchEncoder(self.network)
-        self.planes_at_once = getattr(self.encode_planes, "planes_at_once", 1)
+        self.planes_at_once = self.encode_planes.planes_at_once
         self.prompts_at_once = _PROMPTS_AT_ONCE
         self._ladder = MemoryLadder(self.told)
         self._ahead: dict[Hashable, Job] = {}
@@ -142,10 +142,6 @@ class PlanePredictor:
     def begin_predict_many(self, requests: Sequence[PlaneRequest]) -> Job[list[PlaneMask]]:
         """As `predict_many`, to be polled."""
         return SteppedJob(self._predict(requests))
-
-    def predict_in_crop(self, image: PlaneImage, prompts: Sequence[PlanePrompts], crop: Crop) -> list[PlaneMask]:
-        """Answer several prompts of one plane from one encoded crop, in one decode per kind of prompt set."""
-        return SteppedJob(self._answered([Look(image, p, crop) for p in prompts])).result()
 
     def encode(self, image: PlaneImage, crops: Sequence[Crop]) -> list[Embedding]:
         """Embeddings of some crops of a plane, from the cache where they are known."""
@@ -304,7 +300,7 @@ class PlanePredictor:
             for rgb in batch.values():
                 inputs.append(prepare(rgb, self.network.spec.preprocessing)[0])
                 yield
-            encoded = yield begin_encoding(self.encode_planes, to_device(torch.stack(inputs), device))
+            encoded = yield self.encode_planes.begin(to_device(torch.stack(inputs), device))
             self.counts.encoded += len(batch)
             for (key, rgb), embedding in zip(batch.items(), encoded.separate(), strict=True):
                 found[key] = embedding

@@ -9,6 +9,7 @@ from enum import Enum
 import numpy as np
 
 from ..errors import PromptError
+from .mask_geometry import box_around
 
 
 class Sign(Enum):
@@ -76,7 +77,7 @@ class PlanePrompts:
 
 def bounding_box_xyxy(mask_yx: np.ndarray) -> tuple[float, float, float, float]:
     """Half-open box of a non-empty (H, W) bool mask. Raises ValueError for an empty one."""
-    rows, columns = np.flatnonzero(mask_yx.any(axis=1)), np.flatnonzero(mask_yx.any(axis=0))
-    if not len(rows):
+    rows, columns = box_around(mask_yx)
+    if rows.start == rows.stop:
         raise ValueError("an empty mask has no bounding box")
-    return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
+    return float(columns.start), float(rows.start), float(columns.stop), float(rows.stop)

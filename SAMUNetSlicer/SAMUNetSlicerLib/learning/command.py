@@ -21,7 +21,7 @@ from .data.examples import BankExamples, Examples, PictureExamples, StreamExampl
 from .data.production import nothing_to_train_on, read_sources
 from .data.shards import ShardStream
 from .data.sources import Split, find_pairs, split_pairs
-from .development import fuse_tiny, measure
+from .development import measure
 from .logs import DEVELOPMENT_LOG, LOG, append_line
 from .settings import TrainingSettings, read_settings
 from .start import start_network
@@ -76,7 +76,7 @@ def run_training(
     def after_step(now: Trainer) -> None:
         if held is not None and fabric.is_global_zero and (now.step % measure_every == 0 or now.step == settings.steps):
             with averaged(now.named, now.average):
-                figures = measure(now.network, fuse_tiny(now.network), held)
+                figures = measure(now.network, held)
             line = {"time": time.strftime("%H:%M:%S"), "step": now.step, **figures}
             append_line(files.folder / DEVELOPMENT_LOG, line)
 

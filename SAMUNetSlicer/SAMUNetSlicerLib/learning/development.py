@@ -3,43 +3,26 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
+from ..inference.mask_geometry import dice
+from ..inference.prompts import bounding_box_xyxy
 from ..networks.base import Embedding, PromptedNetwork
-from ..networks.lite_medsam import LiteMedSam
 from ..networks.sam_unet_tiny import SamUnetTiny
-from .data.bank import Bank, Entry
-from .data.crops import SIZE, bounding_box, object_mask
-from .prompts import Prompt, coarse, correct, deepest_point, group, jittered
+from .data.bank import Bank
+from .data.crops import SIZE, object_mask
+from .data.examples import BankExamples
+from .prompts import Prompt, coarse, coarse_mask, correct, deepest_point, group, jittered
 
 _BATCH = 8
 _JITTER = 0.1
-Fuse = Callable[[list[Entry]], Embedding]
+_CORRECTIONS = 2
 
 
-def fuse_tiny(network: SamUnetTiny) -> Fuse:
-    """The banked encodings go through the trained image fusion."""
-
-    def fuse(entries: list[Entry]) -> Embedding:
-        images, stage2, embedding = (
-            torch.stack([getattr(e, name) for e in entries]).to(_device(network))
-            for name in ("image", "stage2", "embedding")
-        )
-        return network.image_fusion(images, stage2, embedding)
-
-    return fuse
-
-
-def fuse_lite_medsam(network: LiteMedSam) -> Fuse:
-    """The banked embedding is LiteMedSAM's own."""
-    return lambda entries: Embedding({"image": torch.stack([e.embedding for e in entries]).to(_device(network))})
-
-
-def measure(network: PromptedNetwork, fuse: Fuse, bank: Bank, corrections: int = 2) -> dict[str, float]:
+def measure(network: SamUnetTiny, bank: Bank) -> dict[str, float]:
     """Mean Dice over sources: {"box", "jittered", "point", and each followed by "+1", "+2" corrections}.
 
     The target is the first object of each look; Dice is taken on its visible part at 256 px.
@@ -51,9 +34,9 @@ def measure(network: PromptedNetwork, fuse: Fuse, bank: Bank, corrections: int =
         masks = [object_mask(e.parts, e.objects[0]) for e in entries]
         targets = [coarse(mask) for mask in masks]
         with torch.inference_mode(), torch.autocast(_device(network).type, dtype=torch.bfloat16):
-            embedding = fuse(entries)
+            embedding = BankExamples(bank).embed(network, entries, _device(network))
         for mode, prompts in _first_prompts(masks, start).items():
-            for number in range(corrections + 1 if mode != "jittered" else 1):
+            for number in range(_CORRECTIONS + 1 if mode != "jittered" else 1):
                 logits = _decode(network, embedding, prompts)
                 for entry, mask, answer in zip(entries, masks, logits, strict=True):
                     name = mode if number == 0 else f"{mode}+{number}"
@@ -70,18 +53,13 @@ def _device(network: PromptedNetwork) -> torch.device:
 
 def _first_prompts(masks: list[np.ndarray], start: int) -> dict[str, list[Prompt]]:
     rng = np.random.default_rng(start)
-    boxes = [bounding_box(mask) for mask in masks]
-    points = [deepest_point(_not_empty(mask)) for mask in masks]
+    boxes = [bounding_box_xyxy(mask) for mask in masks]
+    points = [deepest_point(coarse_mask(mask)) for mask in masks]
     return {
         "box": [Prompt(box=box) for box in boxes],
         "jittered": [Prompt(box=jittered(box, _JITTER, rng)) for box in boxes],
         "point": [Prompt(points=((x, y, 1),)) for x, y in points],
     }
-
-
-def _not_empty(mask: np.ndarray) -> np.ndarray:
-    small = coarse(mask)
-    return small > 0.5 if (small > 0.5).any() else small > 0
 
 
 def _decode(network: PromptedNetwork, embedding: Embedding, prompts: list[Prompt]) -> torch.Tensor:
@@ -98,5 +76,4 @@ def _dice(logits: torch.Tensor, mask: np.ndarray, visible: tuple[int, int]) -> f
     answer = logits.numpy() > 0
     answer[visible[0] :] = False
     answer[:, visible[1] :] = False
-    total = answer.sum() + mask.sum()
-    return float(2 * (answer & mask).sum() / total) if total else 1.0
+    return dice(answer, mask)

@@ -25,7 +25,7 @@ def export_weights(checkpoint: Path, start: Path, path: Path, about: dict[str, s
     if not trained <= tensors.keys() <= network.state_dict().keys():
         raise ModelError(f"{checkpoint.name} and the network {metadata['family']} do not fit.")
     network.load_state_dict(tensors, strict=False)
-    write_safetensors(network.state_dict(), path, metadata | about, Precision.HALF)
+    write_safetensors(network.state_dict(), path, about | metadata, Precision.HALF)
 
 
 def read_averages(checkpoint: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

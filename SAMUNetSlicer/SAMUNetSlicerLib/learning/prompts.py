@@ -14,8 +14,10 @@ import torch
 import torch.nn.functional as F
 from scipy import ndimage
 
+from ..inference.mask_geometry import deepest_point_xy, depth_inside
+from ..inference.prompts import bounding_box_xyxy
 from ..networks.base import NetworkPrompts
-from .data.crops import SIZE, bounding_box
+from .data.crops import SIZE
 
 MASK_SIZE = 128  # side of the network's logits and mask prompts
 _STEP = SIZE // MASK_SIZE
@@ -57,6 +59,12 @@ def coarse(mask: np.ndarray, side: int = MASK_SIZE) -> np.ndarray:
     return mask.reshape(side, step, side, step).mean(axis=(1, 3), dtype=np.float32)
 
 
+def coarse_mask(mask: np.ndarray) -> np.ndarray:
+    """(256, 256) bool to (128, 128) bool: the pixels that it mostly covers; where there are none, all it touches."""
+    shares = coarse(mask)
+    return shares > 0.5 if (shares > 0.5).any() else shares > 0
+
+
 def first_prompt(mask: np.ndarray, habits: Habits, rng: np.random.Generator) -> Prompt:
     """A first prompt for a (256, 256) bool mask that is not empty."""
     kind = list(FirstPrompt)[rng.choice(len(habits.shares), p=habits.shares)]
@@ -87,9 +95,8 @@ def _inside(box: np.ndarray) -> tuple[float, float, float, float]:
 
 
 def deepest_point(mask: np.ndarray) -> tuple[float, float]:
-    """(x, y) in input pixels: the maximum of the distance transform of a (128, 128) bool mask, edges outside."""
-    depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
-    row, column = np.unravel_index(depth.argmax(), depth.shape)
+    """(x, y) in input pixels: the point deepest inside a (128, 128) bool mask that is not empty."""
+    column, row = deepest_point_xy(mask)
     return _to_input(row, column)
 
 
@@ -114,9 +121,7 @@ def correct(prompt: Prompt, logits: np.ndarray, target: np.ndarray) -> Prompt:
 
 def neighbouring_mask(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """(128, 128) logits of a mask as the next plane or a hasty user would have it: moved, grown, shrunk, bent."""
-    small = coarse(mask) > 0.5
-    if not small.any():
-        small = coarse(mask) > 0
+    small = coarse_mask(mask)
     size = np.sqrt(small.sum())
     distance = ndimage.distance_transform_edt(small) - ndimage.distance_transform_edt(~small)
     bend = ndimage.gaussian_filter(rng.standard_normal(small.shape), rng.uniform(3, 12))
@@ -164,7 +169,7 @@ def group(
 
 
 def _first_box(mask: np.ndarray, habits: Habits, rng: np.random.Generator) -> tuple[float, float, float, float]:
-    box = bounding_box(mask)
+    box = bounding_box_xyxy(mask)
     if habits.shift:
         x, y = rng.uniform(-habits.shift, habits.shift, 2)
         return _inside(np.add(box, (x, y, x, y)))
@@ -172,9 +177,7 @@ def _first_box(mask: np.ndarray, habits: Habits, rng: np.random.Generator) -> tu
 
 
 def _first_points(mask: np.ndarray, habits: Habits, rng: np.random.Generator) -> tuple[tuple[float, float, int], ...]:
-    small = coarse(mask) > 0.5
-    if not small.any():
-        small = coarse(mask) > 0
+    small = coarse_mask(mask)
     points = [(*_inner_point(small, rng), 1) for _ in range(int(rng.choice([1, 1, 1, 2, 3])))]
     if rng.random() < habits.negative_points:
         near = ndimage.binary_dilation(small, iterations=max(2, round(0.4 * np.sqrt(small.sum()))))
@@ -187,9 +190,9 @@ def _first_points(mask: np.ndarray, habits: Habits, rng: np.random.Generator) ->
 def _inner_point(small: np.ndarray, rng: np.random.Generator) -> tuple[float, float]:
     if rng.random() < 0.4:
         return deepest_point(small)
-    depth = ndimage.distance_transform_edt(np.pad(small, 1))[1:-1, 1:-1]
+    depth = depth_inside(small)
     return _to_input(*np.unravel_index(rng.choice(depth.size, p=(depth / depth.sum()).ravel()), depth.shape))
 
 
-def _to_input(row: int, column: int) -> tuple[float, float]:
+def _to_input(row: float, column: float) -> tuple[float, float]:
     return float((column + 0.5) * _STEP - 0.5), float((row + 0.5) * _STEP - 0.5)

@@ -11,12 +11,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from enum import Enum, Flag, auto
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-
-T = TypeVar("T")
 
 
 class PromptKind(Flag):
@@ -185,15 +183,6 @@ class NetworkSpec:
     classes: int = 0
     stack: int = 1
     takes_half: bool = False
-
-
-def run_through(steps: Generator[None, None, T]) -> T:
-    """What a generator of steps returns, without pausing."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
 
 
 class PromptedNetwork(nn.Module, ABC):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from .base import (
     Decoded,
@@ -16,7 +16,7 @@ from .base import (
     Resize,
 )
 from .parts.sam_decoding import decode_all_masks
-from .parts.sam_parts import MaskDecoder, TwoWayTransformer, build_prompt_encoder
+from .parts.sam_parts import build_mask_decoder, build_prompt_encoder
 from .parts.vit import PATCH_SIZE, ViTSize, build_image_encoder
 
 
@@ -40,7 +40,7 @@ class ClassSam(PromptedNetwork):
         self.size = size
         self.image_encoder = build_image_encoder(size, input_size)
         self.prompt_encoder = build_prompt_encoder(input_size // PATCH_SIZE, input_size)
-        self.mask_decoder = build_class_decoder(classes)
+        self.mask_decoder = build_mask_decoder(classes)  # a token for the background, and one for each class
 
     def encode(self, images: Tensor) -> Embedding:
         return Embedding({"image": self.image_encoder(images)})
@@ -49,9 +49,3 @@ class ClassSam(PromptedNetwork):
         """Logits (B, 1 + classes, h, w), the background first, and a predicted IoU for each."""
         unprompted = NetworkPrompts(plane_index=prompts.planes(embedding.features["image"].device))
         return decode_all_masks(self.prompt_encoder, self.mask_decoder, embedding.features["image"], unprompted)
-
-
-def build_class_decoder(classes: int) -> nn.Module:
-    """SAM's mask decoder with one mask token for the background and one for each class."""
-    transformer = TwoWayTransformer(depth=2, embedding_dim=256, mlp_dim=2048, num_heads=8)
-    return MaskDecoder(num_multimask_outputs=classes, transformer=transformer, transformer_dim=256)

@@ -12,18 +12,9 @@ from torch import Tensor, nn
 
 from .base import Decoded, Embedding, NetworkPrompts, NetworkSpec, Normalisation, Preprocessing, PromptKind, Resize
 from .parts.sam_decoding import MaskChoice, all_masks, choose_mask, decode_tokens
-from .parts.sam_parts import MLP, LayerNorm2d, mask_logits
+from .parts.sam_parts import MLP, build_mask_features, build_upscaling, mask_logits
 from .parts.vit import VIT_H, VIT_L, apply_neck, embed_patches
 from .sam import INPUT_SIZE, Sam
-
-
-def _upscaling(inputs: int, middle: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.ConvTranspose2d(inputs, middle, 2, stride=2),
-        LayerNorm2d(middle),
-        nn.GELU(),
-        nn.ConvTranspose2d(middle, 32, 2, stride=2),
-    )
 
 
 def _hq_spec(letter: str, suffix: str = "", what: str = "SAM's mask and the high-quality one summed") -> NetworkSpec:
@@ -47,11 +38,9 @@ class HqSam(Sam):
         decoder = self.mask_decoder
         decoder.hf_token = nn.Embedding(1, 256)
         decoder.hf_mlp = MLP(256, 256, 32, 3)
-        decoder.compress_vit_feat = _upscaling(self.size.width, 256)
-        decoder.embedding_encoder = _upscaling(256, 64)
-        decoder.embedding_maskfeature = nn.Sequential(
-            nn.Conv2d(32, 64, 3, padding=1), LayerNorm2d(64), nn.GELU(), nn.Conv2d(64, 32, 3, padding=1)
-        )
+        decoder.compress_vit_feat = build_upscaling(self.size.width, 256, 32)
+        decoder.embedding_encoder = build_upscaling(256, 64, 32)
+        decoder.embedding_maskfeature = build_mask_features()
 
     def encode_steps(self, images: Tensor) -> Generator[None, None, Embedding]:
         encoder, decoder = self.image_encoder, self.mask_decoder

@@ -7,6 +7,7 @@ from collections.abc import Generator
 import torch
 from torch import Tensor
 
+from ..stepwise import run_through
 from .base import (
     CoordinateScale,
     Decoded,
@@ -18,9 +19,9 @@ from .base import (
     PromptedNetwork,
     PromptKind,
     Resize,
-    run_through,
 )
-from .parts.sam_parts import attend, build_mask_decoder, build_prompt_encoder, encode_prompts, mask_logits
+from .parts.sam_decoding import decode_tokens
+from .parts.sam_parts import build_mask_decoder, build_prompt_encoder, mask_logits
 from .parts.tiny_vit import TinyVit
 
 INPUT_SIZE = 256
@@ -59,19 +60,11 @@ class LiteMedSam(PromptedNetwork):
 
     def decode(self, embedding: Embedding, prompts: NetworkPrompts) -> Decoded:
         """Logits (B, 1, 256, 256) and predicted IoU (B, 1)."""
-        sparse, dense = encode_prompts(self.prompt_encoder, prompts)
-        image = embedding.features["image"]
         decoder = self.mask_decoder
         # SAM's tokens attend to each other, so the three untrained mask tokens must be present.
         output_tokens = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
-        tokens, features = attend(
-            decoder.transformer,
-            output_tokens,
-            image[prompts.planes(image.device)],
-            self.prompt_encoder.get_dense_pe(),
-            sparse,
-            dense,
+        tokens, features = decode_tokens(
+            self.prompt_encoder, decoder, output_tokens, embedding.features["image"], prompts
         )
-        weights = decoder.output_hypernetworks_mlps[0](tokens[:, 1:2])
-        logits = mask_logits(weights, decoder.output_upscaling(features))
+        logits = mask_logits(decoder.output_hypernetworks_mlps[0](tokens[:, 1:2]), features)
         return Decoded(logits, decoder.iou_prediction_head(tokens[:, 0])[:, :1])

@@ -10,6 +10,7 @@ from collections.abc import Generator
 
 from torch import Tensor
 
+from ..stepwise import run_through
 from .base import (
     Decoded,
     Embedding,
@@ -20,7 +21,6 @@ from .base import (
     PromptedNetwork,
     PromptKind,
     Resize,
-    run_through,
 )
 from .parts.sam_decoding import MaskChoice, choose_mask, decode_all_masks
 from .parts.sam_parts import build_mask_decoder, build_prompt_encoder

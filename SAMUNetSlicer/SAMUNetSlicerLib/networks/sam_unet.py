@@ -10,6 +10,7 @@ from collections.abc import Generator
 
 from torch import Tensor, nn
 
+from ..stepwise import run_through
 from .base import (
     Decoded,
     Embedding,
@@ -20,15 +21,16 @@ from .base import (
     PromptedNetwork,
     PromptKind,
     Resize,
-    run_through,
 )
 from .parts.resnet import Backbone, ResNetStages
 from .parts.sam_parts import (
     MLP,
     LayerNorm2d,
-    TwoWayTransformer,
     attend,
+    build_mask_features,
     build_prompt_encoder,
+    build_transformer,
+    build_upscaling,
     encode_prompts,
     mask_logits,
 )
@@ -62,25 +64,17 @@ def build_fusion_adapter(channels: int, side: int) -> nn.ModuleDict:
     return nn.ModuleDict({"reshaper": nn.Sequential(*layers)})
 
 
-def build_upscaling(inputs: int, middle: int, outputs: int) -> nn.Sequential:
-    """Four times larger, with `outputs` channels."""
-    return nn.Sequential(*_double(inputs, middle), nn.ConvTranspose2d(middle, outputs, 2, stride=2))
-
-
 class SamUnetMaskDecoder(nn.Module):
     """SAM's two-way transformer with one learnt mask token, and the multi-scale feature added before the mask."""
 
     def __init__(self) -> None:
         super().__init__()
-        transformer = TwoWayTransformer(depth=2, embedding_dim=256, mlp_dim=2048, num_heads=8)
         # The last GELU is SAM's: the mask is a product with activated features.
         upscaling = nn.Sequential(*build_upscaling(256, 64, 32), nn.GELU())
-        self.sam_mask_decoder = nn.ModuleDict({"transformer": transformer, "output_upscaling": upscaling})
+        self.sam_mask_decoder = nn.ModuleDict({"transformer": build_transformer(), "output_upscaling": upscaling})
         self.med_token = nn.Embedding(1, 256)
         self.hf_mlp = MLP(256, 256, 32, 3)
-        self.embedding_maskfeature = nn.Sequential(
-            nn.Conv2d(32, 64, 3, padding=1), LayerNorm2d(64), nn.GELU(), nn.Conv2d(64, 32, 3, padding=1)
-        )
+        self.embedding_maskfeature = build_mask_features()
 
     def forward(self, image: Tensor, multi_scale: Tensor, image_pe: Tensor, sparse: Tensor, dense: Tensor) -> Tensor:
         """Logits (B, 1, 64, 64) from embeddings (B, 256, 16, 16) and (B, 32, 64, 64), one per prompt."""

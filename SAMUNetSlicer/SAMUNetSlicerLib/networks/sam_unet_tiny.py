@@ -38,9 +38,9 @@ from .parts.conv_blocks import UNet, in_half, norm, pool, weighted_mean
 from .parts.sam_parts import (
     MLP,
     LayerNorm2d,
-    TwoWayTransformer,
     attend,
     build_prompt_encoder,
+    build_transformer,
     encode_prompts,
     mask_logits,
 )
@@ -84,7 +84,7 @@ class PromptedFusion(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.transformer = TwoWayTransformer(depth=2, embedding_dim=EMBEDDING_WIDTH, mlp_dim=2048, num_heads=8)
+        self.transformer = build_transformer()
         # Only the first makes a mask; without the others beside it LiteMedSAM's transformer is not itself.
         self.mask_tokens = nn.Embedding(4, EMBEDDING_WIDTH)
         self.quality_token = nn.Embedding(1, EMBEDDING_WIDTH)

@@ -181,13 +181,13 @@ def _pixels_along(voxels: int, spacing_mm: float, pixel_mm: float) -> tuple[int,
     return (size, step) if size <= limit else (limit, (voxels - 1) / (limit - 1))
 
 
-def oblique_plane(slice_to_ras: np.ndarray, geometry: GridGeometry, pixel_size_mm: float | None = None) -> Plane:
+def oblique_plane(slice_to_ras: np.ndarray, geometry: GridGeometry) -> Plane:
     """The plane of a slice view, wide enough for everything that it cuts of the volume.
 
     slice_to_ras: 4 x 4 as vtkMRMLSliceNode's SliceToRAS: x right, y UP, z the normal, translation any point on the
     plane. Lengths do not matter and y is made perpendicular to x. The step to the next slice is the extent of one
     voxel along the normal, so that the voxels within half a step of the plane are those that the plane cuts.
-    pixel_size_mm: by default the finer of the voxel sizes along x and y, coarser if a side were longer than
+    Pixels have the finer of the voxel sizes along x and y, and are coarser if a side were longer than
     MAX_SIDE_PIXELS. Raises PromptError where the plane misses the volume, ValueError for a degenerate matrix.
     """
     axes, origin = _slice_frame(slice_to_ras)
@@ -195,7 +195,7 @@ def oblique_plane(slice_to_ras: np.ndarray, geometry: GridGeometry, pixel_size_m
     depth = origin @ axes[2]
     _plane_numbers(geometry, axes[2], depth, step)
     corners = _box_between(geometry, axes[2], depth - step / 2, depth + step / 2)
-    return _covering_plane(axes, step, depth, corners, geometry, pixel_size_mm)
+    return _covering_plane(axes, step, depth, corners, geometry)
 
 
 class ObliqueStack:
@@ -205,7 +205,7 @@ class ObliqueStack:
     number. Every voxel belongs to exactly one plane. Raises as `oblique_plane`.
     """
 
-    def __init__(self, slice_to_ras: np.ndarray, geometry: GridGeometry, pixel_size_mm: float | None = None) -> None:
+    def __init__(self, slice_to_ras: np.ndarray, geometry: GridGeometry) -> None:
         axes, origin = _slice_frame(slice_to_ras)
         step = _extent_along(geometry, axes[2])
         depth = origin @ axes[2]
@@ -214,7 +214,7 @@ class ObliqueStack:
         self.home = -first
         self._length = last - first + 1
         corners = _box_corners(geometry)
-        self._first = _covering_plane(axes, step, depth + first * step, corners, geometry, pixel_size_mm)
+        self._first = _covering_plane(axes, step, depth + first * step, corners, geometry)
 
     def __len__(self) -> int:
         return self._length
@@ -297,17 +297,12 @@ def _box_between(geometry: GridGeometry, normal: np.ndarray, lower: float, upper
 
 
 def _covering_plane(
-    axes: np.ndarray,
-    step_mm: float,
-    depth_mm: float,
-    points_ras: np.ndarray,
-    geometry: GridGeometry,
-    pixel_size_mm: float | None,
+    axes: np.ndarray, step_mm: float, depth_mm: float, points_ras: np.ndarray, geometry: GridGeometry
 ) -> Plane:
     """The plane at normal . point = depth_mm whose pixels cover the points' shadows on it."""
     shadows = points_ras @ axes[:2].T
     lower, extent = shadows.min(axis=0), np.ptp(shadows, axis=0)
-    pixel = pixel_size_mm or min(_voxel_size_along(geometry, axes[0]), _voxel_size_along(geometry, axes[1]))
+    pixel = min(_voxel_size_along(geometry, axes[0]), _voxel_size_along(geometry, axes[1]))
     pixel = max(pixel, extent.max() / MAX_SIDE_PIXELS)
     size = np.maximum(np.ceil(extent / pixel - 1e-6).astype(int), 1)
     matrix = np.eye(4)

@@ -25,6 +25,17 @@ class Modality(Enum):
     OTHER = "other"
 
 
+# By DICOM's code; of others nothing is known.
+DICOM_MODALITIES = {
+    "CT": Modality.CT,
+    "MR": Modality.MR,
+    "PT": Modality.PET,
+    "NM": Modality.PET,
+    "US": Modality.US,
+    **dict.fromkeys(("CR", "DX", "MG", "XA", "RF", "PX", "IO"), Modality.XRAY),
+}
+
+
 @dataclass(frozen=True, eq=False)
 class Volume:
     """Voxels with their place in the patient.
@@ -59,11 +70,6 @@ class Volume:
     @property
     def is_rgb(self) -> bool:
         return self.voxels.ndim == 4
-
-    @property
-    def is_2d(self) -> bool:
-        """True for a single picture: the grid is one voxel thick along at least one axis."""
-        return 1 in self.geometry.shape_kji
 
     @cached_property
     def intensity_range(self) -> tuple[float, float]:

@@ -12,6 +12,8 @@ from types import EllipsisType
 
 import numpy as np
 
+from ..inference.mask_geometry import box_around
+
 Block = tuple[slice, slice, slice]
 Scattered = tuple[np.ndarray, np.ndarray, np.ndarray]
 Voxels = Block | Scattered
@@ -73,7 +75,7 @@ def narrow(voxels: Voxels, mask: np.ndarray) -> tuple[Voxels, Selection]:
     stand among all.
     """
     if is_block(voxels):
-        box = _box_around(mask)
+        box = box_around(mask)
         return tuple(slice(b.start + v.start, b.stop + v.start) for b, v in zip(box, voxels, strict=True)), box
     if mask.all():
         return voxels, ...
@@ -134,14 +136,3 @@ def joint_block(*blocks: Block) -> Block:
 
 def _is_filled(block: Block) -> bool:
     return all(span.start < span.stop for span in block)
-
-
-def _box_around(mask: np.ndarray) -> Block:
-    """The smallest box around the True values of a 3D bool array; empty where there are none."""
-    box: list[slice] = []
-    for axis in range(3):
-        occupied = np.flatnonzero(mask[tuple(box)].any(axis=tuple(a for a in range(3) if a != axis)))
-        if not len(occupied):
-            return NO_BLOCK
-        box.append(slice(int(occupied[0]), int(occupied[-1]) + 1))
-    return tuple(box)

@@ -10,6 +10,7 @@ import numpy as np
 from ..errors import UserError
 from .volume import Modality, Volume
 
+_PERCENTILES = (0.5, 99.5)
 # Percentiles of larger volumes are taken from every n-th voxel: about this many remain.
 _SAMPLE_VOXELS = 2_000_000
 # Exact zeros above the minimum count as background from this share of the volume on.
@@ -58,8 +59,8 @@ CT_PRESETS: dict[str, Window] = {
 }
 
 
-def percentile_window(volume: Volume, lower: float = 0.5, upper: float = 99.5) -> Window:
-    """The window between two percentiles of the foreground.
+def percentile_window(volume: Volume) -> Window:
+    """The window between two percentiles (0.5 and 99.5) of the foreground.
 
     Foreground are the finite voxels above the volume's minimum, without exact zeros where these are many (a masked
     background). Large volumes are thinned evenly to about two million voxels, the same ones each time. Where the
@@ -70,7 +71,7 @@ def percentile_window(volume: Volume, lower: float = 0.5, upper: float = 99.5) -
         raise ValueError("An RGB volume has no window: its colours are used as they are.")
     values = thinned(volume.voxels)
     values = values[np.isfinite(values)] if values.dtype.kind == "f" else values.ravel()
-    name = f"percentiles {lower:g}-{upper:g}"
+    name = "percentiles {:g}-{:g}".format(*_PERCENTILES)
     if not values.size:
         return Window(0.0, 1.0, name)
     minimum = values.min()
@@ -80,7 +81,7 @@ def percentile_window(volume: Volume, lower: float = 0.5, upper: float = 99.5) -
         foreground = foreground[~zeros]
     low = high = float(minimum)
     if foreground.size:
-        low, high = (float(v) for v in np.percentile(foreground.astype(np.float64), (lower, upper)))
+        low, high = (float(v) for v in np.percentile(foreground.astype(np.float64), _PERCENTILES))
     if low == high:
         low = float(minimum)
     if low == high:

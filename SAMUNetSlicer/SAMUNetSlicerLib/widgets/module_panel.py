@@ -47,7 +47,7 @@ class ModulePanel(VTKObservationMixin):
         self._stopped = False  # by choosing other nodes, which is still to be told
         self.work = Work(logic, self._breathe)
         self.set_up = SetUpPanel(ui, self.work, requirements_file, self._keep_choices)
-        self.segment = SegmentPanel(ui, self.work, self.prepare)
+        self.segment = SegmentPanel(ui, self.work, self.prepare, self.prepare_nodes)
         self.propagate = PropagatePanel(ui, self.work, self.segment, self.prepare)
         self.rules = RulesPanel(ui, self.work)
         self.shortcuts = Shortcuts(
@@ -260,8 +260,8 @@ class ModulePanel(VTKObservationMixin):
         if strange or (chosen is None and belonging is not None):
             self.parameters.segmentation = belonging
 
-    def prepare(self, nodes_only: bool = False) -> None:
-        """Make volume, segmentation, segment and model ready. Raises UserError where the user must do something."""
+    def prepare_nodes(self) -> None:
+        """Make volume and segmentation ready. Raises UserError where the user must do something."""
         volume = self.parameters.volume if self.parameters is not None else None
         if volume is None:
             raise InputError(_("Choose a volume first: load an image, then pick it under 'Volume'."))
@@ -273,8 +273,10 @@ class ModulePanel(VTKObservationMixin):
                 )
                 self.parameters.segmentation = segmentation
             self._open(volume, segmentation)
-        if nodes_only:
-            return
+
+    def prepare(self) -> None:
+        """Make segment and model ready as well."""
+        self.prepare_nodes()
         if not self.work.session.segment_id:
             self.work.session.add_segment()
         self.work.need_model(*self.set_up.choice())

@@ -7,13 +7,14 @@ that cursors, snapping and undoing a half-drawn box are as everywhere else.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from enum import Enum
 
 import numpy as np
 import qt
 import slicer
 
-from ..scene.nodes.markups_nodes import read_prompt_nodes
+from ..scene.nodes.markups_nodes import BOX_COLOUR, COLOURS, is_drawn, read_prompt_nodes
 from ..scene.nodes.placement import numpy_matrix, vtk_matrix
 from ..volumes.prompts import SegmentPrompts, Sign
 from .prompt_looks import dress
@@ -30,7 +31,11 @@ class Tool(Enum):
 
 _SAME_DIRECTION = 1e-4
 
-_COLOURS = {Tool.POSITIVE: (0.2, 0.9, 0.3), Tool.NEGATIVE: (0.95, 0.25, 0.2), Tool.BOX: (1.0, 0.85, 0.2)}
+_COLOURS = {
+    Tool.POSITIVE: COLOURS[Sign.POSITIVE],
+    Tool.NEGATIVE: COLOURS[Sign.NEGATIVE],
+    Tool.BOX: BOX_COLOUR,
+}
 
 
 class Placing:
@@ -105,7 +110,7 @@ class Placing:
             qt.QTimer.singleShot(0, self.put_down)
 
     def _on_point(self, *_) -> None:
-        if self.tool is Tool.BOX and self._node.GetNumberOfDefinedControlPoints() == 1 and not _has_size(self._node):
+        if self.tool is Tool.BOX and self._node.GetNumberOfDefinedControlPoints() == 1 and not is_drawn(self._node):
             _turn_to_view(self._node)
         # After Slicer has finished with the event: the node is changed there.
         qt.QTimer.singleShot(0, self._hand_over)
@@ -115,7 +120,7 @@ class Placing:
         if tool is None or not slicer.mrmlScene.IsNodePresent(node) or not node.GetNumberOfDefinedControlPoints():
             return
         if tool is Tool.BOX:
-            if not _has_size(node):
+            if not is_drawn(node):
                 return  # one corner so far
             slice_node = view_of_point(node.GetCenterWorld())
             prompts = read_prompt_nodes([node], "")
@@ -128,8 +133,6 @@ class Placing:
 
 
 def _signed(prompts: SegmentPrompts, tool: Tool) -> SegmentPrompts:
-    from dataclasses import replace
-
     sign = Sign.NEGATIVE if tool is Tool.NEGATIVE else Sign.POSITIVE
     points = tuple(replace(point, sign=sign, label="") for point in prompts.points)
     return replace(prompts, points=points)
@@ -140,11 +143,6 @@ def _remove_defined_points(node) -> None:
     for index in reversed(range(node.GetNumberOfControlPoints())):
         if node.GetNthControlPointPositionStatus(index) == slicer.vtkMRMLMarkupsNode.PositionDefined:
             node.RemoveNthControlPoint(index)
-
-
-def _has_size(roi) -> bool:
-    """Whether both corners of a box are placed."""
-    return sum(side > 0 for side in roi.GetSize()) >= 2
 
 
 def _turn_to_view(roi) -> None:

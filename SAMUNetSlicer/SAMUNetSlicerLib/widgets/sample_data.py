@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-CATEGORY = "SAMUNetSlicer"
+from .. import project
+
 NAME = "SAMUNetAbdomenCT"
 _FILE = "ct_abdomen_20_slices.nrrd"
 # Slicer loads a copy in its cache, and fetches the file again only where the copy has another checksum.
@@ -21,7 +22,7 @@ def register(thumbnail: Path) -> None:
     import SampleData
 
     SampleData.SampleDataLogic.registerCustomSampleDataSource(
-        category=CATEGORY,
+        category=project.NAME,
         sampleName=NAME,
         thumbnailFileName=str(thumbnail),
         uris=example_file().as_uri(),

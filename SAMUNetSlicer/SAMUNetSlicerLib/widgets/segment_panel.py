@@ -29,10 +29,12 @@ def _write_mode_choices() -> list[tuple[str, str]]:
 
 
 class SegmentPanel:
-    """prepare: called before a prompt is answered; makes nodes and model ready, or raises UserError."""
+    """prepare: called before a prompt is answered; makes nodes and model ready, or raises UserError. prepare_nodes: the
+    nodes alone.
+    """
 
-    def __init__(self, ui, work: Work, prepare: Callable[[], None]) -> None:
-        self._ui, self._work, self._prepare = ui, work, prepare
+    def __init__(self, ui, work: Work, prepare: Callable[[], None], prepare_nodes: Callable[[], None]) -> None:
+        self._ui, self._work, self._prepare, self._prepare_nodes = ui, work, prepare, prepare_nodes
         self.view = None  # slice node of the view that is worked in
         self.placing = Placing(self._placed, work.notify)
         self._tools = {Tool.POSITIVE: ui.positiveButton, Tool.NEGATIVE: ui.negativeButton, Tool.BOX: ui.boxButton}
@@ -187,9 +189,6 @@ class SegmentPanel:
 
         if not self._work.busy:
             self._work.attempt(add)
-
-    def _prepare_nodes(self) -> None:
-        self._prepare(nodes_only=True)
 
     def _delete_segment(self) -> None:
         self._change(lambda session: session.delete_segment())

@@ -117,7 +117,10 @@ def test_mistakes_are_named(own_set, tmp_path):
         ('objects = "binary"', 'planes_per_label = "few"', "The source 'lungs' of the set of cases is wrong"),
         ('"easy ones" = ["lungs"]', '"easy ones" = "lungs"', "is a list of names of sources"),
         ("[[sources]]", "[sources.x]", r"begins with the line \[\[sources\]\]"),
-        ("[[sources]]", 'training = "none.toml"\n[[sources]]', "none.toml cannot be read"),
+        ("[[sources]]", 'training = "none.toml"\n[[sources]]', "none.toml is not a configuration"),
+        ("[[sources]]", 'training = "own.toml"\n[[other]]', r"own.toml is not a configuration with \[\[sources\]\]"),
+        ("[[sources]]", 'training = "own.toml"\nsettings = 3\n[[sources]]', r"the line \[settings.NAME\]"),
+        ("[[sources]]", 'training = "own.toml"\nsettings.lungs = 3\n[[sources]]', r"the line \[settings.NAME\]"),
     ],
 )
 def test_values_of_the_wrong_kind_are_told_in_plain_words(own_set, tmp_path, right, wrong, said):

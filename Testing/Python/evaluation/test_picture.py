@@ -40,7 +40,7 @@ def drawn_size(folder, names) -> tuple[int, int]:
     geometry = GridGeometry((2, 20, 20), np.eye(4))
     volume = Volume(np.zeros(geometry.shape_kji, np.float32), geometry)
     planes = VolumePlanes(volume, PlaneStack(geometry, Orientation.AXIAL), Window(-1, 1))
-    contact_sheet(folder / "sheet.png", planes, {name: result(2, 1) for name in names}, title="a $\\title$")
+    contact_sheet(folder / "sheet.png", planes, {name: result(2, 1) for name in names})
     with Image.open(folder / "sheet.png") as picture:
         return picture.size
 

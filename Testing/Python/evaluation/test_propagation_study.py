@@ -14,13 +14,13 @@ from SAMUNetSlicerLib.evaluation.propagation_study import (
     PlaneTrust,
     Walked,
     auc_of_bad_planes,
-    dice,
     fit_calibration,
     table,
     trust_table,
     walk,
 )
 from SAMUNetSlicerLib.inference.agreement import Evidence
+from SAMUNetSlicerLib.inference.mask_geometry import dice
 from SAMUNetSlicerLib.inference.predictor import PlanePredictor
 from SAMUNetSlicerLib.volumes.plane_source import VolumePlanes
 from SAMUNetSlicerLib.volumes.planes import Orientation, PlaneStack

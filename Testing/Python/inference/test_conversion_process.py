@@ -6,7 +6,7 @@ import time
 import pytest
 import torch
 
-from fakes import BrightRegionNetwork
+from fakes import BrightRegionNetwork, Done
 from requirements_guard import need
 from SAMUNetSlicerLib.checkpoints.loading import LoadedModel, load_network
 from SAMUNetSlicerLib.inference import opening
@@ -15,7 +15,7 @@ from SAMUNetSlicerLib.inference.encoding.conversion_process import ConversionJob
 from SAMUNetSlicerLib.inference.encoding.encoders import TorchEncoder
 from SAMUNetSlicerLib.inference.encoding.engines import EngineChoice, build_encode, kept_conversions_folder
 from SAMUNetSlicerLib.inference.encoding.openvino_encoder import OpenVinoEncoder
-from SAMUNetSlicerLib.inference.jobs import CancelledError, Done, SteppedJob
+from SAMUNetSlicerLib.inference.jobs import CancelledError, SteppedJob
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 import pytest
 
-from SAMUNetSlicerLib.inference.jobs import CancelledError, Done, SteppedJob
+from fakes import Done
+from SAMUNetSlicerLib.inference.jobs import CancelledError, SteppedJob
 
 
 class Elsewhere(Done):

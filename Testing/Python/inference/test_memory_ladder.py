@@ -108,10 +108,10 @@ def test_a_shortage_while_decoding_gives_the_same_answers_in_smaller_batches(tol
 
     worker.network.decode = tight_decode
     boxes = [PlanePrompts(box_xyxy=(15, 15, 50 + i, 45)) for i in range(3)]
-    answers = worker.predict_in_crop(plane(0), boxes, WHOLE)
+    answers = worker.predict_many([PlaneRequest(plane(0), box) for box in boxes])
     assert sizes[-3:] == [1, 1, 1]
     for answer, box in zip(answers, boxes, strict=True):
-        (alone,) = PlanePredictor(BrightRegionNetwork()).predict_in_crop(plane(0), [box], WHOLE)
+        alone = PlanePredictor(BrightRegionNetwork()).predict(plane(0), box)
         np.testing.assert_array_equal(answer.logits, alone.logits)
 
 

@@ -7,7 +7,7 @@ import torch
 from fakes import BrightRegionNetwork
 from SAMUNetSlicerLib.errors import PromptError
 from SAMUNetSlicerLib.inference.encoding.encoders import Precision, TorchEncoder
-from SAMUNetSlicerLib.inference.predictor import OUTSIDE_LOGIT, PlaneImage, PlanePredictor
+from SAMUNetSlicerLib.inference.predictor import OUTSIDE_LOGIT, PlaneImage, PlanePredictor, PlaneRequest
 from SAMUNetSlicerLib.inference.prompts import PlanePrompts, Sign
 from SAMUNetSlicerLib.inference.zoom import ZoomMode, ZoomPolicy
 from SAMUNetSlicerLib.networks.base import Decoded, PromptKind
@@ -117,8 +117,7 @@ def test_many_prompts_of_a_plane_give_what_each_gives_alone(network, two_squares
         PlanePrompts(((160, 130),), POSITIVE),
         PlanePrompts(box_xyxy=(140, 110, 190, 160)),
     ]
-    crop = predictor.zoom.choose(two_squares.size_hw, (0, 0, 1, 1))
-    together = predictor.predict_in_crop(two_squares, prompts, crop)
+    together = predictor.predict_many([PlaneRequest(two_squares, p) for p in prompts])
     assert network.encoded == 1
     for answer, prompt in zip(together, prompts, strict=True):
         alone = predictor.predict(two_squares, prompt)

@@ -8,7 +8,6 @@ from SAMUNetSlicerLib.learning.data.augmentation import Augmentation
 from SAMUNetSlicerLib.learning.data.crops import (
     SIZE,
     Frame,
-    bounding_box,
     cut,
     finish,
     object_mask,
@@ -17,12 +16,6 @@ from SAMUNetSlicerLib.learning.data.crops import (
     turned,
 )
 from SAMUNetSlicerLib.learning.data.sources import Picture
-
-
-def test_a_box_ends_after_the_last_pixel():
-    mask = np.zeros((10, 10), bool)
-    mask[2:5, 3:9] = True
-    assert bounding_box(mask) == (3, 2, 9, 5)
 
 
 @given(

@@ -71,6 +71,20 @@ def test_an_unknown_key_of_a_configuration_is_refused():
         SourceSpec.from_mapping({"name": "a", "folder": "b", "colour": 3})
 
 
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        # Letter by letter it would hold nothing back.
+        ({"development_cases": "STS_017"}, "development_cases is a list"),
+        ({"mask_endings": "_seg"}, "mask_endings is a list"),
+        ({"development_fraction": "0.1"}, "development_fraction is a number"),
+    ],
+)
+def test_values_of_the_wrong_kind_are_told_at_once(entry, said):
+    with pytest.raises(InputError, match=f"'a' of the configuration is wrong: {said}"):
+        SourceSpec.from_mapping({"name": "a", "folder": "b", **entry})
+
+
 def test_files_of_different_sizes_are_refused(tmp_path):
     write_pictures(tmp_path / "set", cases=1, planes=1)
     Image.fromarray(np.full((7, 7), 255, np.uint8)).save(tmp_path / "set" / "p0_0_mask.png")

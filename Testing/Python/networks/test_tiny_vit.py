@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from SAMUNetSlicerLib.networks.base import run_through
 from SAMUNetSlicerLib.networks.parts.published_forms import as_published
 from SAMUNetSlicerLib.networks.parts.tiny_vit import MobileConv, TinyVit, TinyVitBlock, WindowAttention
+from SAMUNetSlicerLib.stepwise import run_through
 
 
 def with_random_values(module: torch.nn.Module) -> torch.nn.Module:

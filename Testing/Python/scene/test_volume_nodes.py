@@ -6,7 +6,7 @@ import scenery
 from vtk.util.numpy_support import vtk_to_numpy
 
 from SAMUNetSlicerLib.errors import InputError
-from SAMUNetSlicerLib.scene.nodes.volume_nodes import VolumeReader, display_window, frame_of, read_volume
+from SAMUNetSlicerLib.scene.nodes.volume_nodes import VolumeReader, frame_of, read_volume
 from SAMUNetSlicerLib.volumes.volume import Modality
 
 
@@ -126,6 +126,8 @@ def test_the_modality_comes_from_dicom_or_units_or_the_intensities(mrml_scene):
     assert read_volume(node).volume.modality is Modality.CT
     node.SetAttribute("DICOM.Modality", "MR")
     assert read_volume(node).volume.modality is Modality.MR
+    node.SetAttribute("DICOM.Modality", "PX")
+    assert read_volume(node).volume.modality is Modality.XRAY, "as in files"
     loaded = scenery.volume_node(mrml_scene)
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(mrml_scene)
     item = hierarchy.CreateItem(hierarchy.GetSceneItemID(), loaded)
@@ -134,14 +136,3 @@ def test_the_modality_comes_from_dicom_or_units_or_the_intensities(mrml_scene):
     ct = np.full(scenery.SHAPE, -1000, np.int16)
     ct[3:6] = 300
     assert read_volume(scenery.volume_node(mrml_scene, ct)).volume.modality is Modality.CT
-
-
-def test_the_displayed_window_can_be_taken_over(mrml_scene):
-    node = scenery.volume_node(mrml_scene)
-    assert display_window(node) is None
-    node.CreateDefaultDisplayNodes()
-    display = node.GetDisplayNode()
-    display.AutoWindowLevelOff()
-    display.SetWindowLevel(400, 40)
-    window = display_window(node)
-    assert (window.lower, window.upper) == (-160, 240)

@@ -8,7 +8,7 @@ from scipy.spatial.transform import Rotation
 
 from SAMUNetSlicerLib.errors import OutputError
 from SAMUNetSlicerLib.volumes.files.markups import collect_prompts, read_markups
-from SAMUNetSlicerLib.volumes.files.markups_writing import CoordinateSystem, write_markups
+from SAMUNetSlicerLib.volumes.files.markups_writing import write_markups
 from SAMUNetSlicerLib.volumes.prompts import BoxExtent, BoxPrompt, PointPrompt, SegmentPrompts, Sign
 
 COORDINATES = st.tuples(*[st.floats(-1e4, 1e4)] * 3)
@@ -33,12 +33,12 @@ def segment_prompts(draw):
     )
 
 
-@example(SegmentPrompts("+", (PointPrompt((0, 0, 0), Sign.NEGATIVE),)), CoordinateSystem.LPS)
-@example(SegmentPrompts("a", (PointPrompt((0, 0, 0), Sign.POSITIVE, "-"),)), CoordinateSystem.RAS)
+@example(SegmentPrompts("+", (PointPrompt((0, 0, 0), Sign.NEGATIVE),)))
+@example(SegmentPrompts("a", (PointPrompt((0, 0, 0), Sign.POSITIVE, "-"),)))
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(prompts=segment_prompts(), system=st.sampled_from(CoordinateSystem))
-def test_prompts_survive_a_written_file(tmp_path, prompts, system):
-    write_markups(tmp_path / "F.mrk.json", [prompts], system)
+@given(prompts=segment_prompts())
+def test_prompts_survive_a_written_file(tmp_path, prompts):
+    write_markups(tmp_path / "F.mrk.json", [prompts])
     (found,) = collect_prompts([tmp_path / "F.mrk.json"], [])
     assert found.segment == prompts.segment
     for ours, read in zip(prompts.points, found.points, strict=True):
@@ -75,9 +75,8 @@ def roi_in_slicer(node) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.array(node.GetCenter()), np.array(node.GetSize()), axes_ras
 
 
-@pytest.mark.parametrize("system", CoordinateSystem)
-def test_slicer_loads_what_we_write(mrml_host, mrml_scene, tmp_path, system):
-    write_markups(tmp_path / "a.mrk.json", [EXAMPLE], system)
+def test_slicer_loads_what_we_write(mrml_host, mrml_scene, tmp_path):
+    write_markups(tmp_path / "a.mrk.json", [EXAMPLE])
     points, *rois = mrml_host.load_markups(tmp_path / "a.mrk.json")
     assert [node.GetName() for node in (points, *rois)] == ["Leber é"] * 3
     assert points.GetClassName() == "vtkMRMLMarkupsFiducialNode"

@@ -13,7 +13,7 @@ from requirements_guard import need
 from SAMUNetSlicerLib.errors import InputError, OutputError
 from SAMUNetSlicerLib.volumes.geometry import LPS_TO_RAS, GridGeometry
 from SAMUNetSlicerLib.volumes.segmentations.segmentation_file import read_segmentation, write_segmentation
-from SAMUNetSlicerLib.volumes.segmentations.segmentation_header import extent_of, read_segment_headers
+from SAMUNetSlicerLib.volumes.segmentations.segmentation_header import read_segment_headers
 from SAMUNetSlicerLib.volumes.segmentations.segments import Segment, named_segments
 from SAMUNetSlicerLib.volumes.segmentations.terminology import TISSUE, terminology_entry
 
@@ -249,18 +249,3 @@ def test_an_earlier_file_survives_a_failed_write(tmp_path, monkeypatch):
         write_segmentation(tmp_path / "a.seg.nrrd", GEOMETRY, OVERLAPPING[:1])
     assert (tmp_path / "a.seg.nrrd").read_bytes() == earlier
     assert [p.name for p in tmp_path.iterdir()] == ["a.seg.nrrd"]
-
-
-@given(st.integers(0, 2**32 - 1), st.sampled_from([0.0, 0.01, 0.2]))
-def test_the_extent_is_the_tight_box(seed, density):
-    mask = np.random.default_rng(seed).random((4, 5, 6)) < density
-    extent = extent_of(mask)
-    if extent is None:
-        assert not mask.any()
-        return
-    i0, i1, j0, j1, k0, k1 = extent
-    inside = mask[k0 : k1 + 1, j0 : j1 + 1, i0 : i1 + 1]
-    assert inside.sum() == mask.sum()
-    for axis in range(3):
-        assert inside.take(0, axis).any()
-        assert inside.take(-1, axis).any()

@@ -158,7 +158,7 @@ def test_grey_pictures_are_read_upright(tmp_path, extension):
     path = tmp_path / f"picture.{extension}"
     sitk.WriteImage(sitk.GetImageFromArray(pixels), path)
     volume = read_volume(path)
-    assert volume.is_2d
+    assert volume.geometry.shape_kji == (1, 16, 24)
     assert not volume.is_rgb
     assert volume.modality is Modality.OTHER
     np.testing.assert_allclose(volume.voxels[0].astype(int), pixels, atol=3)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
+from fakes import Done
 from requirements_guard import need
 from SAMUNetSlicerLib.errors import ModelError
 from SAMUNetSlicerLib.inference import opening
-from SAMUNetSlicerLib.inference.jobs import Done, Job
+from SAMUNetSlicerLib.inference.jobs import Job
 from SAMUNetSlicerLib.widgets.controllers.breathing import Breather, Interrupted
 from SAMUNetSlicerLib.widgets.controllers.models import ModelLoader
 

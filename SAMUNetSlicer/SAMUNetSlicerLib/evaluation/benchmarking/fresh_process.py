@@ -6,13 +6,12 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
+from ... import own_process
 from .table import Row, limit_row
 
 PLANES, MORE_PLANES = 100, 400
@@ -35,12 +34,9 @@ def measure_session(
     model: str, device: str, engine: str, planes: int = PLANES, more: int = MORE_PLANES
 ) -> SessionFacts:
     """In a new process. The time is by this process's clock, which both share."""
-    library = str(Path(__file__).parents[3])
-    paths = [library, *filter(None, [os.environ.get("PYTHONPATH")])]
     arguments = [model, device, engine, str(planes), str(more), str(time.time())]
     command = [sys.executable, "-m", __name__, *arguments]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, text=True)
+    done = subprocess.run(command, env=own_process.environment(), stdout=subprocess.PIPE, check=True, text=True)
     return SessionFacts(**json.loads(done.stdout))
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from ...inference.encoding.cache import EmbeddingCache
 from ...inference.encoding.encoders import Precision, TorchEncoder
 from ...inference.encoding.openvino_encoder import OpenVinoEncoder
+from ...inference.mask_geometry import dice
 from ...inference.predictor import PlanePredictor
 from ...networks.parts.published_forms import as_published
 from ...volumes.propagation.walks import Direction, Propagation
@@ -148,9 +149,4 @@ def block_row(predictor: PlanePredictor, count: int, forward_s: float) -> Row:
 def mean_dice_difference(one: dict[int, np.ndarray], other: dict[int, np.ndarray]) -> float:
     """1 - mean Dice over the planes that either has; a plane that only one has counts as Dice 0."""
     indices = one.keys() | other.keys()
-    return 1 - float(np.mean([_dice(one[i], other[i]) if i in one and i in other else 0.0 for i in indices]))
-
-
-def _dice(a: np.ndarray, b: np.ndarray) -> float:
-    total = np.count_nonzero(a) + np.count_nonzero(b)
-    return 1.0 if total == 0 else 2 * np.count_nonzero(a & b) / total
+    return 1 - float(np.mean([dice(one[i], other[i]) if i in one and i in other else 0.0 for i in indices]))

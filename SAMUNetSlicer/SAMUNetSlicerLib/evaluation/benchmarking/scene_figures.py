@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import subprocess
 import sys
 from pathlib import Path
+
+from ... import own_process
 
 _SCRIPT = Path(__file__).resolve().parents[4] / "Testing" / "Benchmarks" / "scene_benchmark.py"
 
@@ -17,10 +18,9 @@ def scene_report() -> str:
         return "Scene figures need the repository: Testing/Benchmarks/scene_benchmark.py is not here.\n"
     if importlib.util.find_spec("slicer") is None:
         return "Scene figures need slicer-core, which is not installed here: pip install '.[headless]'.\n"
-    library = str(_SCRIPT.parents[2] / "SAMUNetSlicer")
-    paths = [library, *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
-    done = subprocess.run([sys.executable, str(_SCRIPT)], env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, str(_SCRIPT)], env=own_process.environment(), capture_output=True, text=True, check=False
+    )
     if done.returncode:
         return f"Scene figures: the benchmark failed.\n{done.stderr[-2000:]}\n"
     return done.stdout

@@ -6,13 +6,13 @@ The process writes what `OpenVinoEncoder` keeps (weights, no image data); whoeve
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+from ... import own_process
 from ..jobs import CancelledError, Job
 
 _LEFT_OVER_AFTER_S = 3600
@@ -28,7 +28,7 @@ class ConversionJob(Job[bool]):
         try:
             self._process = subprocess.Popen(
                 [_python(), "-m", __name__, model],
-                env={**os.environ, "PYTHONPATH": _path()},
+                env=own_process.environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -56,11 +56,6 @@ class ConversionJob(Job[bool]):
 def _python() -> str:
     """Slicer's Python where this runs in Slicer, whose own program is no Python."""
     return shutil.which("PythonSlicer") or sys.executable
-
-
-def _path() -> str:
-    library = str(Path(__file__).resolve().parents[3])
-    return os.pathsep.join(part for part in (library, os.environ.get("PYTHONPATH")) if part)
 
 
 def _remove_left_overs(folder: Path) -> None:

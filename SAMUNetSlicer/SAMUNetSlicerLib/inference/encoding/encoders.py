@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from enum import Enum
 from functools import lru_cache
 
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ...networks.base import Embedding, PromptedNetwork
 from ..devices import computes_in_bfloat16
-from ..jobs import CancelledError, Done, Job, SteppedJob
+from ..jobs import CancelledError, Job, SteppedJob
 
 
 class Precision(Enum):
@@ -48,15 +48,6 @@ class Encoder(ABC):
     def __call__(self, images: Tensor) -> Embedding:
         """Encode, waiting for it."""
         return self.begin(images).result()
-
-
-# An encoder, or any function that does its work at once.
-Encode = Callable[[Tensor], Embedding]
-
-
-def begin_encoding(encode: Encode, images: Tensor) -> Job[Embedding]:
-    """Begin `encode(images)`; what is not an `Encoder` is done at once."""
-    return encode.begin(images) if isinstance(encode, Encoder) else Done(encode(images))
 
 
 class TorchEncoder(Encoder):

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from scipy import ndimage
 
+from ...inference.prompts import bounding_box_xyxy
 from .sources import Picture
 
 SIZE = 256  # side of the network's input in pixels
@@ -52,19 +53,13 @@ def object_mask(parts: np.ndarray, members: tuple[int, ...]) -> np.ndarray:
     return parts == members[0] if len(members) == 1 else np.isin(parts, members)
 
 
-def bounding_box(mask: np.ndarray) -> tuple[int, int, int, int]:
-    """Half-open (x0, y0, x1, y1) of a mask that is not empty."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
-
-
 def random_frame(picture: Picture, rng: np.random.Generator) -> Frame:
     """A frame around a random object: side = its longer side x logU(1.25, 5) somewhere around it, or the whole."""
     height, width = picture.labels.shape
     if rng.random() < _WHOLE_SHARE:
         return Frame(0, 0, width, height)
     members = picture.objects[rng.integers(len(picture.objects))]
-    x0, y0, x1, y1 = bounding_box(object_mask(picture.labels, members))
+    x0, y0, x1, y1 = bounding_box_xyxy(object_mask(picture.labels, members))
     longer = max(x1 - x0, y1 - y0)
     side = max(_MIN_SIDE, round(longer * np.exp(rng.uniform(*np.log(_MARGINS)))))
     slack = (side - longer) / 2

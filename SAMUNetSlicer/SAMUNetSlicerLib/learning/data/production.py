@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +12,14 @@ from PIL import Image
 
 from ...atomic_file import discard_left_overs, made_folder
 from ...errors import InputError
+from ...inference.prompts import bounding_box_xyxy
 from ..settings import locate_configuration
 from . import synthetic
 from .augmentation import Augmentation
 from .bank import SHARD_LENGTH, shard_path, write_shard
-from .crops import Look, bounding_box, cut, finish, object_mask, random_frame, square_frame, turned
+from .crops import Look, cut, finish, object_mask, random_frame, square_frame, turned
 from .encoding import build_encode, load_encoder
-from .sources import Pair, Picture, SourceSpec, Split, find_pairs, read_picture, split_pairs
+from .sources import Pair, Picture, SourceSpec, Split, find_pairs, read_picture, sources_in, split_pairs
 
 # Of damaged PNG and TIFF files the first two, of pictures beyond 179 million pixels the third.
 _OF_BROKEN_FILES = (SyntaxError, ValueError, Image.DecompressionBombError, OSError, RuntimeError)
@@ -38,14 +38,7 @@ class Mixture:
 
 def read_sources(config: str | Path) -> list[SourceSpec]:
     """The sources of a shipped configuration or of a TOML file. Raises InputError."""
-    config = locate_configuration(config)
-    try:
-        entries = tomllib.loads(config.read_text(encoding="utf-8"))["sources"]
-        if not isinstance(entries, list):
-            raise TypeError("[sources] needs double brackets")
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{config} is not a configuration with [[sources]]: {error}.") from error
-    return [SourceSpec.from_mapping(entry) for entry in entries]
+    return sources_in(locate_configuration(config))
 
 
 def build_mixture(specs: list[SourceSpec], root: Path, synthetic_share: float) -> Mixture:
@@ -113,7 +106,7 @@ def development_looks(specs: list[SourceSpec], root: Path, per_source: int, zoom
 def _centred_look(picture: Picture, zoom: float) -> Look | None:
     areas = [int(object_mask(picture.labels, members).sum()) for members in picture.objects]
     largest = picture.objects[int(np.argmax(areas))]
-    x0, y0, x1, y1 = bounding_box(object_mask(picture.labels, largest))
+    x0, y0, x1, y1 = bounding_box_xyxy(object_mask(picture.labels, largest))
     side = round(max(x1 - x0, y1 - y0) * zoom)
     frame = square_frame((x0 + x1) / 2, (y0 + y1) / 2, side, *picture.labels.shape)
     image, parts = cut(picture, frame)

@@ -37,7 +37,7 @@ class Written:
 
 
 def write_shards(
-    specs: list[SourceSpec], root: Path, folder: Path, split: Split, shard_length: int, planes: int, seed: int = 0
+    specs: list[SourceSpec], root: Path, folder: Path, split: Split, shard_length: int, planes: int
 ) -> Written:
     """Write one side of the split by case. planes: random ones of each volume.
 
@@ -48,7 +48,7 @@ def write_shards(
         raise InputError(f"{folder} holds shards already. Delete them, or choose another folder.")
     pairs = [pair for spec in specs for pair in split_pairs(spec, find_pairs(spec, root), split)]
     draws = np.repeat(np.arange(len(pairs)), [planes if is_volume(pair.image) else 1 for pair in pairs])
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     made_folder(folder)
     samples = skipped = 0
     pattern = str(folder).replace("%", "%%") + "/shard-%06d.tar"

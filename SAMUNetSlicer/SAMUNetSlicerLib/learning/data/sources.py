@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -82,17 +83,33 @@ class SourceSpec:
                 if name in values:
                     values[name] = kind(values[name])
             for name in ("mask_endings", "development_cases"):
+                if isinstance(values.get(name), str):  # its letters would each be one
+                    raise TypeError(f"{name} is a list of texts, in brackets")
                 if name in values:
                     values[name] = tuple(values[name])
+            for name in ("weight", "development_fraction"):
+                if not isinstance(values.get(name, 0.0), int | float):
+                    raise TypeError(f"{name} is a number")
             if "pairs" in values:
                 values["pairs"] = tuple((image, mask) for image, mask in values["pairs"])
             spec = SourceSpec(**values)
             # Values of the wrong kind would be found out only where they are used.
-            Path(spec.folder), re.compile(spec.case_pattern), float(spec.weight), float(spec.development_fraction)
+            Path(spec.folder), re.compile(spec.case_pattern)
             return spec
         except (TypeError, ValueError, re.error) as error:
             name = entry.get("name", "?") if isinstance(entry, Mapping) else entry
             raise InputError(f"The source {name!r} of the configuration is wrong: {error}.") from error
+
+
+def sources_in(path: Path) -> list[SourceSpec]:
+    """The [[sources]] of a TOML file. Raises InputError."""
+    try:
+        entries = tomllib.loads(path.read_text(encoding="utf-8"))["sources"]
+        if not isinstance(entries, list):
+            raise TypeError("[sources] needs double brackets")
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path} is not a configuration with [[sources]]: {error}.") from error
+    return [SourceSpec.from_mapping(entry) for entry in entries]
 
 
 @dataclass(frozen=True)

@@ -63,10 +63,29 @@ def build_prompt_encoder(embedding_size: int, input_size: int) -> nn.Module:
     )
 
 
-def build_mask_decoder() -> nn.Module:
-    """SAM's mask decoder with its published sizes."""
-    transformer = TwoWayTransformer(depth=2, embedding_dim=256, mlp_dim=2048, num_heads=8)
-    return MaskDecoder(num_multimask_outputs=3, transformer=transformer, transformer_dim=256)
+def build_transformer() -> nn.Module:
+    """The two-way transformer of SAM's mask decoder with its published sizes."""
+    return TwoWayTransformer(depth=2, embedding_dim=256, mlp_dim=2048, num_heads=8)
+
+
+def build_mask_decoder(further_masks: int = 3) -> nn.Module:
+    """SAM's mask decoder with its published sizes: one mask token, and so many further ones."""
+    return MaskDecoder(num_multimask_outputs=further_masks, transformer=build_transformer(), transformer_dim=256)
+
+
+def build_upscaling(inputs: int, middle: int, outputs: int) -> nn.Sequential:
+    """Maps of `inputs` channels four times larger, with `outputs` channels, as SAM makes them."""
+    return nn.Sequential(
+        nn.ConvTranspose2d(inputs, middle, 2, stride=2),
+        LayerNorm2d(middle),
+        nn.GELU(),
+        nn.ConvTranspose2d(middle, outputs, 2, stride=2),
+    )
+
+
+def build_mask_features() -> nn.Sequential:
+    """HQ-SAM's convolutions of the upscaled features (32 channels), which SAM-UNet has taken over."""
+    return nn.Sequential(nn.Conv2d(32, 64, 3, padding=1), LayerNorm2d(64), nn.GELU(), nn.Conv2d(64, 32, 3, padding=1))
 
 
 def encode_prompts(prompt_encoder: nn.Module, prompts) -> tuple[Tensor, Tensor]:

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..base import run_through
+from ...stepwise import run_through
 from .sam_parts import LayerNorm2d
 
 WIDTHS = (64, 128, 160, 320)

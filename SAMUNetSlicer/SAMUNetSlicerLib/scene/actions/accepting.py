@@ -39,11 +39,11 @@ def proposed_planes(
     workspace: Workspace, segment_id: str, stack: StackKey, indices: Collection[int] | None = None
 ) -> list[PlaneKey]:
     """The planes of a stack that have a proposal, in rising order; only some of them if asked."""
-    return sorted(
+    return [
         key
-        for key, state in workspace.document.of_segment(workspace.frame, segment_id)
-        if state.proposed is not None and key.stack == stack.text and (indices is None or key.index in indices)
-    )
+        for key, state in workspace.known_planes(segment_id, stack)
+        if state.proposed is not None and (indices is None or key.index in indices)
+    ]
 
 
 def accept(
@@ -88,8 +88,8 @@ def discard(workspace: Workspace, segment_id: str, stack: StackKey, indices: Col
     keys = proposed_planes(workspace, segment_id, stack, indices)
     with recording(workspace, f"Discard proposals of {name}") as recorder:
         drop_proposals(recorder, keys)
-        for key, state in list(workspace.document.of_segment(workspace.frame, segment_id)):
-            if key.stack == stack.text and state.stopped and (indices is None or key.index in indices):
+        for key, state in workspace.known_planes(segment_id, stack):
+            if state.stopped and (indices is None or key.index in indices):
                 recorder.set_plane(key, replace(state, stopped=""))
     return len(keys)
 
@@ -99,8 +99,8 @@ def reopen(workspace: Workspace, segment_id: str, stack: StackKey, indices: Coll
     name = require_segment(workspace, segment_id)
     accepted = [
         (key, state)
-        for key, state in workspace.document.of_segment(workspace.frame, segment_id)
-        if state.accepted is not None and key.stack == stack.text and (indices is None or key.index in indices)
+        for key, state in workspace.known_planes(segment_id, stack)
+        if state.accepted is not None and (indices is None or key.index in indices)
     ]
     with recording(workspace, f"Reopen planes of {name}") as recorder:
         for key, state in accepted:

@@ -115,11 +115,7 @@ def find_gaps(workspace: Workspace, segment_id: str, stack: StackKey, within: Pl
     """
     count = len(workspace.stack(stack))
     first, last = (0, count - 1) if within is None else (max(0, within.first), min(count - 1, within.last))
-    states = {
-        key.index: (key, state)
-        for key, state in workspace.document.of_segment(workspace.frame, segment_id)
-        if key.stack == stack.text
-    }
+    states = {key.index: (key, state) for key, state in workspace.known_planes(segment_id, stack)}
     fixed = {index for index, (_, state) in states.items() if is_key(state)}
     gaps: list[Gap] = []
     index = first
@@ -160,14 +156,7 @@ def _starts(gap: Gap, direction: Direction) -> list[int]:
 
 def _areas(workspace: Workspace, segment_id: str, stack: StackKey) -> dict[int, int]:
     """Pixels on a few of the key planes, evenly spread."""
-    keys = sorted(
-        (
-            key
-            for key, state in workspace.document.of_segment(workspace.frame, segment_id)
-            if key.stack == stack.text and is_key(state)
-        ),
-        key=lambda key: key.index,
-    )
+    keys = [key for key, state in workspace.known_planes(segment_id, stack) if is_key(state)]
     few = {round(place) for place in np.linspace(0, len(keys) - 1, min(len(keys), _AREAS_READ))}
     return {keys[i].index: int(np.count_nonzero(known_answer(workspace, keys[i]).mask)) for i in few}
 
@@ -225,8 +214,8 @@ def worst_plane(workspace: Workspace, segment_id: str, stack: StackKey) -> int |
     """The proposed plane with the lowest confidence; of equal ones the first."""
     proposed = [
         (state.proposed.confidence, key.index)
-        for key, state in workspace.document.of_segment(workspace.frame, segment_id)
-        if state.proposed is not None and key.stack == stack.text
+        for key, state in workspace.known_planes(segment_id, stack)
+        if state.proposed is not None
     ]
     return min(proposed)[1] if proposed else None
 

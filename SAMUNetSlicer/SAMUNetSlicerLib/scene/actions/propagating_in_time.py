@@ -7,6 +7,7 @@ prompted is never proposed anew; the walk ends before it.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ...errors import InputError, PromptError
@@ -73,6 +74,4 @@ def propagate_in_time(
             done += step.answer is not None
             taken = take_step(recorder, key_in(step.index), step, engine, done, last - first)
             workspace.proposals.show_frame(workspace.frame)
-            yield PropagatedPlane(
-                step.index, taken.status, taken.confidence, done, last - first, taken.stopped, taken.notes
-            )
+            yield replace(taken, index=step.index)

@@ -24,7 +24,7 @@ from ..nodes.proposals import ProposalStore
 from ..nodes.segmentation_nodes import check_fits, segment_name
 from ..nodes.state_node import create_state_node, find_state_node, read_document, write_document
 from ..nodes.volume_nodes import PlacedVolume, VolumeReader, frame_of, item_values
-from ..record.document import PlaneKey, changed_planes, renumbered
+from ..record.document import PlaneKey, PlaneState, changed_planes, renumbered
 from ..record.placed_prompts import PromptSet
 from ..record.stacks import Stack, StackKey, build_stack, moved_key
 from .items_work import ItemsWork
@@ -277,6 +277,11 @@ class Workspace:
             return self.stack(StackKey(key.stack))[key.index]
         except IndexError as error:
             raise EditError(f"{error} Choose the volume that this work was done on.") from error
+
+    def known_planes(self, segment_id: str, stack: StackKey) -> list[tuple[PlaneKey, PlaneState]]:
+        """What is known of a segment's planes on a stack, in the frame that is worked on, in rising order."""
+        known = self.document.of_segment(self.frame, segment_id)
+        return sorted(((key, state) for key, state in known if key.stack == stack.text), key=lambda entry: entry[0])
 
     def stack_keys(self) -> list[StackKey]:
         """The stacks in use."""

@@ -28,8 +28,8 @@ from .placement import follow, numpy_matrix, to_world, vtk_matrix
 from .state_node import belong_to
 
 _PLANE = re.compile(r"(?:^|;)\s*plane=([^;]+)")
-_COLOURS = {Sign.POSITIVE: (0.2, 0.9, 0.3), Sign.NEGATIVE: (0.95, 0.25, 0.2)}
-_BOX_COLOUR = (1.0, 0.85, 0.2)
+COLOURS = {Sign.POSITIVE: (0.2, 0.9, 0.3), Sign.NEGATIVE: (0.95, 0.25, 0.2)}
+BOX_COLOUR = (1.0, 0.85, 0.2)
 _MARKS = {Sign.POSITIVE: "+", Sign.NEGATIVE: "-"}
 
 
@@ -85,7 +85,7 @@ class PromptStore:
             follow(node, self.volume_node)
             if not node.IsA("vtkMRMLMarkupsROINode"):
                 points += _read_points(node)
-            elif _is_drawn(node):
+            elif is_drawn(node):
                 boxes.append(_read_box(node))
         points.sort(key=lambda p: p.sign is Sign.NEGATIVE)
         return PromptSet(tuple(points), tuple(boxes))
@@ -115,7 +115,7 @@ class PromptStore:
         if node is None:
             node = self._new_node("vtkMRMLMarkupsFiducialNode", f"{name} {_MARKS[sign]}", segment_id, frame)
             node.SetAttribute(SIGN, sign.name.lower())
-            _colour(node, _COLOURS[sign])
+            _colour(node, COLOURS[sign])
         if stack is not None:
             _describe_new_points(node, name, _stack_of(node, ""))
             node.SetAttribute(STACK, stack.text)
@@ -124,7 +124,7 @@ class PromptStore:
     def roi_node(self, segment_id: str, name: str, frame: str = "", stack: StackKey | None = None):
         """A new ROI of the segment, without size yet: what drawing a box by mouse goes to."""
         node = self._new_node("vtkMRMLMarkupsROINode", f"{name} box", segment_id, frame)
-        _colour(node, _BOX_COLOUR)
+        _colour(node, BOX_COLOUR)
         if stack is not None:
             node.SetAttribute(STACK, stack.text)
         return node
@@ -200,7 +200,7 @@ def _read_points(node) -> Iterator[PlacedPoint]:
         yield PlacedPoint(tuple(node.GetNthControlPointPosition(index)), sign, _stack_of(node, description), label)
 
 
-def _is_drawn(node) -> bool:
+def is_drawn(node) -> bool:
     """Whether a ROI has been given a size: while it is being drawn it has none."""
     return node.GetNumberOfControlPoints() > 0 and sum(side > 0 for side in node.GetSize()) >= 2
 

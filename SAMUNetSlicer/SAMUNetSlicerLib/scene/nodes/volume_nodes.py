@@ -11,22 +11,9 @@ from vtk.util.numpy_support import vtk_to_numpy
 
 from ...errors import InputError
 from ...volumes.geometry import GridGeometry
-from ...volumes.volume import Modality, Volume
-from ...volumes.windows import Window
+from ...volumes.volume import DICOM_MODALITIES, Modality, Volume
 from .placement import local_geometry, local_matrix, to_world
 
-_DICOM_MODALITIES = {
-    "CT": Modality.CT,
-    "MR": Modality.MR,
-    "PT": Modality.PET,
-    "NM": Modality.PET,
-    "US": Modality.US,
-    "CR": Modality.XRAY,
-    "DX": Modality.XRAY,
-    "XA": Modality.XRAY,
-    "RF": Modality.XRAY,
-    "MG": Modality.XRAY,
-}
 _MODALITY_ATTRIBUTE = "DICOM.Modality"
 _GRID_DECIMALS = 8
 _HOUNSFIELD = "[hnsf'U]"  # DICOM's and UCUM's code
@@ -120,7 +107,7 @@ def read_volume(node, modality: Modality | None = None) -> PlacedVolume:
 
 def modality_of(node, voxels: np.ndarray) -> Modality:
     """From the DICOM modality attribute, or Hounsfield units, else by the look of the intensities, as for files."""
-    known = _DICOM_MODALITIES.get(node.GetAttribute(_MODALITY_ATTRIBUTE) or _modality_of_series(node))
+    known = DICOM_MODALITIES.get(node.GetAttribute(_MODALITY_ATTRIBUTE) or _modality_of_series(node))
     if known is not None:
         return known
     units = node.GetVoxelValueUnits()
@@ -190,13 +177,3 @@ def read_item(node, frame: str, shown: PlacedVolume) -> PlacedVolume:
     read = read_volume(item, shown.volume.modality).volume
     volume = Volume(read.voxels, shown.geometry, read.modality, read.name)
     return PlacedVolume(volume, shown.local, shown.to_world, frame)
-
-
-def display_window(node) -> Window | None:
-    """The window and level that the user sees in the slice views; None for colours or where nothing is displayed."""
-    display = node.GetDisplayNode()
-    if not isinstance(display, slicer.vtkMRMLScalarVolumeDisplayNode) or node.IsA("vtkMRMLVectorVolumeNode"):
-        return None
-    if display.GetWindow() <= 0:
-        return None
-    return Window.from_level(display.GetLevel(), display.GetWindow(), "as displayed")

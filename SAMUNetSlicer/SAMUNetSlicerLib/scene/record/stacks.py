@@ -33,7 +33,7 @@ class StackKey:
     text: str
 
     def __post_init__(self) -> None:
-        if self.text not in tuple(_AXES) and self._directions() is None:
+        if self.text not in tuple(_AXES) and self.directions is None:
             raise PromptError(f"'{self.text}' names no stack of planes.")
 
     @property
@@ -42,11 +42,8 @@ class StackKey:
         return _AXES.index(self.text) if self.text in tuple(_AXES) else None
 
     @property
-    def directions(self) -> np.ndarray:
-        """(2, 3) unit vectors right and up of oblique planes, in the volume's own coordinates."""
-        return self._directions()
-
-    def _directions(self) -> np.ndarray | None:
+    def directions(self) -> np.ndarray | None:
+        """(2, 3) unit vectors right and up of oblique planes, in the volume's own coordinates; None for grid planes."""
         try:
             numbers = np.array([float(n) for n in self.text.split(",")]).reshape(2, 3)
         except ValueError:

@@ -20,18 +20,10 @@ import numpy as np
 
 from ...errors import InputError
 from ..geometry import LPS_TO_RAS, GridGeometry
-from ..volume import Modality
+from ..volume import DICOM_MODALITIES, Modality
 from .dicom_pixels import read_pixels
 from .dicom_slices import DicomSlice, is_unreadable_picture, read_header, slices_of
 
-_MODALITIES = {
-    "CT": Modality.CT,
-    "MR": Modality.MR,
-    "PT": Modality.PET,
-    "NM": Modality.PET,
-    "US": Modality.US,
-    **dict.fromkeys(("CR", "DX", "MG", "XA", "RF", "PX", "IO"), Modality.XRAY),
-}
 # DICOM objects that hold pixels but no picture.
 _NOT_PICTURES = {"SEG", "PR", "SR", "RTSTRUCT"}
 # Slices farther than this part of a step from where an even stack would have them are reported.
@@ -150,7 +142,7 @@ def read_stack(stack: DicomStack, frame: int) -> tuple[np.ndarray, GridGeometry,
         geometry = _geometry(headers, voxels.shape[:3])
     except ValueError as error:
         raise InputError("The DICOM images say no usable position and spacing of their pixels.") from error
-    return voxels, geometry, _MODALITIES.get(stack.modality, Modality.OTHER)
+    return voxels, geometry, DICOM_MODALITIES.get(stack.modality, Modality.OTHER)
 
 
 def _stacks(headers: list[DicomSlice]) -> list[DicomStack]:

@@ -6,7 +6,6 @@ import json
 import os
 import re
 from collections.abc import Sequence
-from enum import Enum
 
 import numpy as np
 
@@ -20,27 +19,14 @@ _SCHEMA = (
 )
 
 
-class CoordinateSystem(Enum):
-    """The axes in which a markups file states its coordinates."""
-
-    LPS = "LPS"
-    RAS = "RAS"
-
-
-def write_markups(
-    path: str | os.PathLike,
-    prompts: Sequence[SegmentPrompts],
-    coordinate_system: CoordinateSystem = CoordinateSystem.LPS,
-) -> None:
+def write_markups(path: str | os.PathLike, prompts: Sequence[SegmentPrompts]) -> None:
     """Write a point list per segment and an ROI per box, in Slicer's markups schema 1.0.3.
 
     Each description states segment, sign and planes, so that the file's name and Slicer's own do not matter.
-    coordinate_system: of the point lists. ROIs are written in LPS always: Slicer (5.13) takes an ROI's orientation
-    as LPS whatever the file states.
+    In LPS: Slicer (5.13) takes an ROI's orientation as LPS whatever the file states.
     Raises ValueError for a segment's name that a description cannot state; OutputError where the file cannot be
     written.
     """
-    from_ras = LPS_TO_RAS if coordinate_system is CoordinateSystem.LPS else np.eye(4)
     markups = []
     for of_segment in prompts:
         name = of_segment.segment
@@ -48,21 +34,20 @@ def write_markups(
             raise ValueError(f"A segment's name holds no ';', line break or outer blanks, got {name!r}.")
         if of_segment.points:
             control_points = [
-                _control_point(number, _label(point, name, number), _text(point, name), point.position_ras, from_ras)
+                _control_point(number, _label(point, name, number), _text(point, name), point.position_ras)
                 for number, point in enumerate(of_segment.points, start=1)
             ]
             state = _state("%N-%d", len(control_points))
-            kind = _kind("Fiducial", name, coordinate_system)
-            markups.append({**kind, **state, "controlPoints": control_points})
+            markups.append({**_kind("Fiducial", name), **state, "controlPoints": control_points})
         for box in of_segment.boxes:
-            markups.append({**_kind("ROI", name, CoordinateSystem.LPS), **_roi(name, box)})
+            markups.append({**_kind("ROI", name), **_roi(name, box)})
     content = json.dumps({"@schema": _SCHEMA, "markups": markups}, indent=1)
     with written_whole(path) as stream:
         stream.write(content.encode())
 
 
-def _kind(kind: str, name: str, coordinate_system: CoordinateSystem) -> dict:
-    return {"type": kind, "name": name, "coordinateSystem": coordinate_system.value, "coordinateUnits": "mm"}
+def _kind(kind: str, name: str) -> dict:
+    return {"type": kind, "name": name, "coordinateSystem": "LPS", "coordinateUnits": "mm"}
 
 
 def _state(label_format: str, last_number: int) -> dict:
@@ -97,20 +82,18 @@ def _roi(segment: str, box: BoxPrompt) -> dict:
         "orientation": axes_lps.ravel().tolist(),
         "size": list(box.size_mm),
         "insideOut": False,
-        "controlPoints": [_control_point(1, box.label or segment, text, box.centre_ras, LPS_TO_RAS)],
+        "controlPoints": [_control_point(1, box.label or segment, text, box.centre_ras)],
     }
 
 
-def _control_point(
-    number: int, label: str, description: str, position_ras: Sequence[float], from_ras: np.ndarray
-) -> dict:
+def _control_point(number: int, label: str, description: str, position_ras: Sequence[float]) -> dict:
     return {
         "id": str(number),
         "label": label,
         "description": description,
         "associatedNodeID": "",
-        "position": transform_points(from_ras, position_ras).tolist(),
-        "orientation": from_ras[:3, :3].ravel().tolist(),
+        "position": transform_points(LPS_TO_RAS, position_ras).tolist(),
+        "orientation": LPS_TO_RAS[:3, :3].ravel().tolist(),
         "selected": True,
         "locked": False,
         "visibility": True,

@@ -16,8 +16,8 @@ from typing import Protocol
 import numpy as np
 
 from ...errors import UserError
-from ...inference.agreement import Appearance, Evidence, confidence, intersection_over_union
-from ...inference.mask_geometry import deepest_point_xy
+from ...inference.agreement import Appearance, Evidence, confidence
+from ...inference.mask_geometry import deepest_point_xy, intersection_over_union
 from ...inference.predictor import OUTSIDE_LOGIT, PlaneImage, PlaneMask, PlanePredictor, PlaneRequest
 from ...inference.prompts import PlanePrompts, Sign, bounding_box_xyxy
 from ...inference.zoom import Crop
@@ -187,14 +187,12 @@ class Propagation:
             else:
                 yield from self._walk(high, answers[high], direction, between, KeyPlane.of(low, answers), taper)
 
-    def prepare(
-        self, answers: Mapping[int, PlaneMask], direction: Direction = Direction.BOTH, within: PlaneRange | None = None
-    ) -> None:
+    def prepare(self, answers: Mapping[int, PlaneMask], direction: Direction = Direction.BOTH) -> None:
         """Begin to encode the planes that the walks of `from_planes` look at first.
 
         For hosts that must not stand still: they poll `predictor.poll_ahead` before every step, the first included.
         """
-        within = PlaneRange.of_stack(len(self.planes), within)
+        within = PlaneRange.of_stack(len(self.planes))
         found = {start: answer for start, answer in answers.items() if answer.mask.any()}
         for start, answer in found.items():
             for way, step in ((Direction.UP, 1), (Direction.DOWN, -1)):

@@ -20,11 +20,12 @@ import SimpleITK as sitk
 
 from ...atomic_file import written_whole
 from ...errors import InputError, OutputError
+from ...inference.mask_geometry import box_around
 from ..geometry import LPS_TO_RAS, GridGeometry
 from ..image_geometry import geometry_of_image
 from ..nifti_length import lacks_voxels
 from .provenance import Provenance, provenance_tags
-from .segmentation_header import SegmentHeader, container_fields, extent_of, parse_segment_headers, read_metadata
+from .segmentation_header import SegmentHeader, container_fields, parse_segment_headers, read_metadata
 from .segments import Segment, default_colours
 from .terminology import terminology_entry
 
@@ -74,13 +75,11 @@ def write_segmentation(
 
 def _packed(geometry: GridGeometry, segments: Sequence[Segment]) -> tuple[np.ndarray, list[SegmentHeader]]:
     """(K, J, I, layers) label image and the header of each segment: each in the first layer where it overlaps none."""
-    extents = [extent_of(segment.mask_kji) for segment in segments]
     layers: list[np.ndarray] = []
     counts: list[int] = []
     headers = []
-    for segment, extent in zip(segments, extents, strict=True):
-        i0, i1, j0, j1, k0, k1 = extent or (0, -1, 0, -1, 0, -1)
-        box = np.s_[k0 : k1 + 1, j0 : j1 + 1, i0 : i1 + 1]
+    for segment in segments:
+        box = box_around(segment.mask_kji)
         mask = segment.mask_kji[box]
         layer = next((n for n, labels in enumerate(layers) if not labels[box][mask].any()), len(layers))
         if layer == len(layers):
@@ -88,6 +87,7 @@ def _packed(geometry: GridGeometry, segments: Sequence[Segment]) -> tuple[np.nda
             counts.append(0)
         counts[layer] += 1
         layers[layer][box][mask] = counts[layer]
+        extent = tuple(n for span in box[::-1] for n in (span.start, span.stop - 1)) if mask.size else None
         headers.append(
             SegmentHeader(
                 segment.name, layer, counts[layer], extent, segment.colour_rgb, segment.terminology, segment.tags

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import SimpleITK as sitk
 
 from ...errors import InputError
@@ -68,18 +67,6 @@ def container_fields(geometry: GridGeometry) -> dict[str, str]:
         "Segmentation_ConversionParameters": f"Reference image geometry|{reference}|Grid of the segmented volume.&",
         "Segmentation_ReferenceImageExtentOffset": "0 0 0",
     }
-
-
-def extent_of(mask_kji: np.ndarray) -> tuple[int, ...] | None:
-    """First and last voxel along I, J, K of a (K, J, I) bool mask, or None where it is empty."""
-    extent: list[int] = []
-    for axis in (2, 1, 0):
-        others = tuple(a for a in range(3) if a != axis)
-        occupied = np.flatnonzero(mask_kji.any(axis=others))
-        if not occupied.size:
-            return None
-        extent += [int(occupied[0]), int(occupied[-1])]
-    return tuple(extent)
 
 
 def parse_segment_headers(metadata: Mapping[str, str]) -> list[SegmentHeader]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,8 +42,7 @@ class Outcome:
 class ModelStore:
     """At most one job at a time. Nothing is downloaded or deleted by the questions: the panel asks, then calls."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self) -> None:
         self._steps: Generator[Progress, None, object] | None = None
         self._path: Path | None = None
         self._name = self._title = ""
@@ -119,11 +118,11 @@ class ModelStore:
 
     def step(self, budget_s: float = STEP_S) -> Outcome | None:
         """Work for so long; None while there is more to do."""
-        end = self._clock() + budget_s
+        end = time.monotonic() + budget_s
         try:
             while True:
                 self._note(next(self._steps))
-                if self._clock() >= end:
+                if time.monotonic() >= end:
                     return None
         except StopIteration as finished:
             name = self._name or finished.value.name
@@ -194,14 +193,14 @@ class ModelStore:
         if progress.phase is not Phase.RECEIVING:
             self._began = None
         elif self._began is None:
-            self._began = (self._clock(), progress.done_bytes)
+            self._began = (time.monotonic(), progress.done_bytes)
         self._last = progress
 
     def _remaining_s(self) -> float | None:
         if self._began is None or not self._last.total_bytes:
             return None
         since, before = self._began
-        seconds, received = self._clock() - since, self._last.done_bytes - before
+        seconds, received = time.monotonic() - since, self._last.done_bytes - before
         if seconds < 1 or not received:
             return None
         return seconds / received * (self._last.total_bytes - self._last.done_bytes)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -55,7 +54,6 @@ class PropagationRun:
         planes: tuple[int, int] | None = None,
         breather: Breather | None = None,
         along: Along = Along.PLANES,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """planes: first and last plane to propose, None for all. breather: lets the window live within a plane.
 
@@ -67,13 +65,13 @@ class PropagationRun:
             raise EditError(_("Choose a segment, or add one."))
         if planes is not None and planes[0] > planes[1]:
             raise EditError(_("The first plane of the range comes after the last one."))
-        self._breather, self._clock = breather or Breather(lambda: None), clock
+        self._breather = breather or Breather(lambda: None)
         self._along = along
         if along is Along.TIME:
             self._steps = session.propagate_in_time(direction)
         else:
             self._steps = session.propagate(direction, planes)
-        self._began = clock()
+        self._began = time.monotonic()
         self._cancelled = False
         self.executing = False
         self.finished = False
@@ -115,7 +113,7 @@ class PropagationRun:
     def progress(self) -> Progress:
         if self.last is None or not self.last.done:
             return Progress(0, self.last.total if self.last else 0, None)
-        per_plane = (self._clock() - self._began) / self.last.done
+        per_plane = (time.monotonic() - self._began) / self.last.done
         return Progress(self.last.done, self.last.total, per_plane * (self.last.total - self.last.done))
 
     def outcome(self) -> str:

@@ -52,9 +52,3 @@ def _cell(index: int, state: PlaneState, name: str) -> Cell:
     if state.stopped:
         text += f" ({state.stopped})"
     return Cell(index, status, COLOURS[status], text)
-
-
-def proposed_run(states: Sequence[PlaneState]) -> tuple[int, int] | None:
-    """First and last plane with a proposal."""
-    proposed = [i for i, state in enumerate(states) if state.proposed is not None]
-    return (proposed[0], proposed[-1]) if proposed else None

@@ -19,6 +19,7 @@ from .texts import _
 
 if TYPE_CHECKING:  # brings torch, which Slicer gets only later
     from ...inference.jobs import Job
+    from ...inference.predictor import PlanePredictor
 
 
 class Tone(Enum):
@@ -177,6 +178,11 @@ class Work:
         """Whether a propagation is under way: prompts and results are not to be changed then."""
         return self.run is not None
 
+    @property
+    def _planes(self) -> PlanePredictor | None:
+        """What encodes planes ahead of time; None before a model is loaded, and for predictors of scripts and tests."""
+        return getattr(self._predictor, "planes", None)
+
     def set_predictor(self, predictor, identity=None, name: str = "", device: str = "") -> None:
         """What answers from now on."""
         self._predictor = predictor
@@ -237,16 +243,14 @@ class Work:
 
     def _ahead_is_done(self) -> bool:
         """Go on for a short turn with the plane whose encoding the propagation has begun."""
-        planes = getattr(self._predictor, "planes", None)
-        if planes is None:
+        if self._planes is None:
             return True
         with self.breather.turn(lambda: False):
-            return planes.poll_ahead()
+            return self._planes.poll_ahead()
 
     def _cancel_ahead(self) -> None:
-        planes = getattr(self._predictor, "planes", None)
-        if planes is not None:
-            planes.cancel_ahead()
+        if self._planes is not None:
+            self._planes.cancel_ahead()
 
     # -- idle time
 
@@ -255,15 +259,14 @@ class Work:
 
         Whatever the user does ends it.
         """
-        predictor = getattr(self._predictor, "planes", None)
         session = self.session
-        if self.busy or self.breather.is_breathing or predictor is None or session is None:
+        if self.busy or self.breather.is_breathing or self._planes is None or session is None:
             return False
         try:
             if not session.has_preview():
                 return False
             if self._ahead is None:
-                self._ahead = session.begin_beside(predictor)
+                self._ahead = session.begin_beside(self._planes)
             if self._ahead is None:
                 return False
             if self._ahead.poll():
