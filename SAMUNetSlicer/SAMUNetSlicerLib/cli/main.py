@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -44,6 +45,9 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Returns its exit code; errors that the user can mend are one line on standard error."""
     arguments = build_parser().parse_args(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A name that the terminal cannot show is written otherwise, instead of ending the command after its work.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = _COMMANDS[arguments.command].run(arguments)
         print(end="", flush=True)
