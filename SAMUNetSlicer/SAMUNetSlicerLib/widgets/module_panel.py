@@ -43,6 +43,7 @@ class ModulePanel(VTKObservationMixin):
         self.parameters = None
         self._gui_tag: int | None = None
         self._shown_volume = None
+        self._shown_segment = ""
         self._last_worked_on: dict[str, str] = {}  # IDs of segmentations by those of volumes
         self._stopped = False  # by choosing other nodes, which is still to be told
         self.work = Work(logic, self._breathe)
@@ -294,8 +295,13 @@ class ModulePanel(VTKObservationMixin):
         self.ui.messageLabel.styleSheet = colour
         self.ui.volumeSelector.enabled = not self.work.busy
         self.ui.segmentationSelector.enabled = not self.work.busy
-        self._watch.follow(self.work.session)
-        self._watch.redraw(self.work.session)
+        session = self.work.session
+        chosen = session.segment_id if session is not None else ""
+        if chosen != self._shown_segment:
+            self._shown_segment = chosen
+            self._looked.start()  # it may have been worked on in another view
+        self._watch.follow(session)
+        self._watch.redraw(session)
         self._idle.start(_IDLE_MS)
 
     def _prompt_moved(self, *_event) -> None:

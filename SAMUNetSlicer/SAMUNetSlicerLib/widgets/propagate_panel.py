@@ -14,7 +14,7 @@ from .confidence_strip import ConfidenceStrip, legend
 from .controllers.propagation_run import Along
 from .controllers.strip import cells
 from .controllers.work import Work
-from .segment_panel import SegmentPanel, first_slice_node
+from .segment_panel import SegmentPanel
 from .shortcuts import KEYS
 from .slice_views import show_point
 
@@ -238,7 +238,10 @@ class PropagatePanel:
 
     def look_at_view(self) -> None:
         """Follow the slice view: the plane shown is the plane worked on."""
-        if self._segment_panel.view is None:
-            self._segment_panel.view = first_slice_node()
+
+        def look() -> None:
+            self._segment_panel.choose_view()
+            self._segment_panel.look_where_the_user_looks()
+
         if self._work.session is not None and not self._work.busy:
-            self._work.attempt_quietly(self._segment_panel.look_where_the_user_looks)
+            self._work.attempt_quietly(look)

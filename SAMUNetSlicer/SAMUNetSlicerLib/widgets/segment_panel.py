@@ -116,9 +116,20 @@ class SegmentPanel:
 
     def parallel_views(self) -> list:
         """The slice nodes of the views that show planes of the stack that is worked on."""
+        return [node for node in slice_nodes() if self._stack_of(node) == self._work.session.stack]
+
+    def _stack_of(self, slice_node):
         session = self._work.session
-        keys = {node: session.logic.stackKey(session.node, sliceToRAS=matrix_of(node)) for node in slice_nodes()}
-        return [node for node, key in keys.items() if key == session.stack]
+        return session.logic.stackKey(session.node, sliceToRAS=matrix_of(slice_node))
+
+    def choose_view(self) -> None:
+        """Work in a view on whose planes the active segment has something; where none has, in the one before."""
+        shown = [node for node in slice_nodes() if node.IsMappedInLayout()]
+        stacks = self._work.session.stacks_with_work()
+        with_work = [node for node in shown if self._stack_of(node) in stacks]
+        if self.view not in with_work:
+            before = [self.view] if self.view in shown else shown
+            self.view = next(iter([*with_work, *before]), None)
 
     def unless_moved(self, action: Callable) -> Callable:
         """An action on previews that is put off where prompts have moved since: the user is to see the new ones."""
@@ -243,8 +254,3 @@ class SegmentPanel:
         previewed = editable and session.has_preview()
         ui.acceptButton.enabled = previewed
         ui.discardButton.enabled = previewed
-
-
-def first_slice_node():
-    """The slice node of the first view in the layout, or None."""
-    return next(slice_nodes(), None)

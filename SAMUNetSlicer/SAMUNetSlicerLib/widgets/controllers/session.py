@@ -160,6 +160,11 @@ class Session:
             return []
         return plane_states(self.workspace, self.segment_id, self.stack)
 
+    def stacks_with_work(self) -> set[StackKey]:
+        """The stacks on which something is proposed or accepted for the active segment."""
+        known = self.workspace.document.of_segment(self.workspace.frame, self.segment_id)
+        return {StackKey(key.stack) for key, state in known if state.proposed or state.accepted}
+
     def key(self, stack: StackKey, index: int) -> PlaneKey:
         """A plane of the active segment, in the item of a sequence that is shown."""
         return PlaneKey(self.workspace.frame, self.segment_id, stack.text, index)
