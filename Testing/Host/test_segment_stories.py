@@ -424,3 +424,29 @@ def test_a_view_that_left_the_layout_is_not_worked_in(user, at):
         assert user.session.stack_name() == "coronal"
     finally:
         user.view("Red").node.SetMappedInLayout(1)
+
+
+def test_a_status_that_is_set_in_the_table_shows_at_once(user, at):
+    accept_ball(user, at((8, 32, 20)))
+    user.press("finishButton")
+    assert not user.ui.positiveButton.enabled
+    segment = user.session.node.GetSegmentation().GetSegment(user.session.segment_id)
+    segment.SetTag("Segmentation.Status", "inprogress")
+    user.settle()
+    assert user.ui.positiveButton.enabled
+    assert not user.ui.finishButton.checked
+
+
+def test_a_colour_and_a_name_given_elsewhere_go_to_the_preview_at_once(user, at):
+    user.key("A")
+    user.click("Red", at((8, 32, 20)))
+    session = user.session
+    segment = session.node.GetSegmentation().GetSegment(session.segment_id)
+    segment.SetColor(0, 0, 1)
+    segment.SetName("Liver")
+    user.settle()
+    (proposed,) = session.workspace.proposals.present()
+    shown = session.workspace.proposals.node.GetSegmentation().GetSegment(proposed)
+    assert shown.GetColor() == (0, 0, 1)
+    assert shown.GetName() == "Liver (proposed)"
+    assert all("Liver" in node.GetName() for node in session.workspace.prompts.nodes())

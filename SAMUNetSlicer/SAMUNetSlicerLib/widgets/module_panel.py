@@ -66,6 +66,7 @@ class ModulePanel(VTKObservationMixin):
         )
         self._moved = _single_shot(_RESTING_MS, self._prompts_moved)
         self._looked = _single_shot(_LOOKING_MS, self.propagate.look_at_view)
+        self._changed = _single_shot(0, self._follow_segments)
         self._idle = _single_shot(_IDLE_MS, self._encode_ahead)
         self._watch = Watch(
             Heard(self._prompt_moved, self._segments_changed, self._picture_changed, self._item_changed)
@@ -102,7 +103,7 @@ class ModulePanel(VTKObservationMixin):
             self._disconnect_parameters()
             self.removeObservers()
             self._watch.stop()
-            for timer in (self._moved, self._looked, self._idle):
+            for timer in (self._moved, self._looked, self._changed, self._idle):
                 timer.stop()
 
     def close(self) -> None:
@@ -315,10 +316,10 @@ class ModulePanel(VTKObservationMixin):
         self._looked.start()
 
     def _segments_changed(self, *_event) -> None:
-        qt.QTimer.singleShot(0, self._follow_segments)
+        self._changed.start()
 
     def _follow_segments(self) -> None:
-        """A segment was added or removed, here or elsewhere."""
+        """A segment was added, changed or removed, here or elsewhere."""
         session = self.work.session
         if session is None or not session.workspace.is_alive():
             return

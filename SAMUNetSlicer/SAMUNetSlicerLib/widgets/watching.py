@@ -79,7 +79,8 @@ class Watch(VTKObservationMixin):
     def _events(self, key: str) -> list[tuple]:
         heard = self._heard
         if key == _SEGMENTATION:
-            events = (slicer.vtkSegmentation.SegmentRemoved, slicer.vtkSegmentation.SegmentAdded)
+            segmentation = slicer.vtkSegmentation  # modified: the name, the colour or the status
+            events = (segmentation.SegmentRemoved, segmentation.SegmentAdded, segmentation.SegmentModified)
             return [(event, heard.segments_changed) for event in events]
         if key == _VOLUME:
             volume = slicer.vtkMRMLVolumeNode

@@ -92,6 +92,7 @@ class Session:
     def show_what_belongs(self) -> None:
         """Show the active segment's prompts, and what is proposed for the segments that there are; hide the rest."""
         space = self.workspace
+        space.follow_names()
         space.prompts.show_only(self.segment_id, space.frame)
         space.proposals.show_frame(space.frame)
 
