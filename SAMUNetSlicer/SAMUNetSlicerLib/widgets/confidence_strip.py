@@ -38,10 +38,12 @@ class ConfidenceStrip:
         fresh = len(cells) != len(self._cells)
         if fresh:
             self._table.columnCount = len(cells)
-            self._fit_width(len(cells))
+        self._fit_width(len(cells))
         for number, cell in enumerate(cells):
             if fresh or cell != self._cells[number] or number in (marked, self._marked):
                 self._show_cell(number, cell, number == marked)
+        if (fresh or marked != self._marked) and marked is not None and marked < len(cells):
+            self._table.scrollToItem(self._table.item(0, marked))
         self._cells, self._marked = tuple(cells), marked
 
     def _fit_width(self, count: int) -> None:
@@ -54,6 +56,9 @@ class ConfidenceStrip:
         if item is None:
             item = qt.QTableWidgetItem()
             item.setTextAlignment(qt.Qt.AlignCenter)
+            item.setForeground(
+                qt.QBrush(qt.QColor("black"))
+            )  # dark styles write white, which the cells are too pale for
             self._table.setItem(0, number, item)
         item.setBackground(qt.QBrush(qt.QColor(*cell.colour_rgb)))
         item.setToolTip(cell.text)
@@ -64,6 +69,6 @@ def legend() -> str:
     """Rich text that explains the colours."""
     names = status_names()
     return "&nbsp; ".join(
-        f'<span style="background-color: rgb{colour}">&nbsp;&nbsp;&nbsp;</span> {names[status]}'
+        f'<span style="background-color: rgb{colour}">&nbsp;&nbsp;&nbsp;</span>&nbsp;{names[status]}'
         for status, colour in COLOURS.items()
     )

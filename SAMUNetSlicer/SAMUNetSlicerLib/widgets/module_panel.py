@@ -31,7 +31,7 @@ _RESTING_MS = 150  # a dragged prompt is answered once it rests for so long
 _LOOKING_MS = 50
 _IDLE_MS = 400
 _ENCODING_MS = 5
-_ERROR_COLOUR = "#b00020"
+_ERROR_COLOUR, _ERROR_COLOUR_ON_DARK = "#b00020", "#ff8a80"
 
 
 class ModulePanel(VTKObservationMixin):
@@ -292,8 +292,7 @@ class ModulePanel(VTKObservationMixin):
             except UserError as error:
                 message = Message(str(error), Tone.ERROR)
         self.ui.messageLabel.text = message.text
-        colour = f"color: {_ERROR_COLOUR}" if message.tone is Tone.ERROR else ""
-        self.ui.messageLabel.styleSheet = colour
+        self.ui.messageLabel.styleSheet = self._style_of(message)
         self.ui.volumeSelector.enabled = not self.work.busy
         self.ui.segmentationSelector.enabled = not self.work.busy
         session = self.work.session
@@ -304,6 +303,12 @@ class ModulePanel(VTKObservationMixin):
         self._watch.follow(session)
         self._watch.redraw(session)
         self._idle.start(_IDLE_MS)
+
+    def _style_of(self, message: Message) -> str:
+        if message.tone is not Tone.ERROR:
+            return ""
+        dark = self.ui.messageLabel.palette.color(qt.QPalette.Window).lightness() < 128
+        return f"color: {_ERROR_COLOUR_ON_DARK if dark else _ERROR_COLOUR}"
 
     def _prompt_moved(self, *_event) -> None:
         self._moved.start()

@@ -12,7 +12,7 @@ from ..scene.record.editing_rules import WriteMode
 from .combo_boxes import fill, value_of
 from .confidence_strip import ConfidenceStrip, legend
 from .controllers.propagation_run import Along
-from .controllers.strip import cells
+from .controllers.strip import cells, place_text
 from .controllers.work import Work
 from .segment_panel import SegmentPanel
 from .shortcuts import KEYS
@@ -201,7 +201,9 @@ class PropagatePanel:
         key_planes = any(state.proposed is not None or state.accepted is not None for state in states)
         editable = bool(states) and not busy and not session.is_finished()
         marked = session.place.index if session is not None and session.place is not None else None
-        self._strip.show(cells(states), marked)
+        shown = cells(states)
+        self._strip.show(shown, marked)
+        ui.planeLabel.text = place_text(shown, marked, session.stack_name()) if shown else ""
         for box in (ui.firstPlaneSpinBox, ui.lastPlaneSpinBox):
             box.enabled = ui.rangeCheckBox.checked and not busy
         ui.propagateButton.enabled = editable and key_planes

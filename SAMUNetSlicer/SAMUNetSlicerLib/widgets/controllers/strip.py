@@ -54,7 +54,14 @@ def _cell(index: int, state: PlaneState, name: str) -> Cell:
     return Cell(index, status, COLOURS[status], text)
 
 
-def proposed_run(states: Sequence[PlaneState]) -> tuple[int, int] | None:
-    """First and last plane with a proposal."""
-    proposed = [i for i, state in enumerate(states) if state.proposed is not None]
-    return (proposed[0], proposed[-1]) if proposed else None
+def place_text(cells: Sequence[Cell], marked: int | None, stack_name: str) -> str:
+    """For example "Axial planes 0 to 19. Plane 8: accepted"; "" where no plane is worked on."""
+    if marked is None or marked >= len(cells):
+        return ""
+    planes = {
+        "axial": _("Axial planes"),
+        "coronal": _("Coronal planes"),
+        "sagittal": _("Sagittal planes"),
+        "oblique": _("Oblique planes"),
+    }[stack_name]
+    return _("{planes} 0 to {last}. {cell}").format(planes=planes, last=len(cells) - 1, cell=cells[marked].text)
