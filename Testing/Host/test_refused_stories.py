@@ -86,3 +86,34 @@ def test_closing_the_scene_with_a_tool_in_the_hand_empties_the_panel(refused, sl
     user.settle()
     assert user.session is None
     assert user.panel.segment.placing.tool is None
+
+
+@pytest.mark.parametrize("key", ["Return", "Z", "P"])
+def test_keys_pressed_before_any_work_make_nothing_and_say_what_is_next(user, key):
+    import slicer
+
+    user.key(key)
+    assert "place a point or a box" in user.message
+    assert slicer.util.getNodesByClass("vtkMRMLSegmentationNode") == []
+
+
+def test_a_range_the_wrong_way_round_is_told_whatever_it_is_for(prompted):
+    prompted.ui.rangeCheckBox.click()
+    prompted.ui.firstPlaneSpinBox.value, prompted.ui.lastPlaneSpinBox.value = 9, 4
+    prompted.settle()
+    for button in ("propagateButton", "againButton", "acceptRangeButton"):
+        prompted.press(button)
+        assert prompted.message == "The first plane of the range comes after the last one.", button
+
+
+def test_finishing_a_segment_tells_of_what_is_only_proposed(prompted):
+    prompted.key("P")
+    prompted.wait_while_busy()
+    left = prompted.statuses().count("proposed") + prompted.statuses().count("uncertain")
+    prompted.press("finishButton")
+    assert f"not in the segment: {left}." in prompted.message
+    prompted.press("finishButton")
+    assert prompted.message == ""
+    prompted.press("acceptAllButton")
+    prompted.press("finishButton")
+    assert prompted.message == ""

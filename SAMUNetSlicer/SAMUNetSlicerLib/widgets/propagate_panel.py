@@ -82,6 +82,7 @@ class PropagatePanel:
             return
 
         def start() -> None:
+            self._work.need_session()
             self._segment_panel.placing.put_down()
             self._prepare()
             self._segment_panel.answer_moved()
@@ -108,8 +109,13 @@ class PropagatePanel:
                 self._work.advance()
 
     def _range(self) -> tuple[int, int] | None:
-        ui = self._ui
-        return (ui.firstPlaneSpinBox.value, ui.lastPlaneSpinBox.value) if ui.rangeCheckBox.checked else None
+        return self._stated_range() if self._ui.rangeCheckBox.checked else None
+
+    def _stated_range(self) -> tuple[int, int]:
+        first, last = self._ui.firstPlaneSpinBox.value, self._ui.lastPlaneSpinBox.value
+        if first > last:
+            raise EditError(_("The first plane of the range comes after the last one."))
+        return first, last
 
     def _range_from_here(self) -> tuple[int, int]:
         """From the plane that is shown as far as the next key planes, within the range."""
@@ -155,9 +161,11 @@ class PropagatePanel:
         self._accept(lambda session: session.accept(None, self._mode()))
 
     def accept_range(self) -> None:
-        ui = self._ui
-        planes = range(ui.firstPlaneSpinBox.value, ui.lastPlaneSpinBox.value + 1)
-        self._accept(lambda session: session.accept(planes, self._mode()))
+        def accept(session) -> None:
+            first, last = self._stated_range()
+            session.accept(range(first, last + 1), self._mode())
+
+        self._accept(accept)
 
     def discard_all(self) -> None:
         self._decide(lambda session: session.discard(None))

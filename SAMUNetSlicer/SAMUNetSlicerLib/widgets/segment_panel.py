@@ -9,7 +9,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from ..errors import InputError, UserError
+from ..errors import UserError
 from ..scene.nodes.segmentation_nodes import SegmentStatus
 from ..scene.record.editing_rules import WriteMode
 from .combo_boxes import fill, value_of
@@ -184,12 +184,7 @@ class SegmentPanel:
         if self._work.busy:
             return
 
-        def act() -> None:
-            if self._work.session is None:
-                raise InputError(_("Choose a volume first."))
-            action(self._work.session)
-
-        self._work.attempt(act)
+        self._work.attempt(lambda: action(self._work.need_session()))
 
     def _add_segment(self) -> None:
         def add() -> None:

@@ -123,7 +123,13 @@ class Session:
 
     def set_finished(self, status: SegmentStatus) -> None:
         """COMPLETED locks the active segment: nothing changes it until it is IN_PROGRESS again."""
-        set_status(self.workspace.segmentation_node, self._active(), status)
+        space, segment_id = self.workspace, self._active()
+        set_status(space.segmentation_node, segment_id, status)
+        states = [state for key, state in space.document.planes.items() if key.segment_id == segment_id]
+        left = sum(state.proposed is not None for state in states)
+        if status.is_finished and left:
+            told = _("Planes that are only proposed, and so not in the segment: {count}. Unlock it to accept them.")
+            self._messages.append(told.format(count=left))
 
     def set_rules(self, rules: EditingRules) -> None:
         """Overwrite mode and editable area, for what is accepted from now on."""
