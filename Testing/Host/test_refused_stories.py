@@ -117,3 +117,34 @@ def test_finishing_a_segment_tells_of_what_is_only_proposed(prompted):
     prompted.press("acceptAllButton")
     prompted.press("finishButton")
     assert prompted.message == ""
+
+
+def why(user, button: str) -> str:
+    """What a greyed-out button says below what it does."""
+    button = getattr(user.ui, button)
+    assert not button.enabled
+    _what_it_does, reason = button.toolTip.split("\n")
+    return reason
+
+
+def test_a_greyed_out_button_says_why(user, at):
+    for button in ("deleteSegmentButton", "finishButton", "segmentEditorButton", "acceptButton", "propagateButton"):
+        assert "no segment yet" in why(user, button), button
+    user.press("addSegmentButton")
+    assert "no preview" in why(user, "discardButton")
+    assert "prompted or accepted" in why(user, "againButton")
+    assert "Nothing is proposed" in why(user, "worstButton")
+    assert "Nothing is being computed" in why(user, "cancelButton")
+    user.key("A")
+    user.click("Red", at((8, 32, 20)))
+    assert "Only planes" in why(user, "acceptRangeButton")
+    assert user.ui.acceptButton.toolTip == "Write the preview into the segment (Enter)"
+    user.ui.propagateButton.click()
+    for button in ("addSegmentButton", "boxButton", "acceptButton", "acceptAllButton"):
+        assert "is running" in why(user, button), button
+    user.wait_while_busy()
+    user.press("finishButton")
+    for button in ("boxButton", "deleteSegmentButton", "acceptButton", "acceptAllButton", "propagateButton"):
+        assert "finished" in why(user, button), button
+    user.press("finishButton")
+    assert user.ui.boxButton.toolTip.count("\n") == 0

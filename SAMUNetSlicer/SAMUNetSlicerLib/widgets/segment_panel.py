@@ -12,6 +12,7 @@ from slicer.i18n import tr as _
 from ..errors import UserError
 from ..scene.nodes.segmentation_nodes import SegmentStatus
 from ..scene.record.editing_rules import WriteMode
+from .buttons import Buttons
 from .combo_boxes import fill, value_of
 from .controllers.moved_prompts import have_moved, preview_moved
 from .controllers.work import Work
@@ -55,6 +56,7 @@ class SegmentPanel:
         ):
             button.connect("clicked()", action)
         self._name_keys()
+        self._buttons = Buttons()
 
     def _name_keys(self) -> None:
         ui = self._ui
@@ -227,25 +229,40 @@ class SegmentPanel:
         ui, session, busy = self._ui, self._work.session, self._work.busy
         self.placing.hold()
         there = session is not None and session.segment_id in session.segments
-        editable = there and not busy and not session.is_finished()
+        allow, hindrance, busy_text = self._buttons.allow, self.hindrance(), running_text() if busy else ""
         table = ui.segmentsTable
         node = session.node if session is not None else None
         if table.segmentationNode() is not node:
             table.setSegmentationNode(node)
         if there and list(table.selectedSegmentIDs()) != [session.segment_id]:
             table.setSelectedSegmentIDs([session.segment_id])
-        ui.addSegmentButton.enabled = not busy
-        ui.deleteSegmentButton.enabled = editable
-        ui.finishButton.enabled = there and not busy
+        allow(ui.addSegmentButton, busy_text)
+        allow(ui.deleteSegmentButton, hindrance)
+        allow(ui.finishButton, busy_text if there else hindrance)
         ui.finishButton.checked = there and session.is_finished()
-        ui.segmentEditorButton.enabled = session is not None and not busy
+        allow(ui.segmentEditorButton, busy_text if session is not None else hindrance)
         for tool, button in self._tools.items():
-            button.enabled = not busy and (session is None or not there or editable)
+            allow(button, hindrance if there else busy_text)
             button.checked = self.placing.tool is tool
         undo_text, redo_text = session.history_texts() if session is not None and not busy else ("", "")
         ui.undoButton.enabled, ui.redoButton.enabled = bool(undo_text), bool(redo_text)
         ui.undoButton.toolTip = _("Undo: {step} ({key})").format(step=undo_text or _("nothing"), key=KEYS["undo"])
         ui.redoButton.toolTip = _("Redo: {step} ({key})").format(step=redo_text or _("nothing"), key=KEYS["redo"])
-        previewed = editable and session.has_preview()
-        ui.acceptButton.enabled = previewed
-        ui.discardButton.enabled = previewed
+        if not hindrance and not session.has_preview():
+            hindrance = _("There is no preview on the plane that is worked on.")
+        allow(ui.acceptButton, hindrance)
+        allow(ui.discardButton, hindrance)
+
+    def hindrance(self) -> str:
+        """Why the active segment cannot be changed, in a sentence; "" where it can."""
+        session = self._work.session
+        if self._work.busy:
+            return running_text()
+        if session is None or session.segment_id not in session.segments:
+            return _("There is no segment yet: add one, or place a prompt.")
+        return _("The segment is finished: press 'Finished' to unlock it.") if session.is_finished() else ""
+
+
+def running_text() -> str:
+    """Why most buttons are greyed out meanwhile."""
+    return _("A propagation is running: 'Cancel' stops it.")
