@@ -109,3 +109,19 @@ def test_the_panel_says_which_plane_is_worked_on(prompted, at):
     prompted.ui.volumeSelector.setCurrentNode(None)
     prompted.settle()
     assert prompted.ui.planeLabel.text == ""
+
+
+def test_the_strip_is_walked_with_the_arrow_keys(prompted):
+    from PySide6 import QtCore
+    from PySide6.QtTest import QTest
+
+    strip = prompted.ui.confidenceStrip
+    strip.setFocus()  # as Qt does when the button before it is greyed out
+    prompted.settle()
+    assert prompted.session.place.index == 8, "that alone goes nowhere"
+    assert strip.currentColumn() == 8
+    for key, plane in ((QtCore.Qt.Key_Right, 9), (QtCore.Qt.Key_Right, 10), (QtCore.Qt.Key_Left, 9)):
+        QTest.keyClick(strip, key)
+        prompted.settle()
+        assert prompted.session.place.index == plane
+        assert strip.currentColumn() == plane

@@ -15,10 +15,10 @@ _MARK = "|"
 
 
 class ConfidenceStrip:
-    """chosen: called with the number of the plane that the user clicks."""
+    """chosen: called with the number of the plane that the user clicks or goes to with the arrow keys."""
 
     def __init__(self, table, chosen: Callable[[int], None]) -> None:
-        self._table = table
+        self._table, self._chosen = table, chosen
         self._cells: tuple[Cell, ...] = ()
         self._marked: int | None = None
         table.rowCount = 1
@@ -32,9 +32,11 @@ class ConfidenceStrip:
         table.showGrid = False
         table.setFixedHeight(_HEIGHT_PX + 18)
         table.connect("cellClicked(int,int)", lambda _row, column: chosen(column))
+        table.connect("currentCellChanged(int,int,int,int)", self._walked)
 
     def show(self, cells: Sequence[Cell], marked: int | None) -> None:
         """Show these planes. marked: the plane that is worked on. Only cells that differ are touched."""
+        blocked = self._table.blockSignals(True)
         fresh = len(cells) != len(self._cells)
         if fresh:
             self._table.columnCount = len(cells)
@@ -43,8 +45,14 @@ class ConfidenceStrip:
             if fresh or cell != self._cells[number] or number in (marked, self._marked):
                 self._show_cell(number, cell, number == marked)
         if (fresh or marked != self._marked) and marked is not None and marked < len(cells):
+            self._table.setCurrentCell(0, marked)  # the arrow keys go on from here
             self._table.scrollToItem(self._table.item(0, marked))
         self._cells, self._marked = tuple(cells), marked
+        self._table.blockSignals(blocked)
+
+    def _walked(self, _row: int, column: int, _old_row: int, _old_column: int) -> None:
+        if column >= 0 and self._table.hasFocus():
+            self._chosen(column)
 
     def _fit_width(self, count: int) -> None:
         room = max(1, self._table.viewport().width)
@@ -56,9 +64,7 @@ class ConfidenceStrip:
         if item is None:
             item = qt.QTableWidgetItem()
             item.setTextAlignment(qt.Qt.AlignCenter)
-            item.setForeground(
-                qt.QBrush(qt.QColor("black"))
-            )  # dark styles write white, which the cells are too pale for
+            item.setForeground(qt.QBrush(qt.QColor("black")))  # also in dark styles: the cells are pale
             self._table.setItem(0, number, item)
         item.setBackground(qt.QBrush(qt.QColor(*cell.colour_rgb)))
         item.setToolTip(cell.text)
