@@ -43,10 +43,10 @@ def user(slicer_app, tmp_path, no_hidden_errors):
     from slicer_host.start import OpenModule
 
     slicer_app.new_scene()
-    volume = add_phantom()
+    add_phantom()
     opened = OpenModule(MODULE_FOLDER, "SAMUNetSlicer")
     someone = PanelUser(slicer_app, opened, tmp_path / "pictures")
-    someone.volume = volume
+    someone.volume = opened.widget.panel.parameters.volume
     someone.network = BrightRegionNetwork()
     predictor = PatientPredictor(PlanePredictor(someone.network), someone.panel.work.breather)
     someone.panel.work.set_predictor(predictor, ModelIdentity("bright_region", "0" * 64, "Bright regions"))

@@ -136,3 +136,16 @@ def test_where_views_meet_the_one_that_is_clicked_takes_the_prompt(user, at, mon
         slicer.vtkMRMLSliceNode.JumpAllSlices(slicer.mrmlScene, *point, 0, -1, view.node)
         user.click(clicked, at(kji))
     assert names == [clicked] * 3
+
+
+@pytest.mark.parametrize("persistence", [0, 1])
+def test_a_tool_leaves_slicers_place_mode_as_it_was(user, slicer_app, persistence):
+    """Else the next landmark of another module would be followed by more that nobody wanted."""
+    interaction = slicer_app.applicationLogic().GetInteractionNode()
+    interaction.SetPlaceModePersistence(persistence)
+    user.key("A")
+    user.key("D")
+    assert interaction.GetPlaceModePersistence() == 1
+    user.key("Esc")
+    assert interaction.GetPlaceModePersistence() == persistence
+    interaction.SetPlaceModePersistence(0)

@@ -86,3 +86,65 @@ def test_closing_the_scene_with_a_tool_in_the_hand_empties_the_panel(refused, sl
     user.settle()
     assert user.session is None
     assert user.panel.segment.placing.tool is None
+
+
+@pytest.mark.parametrize("key", ["Return", "Z", "P"])
+def test_keys_pressed_before_any_work_make_nothing_and_say_what_is_next(user, key):
+    import slicer
+
+    user.key(key)
+    assert "place a point or a box" in user.message
+    assert slicer.util.getNodesByClass("vtkMRMLSegmentationNode") == []
+
+
+def test_a_range_the_wrong_way_round_is_told_whatever_it_is_for(prompted):
+    prompted.ui.rangeCheckBox.click()
+    prompted.ui.firstPlaneSpinBox.value, prompted.ui.lastPlaneSpinBox.value = 9, 4
+    prompted.settle()
+    for button in ("propagateButton", "againButton", "acceptRangeButton"):
+        prompted.press(button)
+        assert prompted.message == "The first plane of the range comes after the last one.", button
+
+
+def test_finishing_a_segment_tells_of_what_is_only_proposed(prompted):
+    prompted.key("P")
+    prompted.wait_while_busy()
+    left = prompted.statuses().count("proposed") + prompted.statuses().count("uncertain")
+    prompted.press("finishButton")
+    assert f"not in the segment: {left}." in prompted.message
+    prompted.press("finishButton")
+    assert prompted.message == ""
+    prompted.press("acceptAllButton")
+    prompted.press("finishButton")
+    assert prompted.message == ""
+
+
+def why(user, button: str) -> str:
+    """What a greyed-out button says below what it does."""
+    button = getattr(user.ui, button)
+    assert not button.enabled
+    _what_it_does, reason = button.toolTip.split("\n")
+    return reason
+
+
+def test_a_greyed_out_button_says_why(user, at):
+    for button in ("deleteSegmentButton", "finishButton", "segmentEditorButton", "acceptButton", "propagateButton"):
+        assert "no segment yet" in why(user, button), button
+    user.press("addSegmentButton")
+    assert "no preview" in why(user, "discardButton")
+    assert "prompted or accepted" in why(user, "againButton")
+    assert "Nothing is proposed" in why(user, "worstButton")
+    assert "Nothing is being computed" in why(user, "cancelButton")
+    user.key("A")
+    user.click("Red", at((8, 32, 20)))
+    assert "Only planes" in why(user, "acceptRangeButton")
+    assert user.ui.acceptButton.toolTip == "Write the preview into the segment (Enter)"
+    user.ui.propagateButton.click()
+    for button in ("addSegmentButton", "boxButton", "acceptButton", "acceptAllButton"):
+        assert "is running" in why(user, button), button
+    user.wait_while_busy()
+    user.press("finishButton")
+    for button in ("boxButton", "deleteSegmentButton", "acceptButton", "acceptAllButton", "propagateButton"):
+        assert "finished" in why(user, button), button
+    user.press("finishButton")
+    assert user.ui.boxButton.toolTip.count("\n") == 0

@@ -102,7 +102,7 @@ class SegmentationLogic:
         if volumeNode is None:
             state = find_state_node(self.scene, segmentationNode)
             volumeNode = None if state is None else state.GetNodeReference(REFERENCE_VOLUME)
-        self._forget_dead()
+        self.forgetRemoved()
         space = Workspace(self.scene, volumeNode, segmentationNode)
         self._workspaces[segmentationNode.GetID()] = space
         return space
@@ -117,8 +117,8 @@ class SegmentationLogic:
         """Forget everything that is not in the scene: for the end of a scene."""
         self._forget(list(self._workspaces))
 
-    def _forget_dead(self) -> None:
-        """Work of which a node has left the scene would hold the volume in memory."""
+    def forgetRemoved(self) -> None:
+        """Let go of work of which a node has left the scene: it would hold the volume in memory."""
         self._forget([nodeID for nodeID, space in self._workspaces.items() if not space.is_alive()])
 
     def _forget(self, nodeIDs: Iterable[str]) -> None:
@@ -362,7 +362,7 @@ class SegmentationLogic:
 
         Work that is still in the scene, as when another one was added to it, goes on as it is.
         """
-        self._forget_dead()
+        self.forgetRemoved()
         works = restore(self.scene, modelIsInstalled, self._workspaces.values())
         for work in works:
             if work.workspace is not None:

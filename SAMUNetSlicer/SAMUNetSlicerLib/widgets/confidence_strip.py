@@ -15,10 +15,10 @@ _MARK = "|"
 
 
 class ConfidenceStrip:
-    """chosen: called with the number of the plane that the user clicks."""
+    """chosen: called with the number of the plane that the user clicks or goes to with the arrow keys."""
 
     def __init__(self, table, chosen: Callable[[int], None]) -> None:
-        self._table = table
+        self._table, self._chosen = table, chosen
         self._cells: tuple[Cell, ...] = ()
         self._marked: int | None = None
         table.rowCount = 1
@@ -32,17 +32,27 @@ class ConfidenceStrip:
         table.showGrid = False
         table.setFixedHeight(_HEIGHT_PX + 18)
         table.connect("cellClicked(int,int)", lambda _row, column: chosen(column))
+        table.connect("currentCellChanged(int,int,int,int)", self._walked)
 
     def show(self, cells: Sequence[Cell], marked: int | None) -> None:
         """Show these planes. marked: the plane that is worked on. Only cells that differ are touched."""
+        blocked = self._table.blockSignals(True)
         fresh = len(cells) != len(self._cells)
         if fresh:
             self._table.columnCount = len(cells)
-            self._fit_width(len(cells))
+        self._fit_width(len(cells))
         for number, cell in enumerate(cells):
             if fresh or cell != self._cells[number] or number in (marked, self._marked):
                 self._show_cell(number, cell, number == marked)
+        if (fresh or marked != self._marked) and marked is not None and marked < len(cells):
+            self._table.setCurrentCell(0, marked)  # the arrow keys go on from here
+            self._table.scrollToItem(self._table.item(0, marked))
         self._cells, self._marked = tuple(cells), marked
+        self._table.blockSignals(blocked)
+
+    def _walked(self, _row: int, column: int, _old_row: int, _old_column: int) -> None:
+        if column >= 0 and self._table.hasFocus():
+            self._chosen(column)
 
     def _fit_width(self, count: int) -> None:
         room = max(1, self._table.viewport().width)
@@ -54,6 +64,7 @@ class ConfidenceStrip:
         if item is None:
             item = qt.QTableWidgetItem()
             item.setTextAlignment(qt.Qt.AlignCenter)
+            item.setForeground(qt.QBrush(qt.QColor("black")))  # also in dark styles: the cells are pale
             self._table.setItem(0, number, item)
         item.setBackground(qt.QBrush(qt.QColor(*cell.colour_rgb)))
         item.setToolTip(cell.text)
@@ -64,6 +75,6 @@ def legend() -> str:
     """Rich text that explains the colours."""
     names = status_names()
     return "&nbsp; ".join(
-        f'<span style="background-color: rgb{colour}">&nbsp;&nbsp;&nbsp;</span> {names[status]}'
+        f'<span style="background-color: rgb{colour}">&nbsp;&nbsp;&nbsp;</span>&nbsp;{names[status]}'
         for status, colour in COLOURS.items()
     )

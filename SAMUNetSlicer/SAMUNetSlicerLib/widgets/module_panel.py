@@ -31,7 +31,7 @@ _RESTING_MS = 150  # a dragged prompt is answered once it rests for so long
 _LOOKING_MS = 50
 _IDLE_MS = 400
 _ENCODING_MS = 5
-_ERROR_COLOUR = "#b00020"
+_ERROR_COLOUR, _ERROR_COLOUR_ON_DARK = "#b00020", "#ff8a80"
 
 
 class ModulePanel(VTKObservationMixin):
@@ -43,6 +43,7 @@ class ModulePanel(VTKObservationMixin):
         self.parameters = None
         self._gui_tag: int | None = None
         self._shown_volume = None
+        self._shown_segment = ""
         self._last_worked_on: dict[str, str] = {}  # IDs of segmentations by those of volumes
         self._stopped = False  # by choosing other nodes, which is still to be told
         self.work = Work(logic, self._breathe)
@@ -65,6 +66,7 @@ class ModulePanel(VTKObservationMixin):
         )
         self._moved = _single_shot(_RESTING_MS, self._prompts_moved)
         self._looked = _single_shot(_LOOKING_MS, self.propagate.look_at_view)
+        self._changed = _single_shot(0, self._follow_segments)
         self._idle = _single_shot(_IDLE_MS, self._encode_ahead)
         self._watch = Watch(
             Heard(self._prompt_moved, self._segments_changed, self._picture_changed, self._item_changed)
@@ -101,7 +103,7 @@ class ModulePanel(VTKObservationMixin):
             self._disconnect_parameters()
             self.removeObservers()
             self._watch.stop()
-            for timer in (self._moved, self._looked, self._idle):
+            for timer in (self._moved, self._looked, self._changed, self._idle):
                 timer.stop()
 
     def close(self) -> None:
@@ -160,6 +162,7 @@ class ModulePanel(VTKObservationMixin):
         self.segment.placing.put_down()
         self.segment.view = None
         self.ui.segmentsTable.setSegmentationNode(None)
+        self.work.say("")
         self.work.close()
         self._watch.follow(None)
 
@@ -225,7 +228,10 @@ class ModulePanel(VTKObservationMixin):
             self.segment.view = None
             segmentation = self.parameters.segmentation
             if volume is None or segmentation is None:
+                if self.work.session is not None:
+                    self.work.say("")  # what was told was told of work that ends here
                 self.work.close()
+                self.logic.forgetRemoved()
                 self.work.notify()
             else:
                 self.work.attempt(self._open, volume, segmentation)
@@ -292,13 +298,23 @@ class ModulePanel(VTKObservationMixin):
             except UserError as error:
                 message = Message(str(error), Tone.ERROR)
         self.ui.messageLabel.text = message.text
-        colour = f"color: {_ERROR_COLOUR}" if message.tone is Tone.ERROR else ""
-        self.ui.messageLabel.styleSheet = colour
+        self.ui.messageLabel.styleSheet = self._style_of(message)
         self.ui.volumeSelector.enabled = not self.work.busy
         self.ui.segmentationSelector.enabled = not self.work.busy
-        self._watch.follow(self.work.session)
-        self._watch.redraw(self.work.session)
+        session = self.work.session
+        chosen = session.segment_id if session is not None else ""
+        if chosen != self._shown_segment:
+            self._shown_segment = chosen
+            self._looked.start()  # it may have been worked on in another view
+        self._watch.follow(session)
+        self._watch.redraw(session)
         self._idle.start(_IDLE_MS)
+
+    def _style_of(self, message: Message) -> str:
+        if message.tone is not Tone.ERROR:
+            return ""
+        dark = self.ui.messageLabel.palette.color(qt.QPalette.Window).lightness() < 128
+        return f"color: {_ERROR_COLOUR_ON_DARK if dark else _ERROR_COLOUR}"
 
     def _prompt_moved(self, *_event) -> None:
         self._moved.start()
@@ -311,10 +327,10 @@ class ModulePanel(VTKObservationMixin):
         self._looked.start()
 
     def _segments_changed(self, *_event) -> None:
-        qt.QTimer.singleShot(0, self._follow_segments)
+        self._changed.start()
 
     def _follow_segments(self) -> None:
-        """A segment was added or removed, here or elsewhere."""
+        """A segment was added, changed or removed, here or elsewhere."""
         session = self.work.session
         if session is None or not session.workspace.is_alive():
             return

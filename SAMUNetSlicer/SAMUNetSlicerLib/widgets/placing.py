@@ -49,6 +49,7 @@ class Placing:
         self._placed, self._changed = placed, changed
         self.tool: Tool | None = None
         self._node = None
+        self._persistence = 0  # Slicer's own, while a tool is in the hand
         self._observations: list[tuple[object, int]] = []
 
     def take(self, tool: Tool) -> None:
@@ -70,6 +71,7 @@ class Placing:
         self._observe(node, markups.PointPositionDefinedEvent, self._on_point)
         interaction = slicer.app.applicationLogic().GetInteractionNode()
         self.hold()
+        self._persistence = interaction.GetPlaceModePersistence()
         interaction.SetPlaceModePersistence(1)
         interaction.SetCurrentInteractionMode(interaction.Place)
         self._observe(interaction, interaction.InteractionModeChangedEvent, self._on_mode)
@@ -94,6 +96,7 @@ class Placing:
         self.tool = None
         interaction = slicer.app.applicationLogic().GetInteractionNode()
         interaction.SetCurrentInteractionMode(interaction.ViewTransform)
+        interaction.SetPlaceModePersistence(self._persistence)
         if self._node is not None and slicer.mrmlScene.IsNodePresent(self._node):
             # Hidden first: views in which the mouse is not keep drawing a box that is only removed.
             self._node.SetDisplayVisibility(False)

@@ -9,12 +9,13 @@ from slicer.i18n import tr as _
 
 from ..errors import EditError
 from ..scene.record.editing_rules import WriteMode
+from .buttons import Buttons
 from .combo_boxes import fill, value_of
 from .confidence_strip import ConfidenceStrip, legend
 from .controllers.propagation_run import Along
-from .controllers.strip import cells
+from .controllers.strip import cells, place_text
 from .controllers.work import Work
-from .segment_panel import SegmentPanel, first_slice_node
+from .segment_panel import SegmentPanel, running_text
 from .shortcuts import KEYS
 from .slice_views import show_point
 
@@ -56,6 +57,7 @@ class PropagatePanel:
             button.connect("clicked()", action)
         ui.propagateButton.toolTip = f"{ui.propagateButton.toolTip} ({KEYS['propagate']})"
         ui.worstButton.toolTip = f"{ui.worstButton.toolTip} ({KEYS['worst']})"
+        self._buttons = Buttons()
 
     # -- running
 
@@ -82,6 +84,7 @@ class PropagatePanel:
             return
 
         def start() -> None:
+            self._work.need_session()
             self._segment_panel.placing.put_down()
             self._prepare()
             self._segment_panel.answer_moved()
@@ -108,8 +111,13 @@ class PropagatePanel:
                 self._work.advance()
 
     def _range(self) -> tuple[int, int] | None:
-        ui = self._ui
-        return (ui.firstPlaneSpinBox.value, ui.lastPlaneSpinBox.value) if ui.rangeCheckBox.checked else None
+        return self._stated_range() if self._ui.rangeCheckBox.checked else None
+
+    def _stated_range(self) -> tuple[int, int]:
+        first, last = self._ui.firstPlaneSpinBox.value, self._ui.lastPlaneSpinBox.value
+        if first > last:
+            raise EditError(_("The first plane of the range comes after the last one."))
+        return first, last
 
     def _range_from_here(self) -> tuple[int, int]:
         """From the plane that is shown as far as the next key planes, within the range."""
@@ -155,9 +163,11 @@ class PropagatePanel:
         self._accept(lambda session: session.accept(None, self._mode()))
 
     def accept_range(self) -> None:
-        ui = self._ui
-        planes = range(ui.firstPlaneSpinBox.value, ui.lastPlaneSpinBox.value + 1)
-        self._accept(lambda session: session.accept(planes, self._mode()))
+        def accept(session) -> None:
+            first, last = self._stated_range()
+            session.accept(range(first, last + 1), self._mode())
+
+        self._accept(accept)
 
     def discard_all(self) -> None:
         self._decide(lambda session: session.discard(None))
@@ -194,26 +204,31 @@ class PropagatePanel:
     def refresh(self) -> None:
         ui, work = self._ui, self._work
         session, busy = work.session, work.busy
-        ui.cancelButton.enabled = busy or work.answering
+        allow = self._buttons.allow
+        allow(ui.cancelButton, "" if busy or work.answering else _("Nothing is being computed."))
         self._show_progress()
+        hindrance = self._segment_panel.hindrance()
         states = session.states() if session is not None else []
         proposed = any(state.proposed is not None for state in states)
         key_planes = any(state.proposed is not None or state.accepted is not None for state in states)
-        editable = bool(states) and not busy and not session.is_finished()
         marked = session.place.index if session is not None and session.place is not None else None
-        self._strip.show(cells(states), marked)
+        shown = cells(states)
+        self._strip.show(shown, marked)
+        ui.planeLabel.text = place_text(shown, marked, session.stack_name()) if shown else ""
         for box in (ui.firstPlaneSpinBox, ui.lastPlaneSpinBox):
             box.enabled = ui.rangeCheckBox.checked and not busy
-        ui.propagateButton.enabled = editable and key_planes
-        ui.againButton.enabled = editable and key_planes
-        ui.timeButton.enabled = editable and key_planes
-        ui.worstButton.enabled = proposed
-        for button in (ui.acceptAllButton, ui.discardAllButton):
-            button.enabled = editable and proposed
-        ui.acceptRangeButton.enabled = editable and proposed and ui.rangeCheckBox.checked
-        self._show_items(editable)
+        no_start = "" if key_planes else _("No plane of this orientation is prompted or accepted yet.")
+        for button in (ui.propagateButton, ui.againButton, ui.timeButton):
+            allow(button, hindrance or no_start)
+        nothing = "" if proposed else _("Nothing is proposed on these planes.")
+        no_range = "" if ui.rangeCheckBox.checked else _("Tick 'Only planes' to state the range.")
+        allow(ui.worstButton, nothing)
+        allow(ui.acceptAllButton, hindrance or nothing)
+        allow(ui.discardAllButton, hindrance or nothing)
+        allow(ui.acceptRangeButton, hindrance or nothing or no_range)
+        self._show_items(hindrance)
 
-    def _show_items(self, editable: bool) -> None:
+    def _show_items(self, hindrance: str) -> None:
         """What there is of a sequence; hidden for other volumes."""
         ui, session = self._ui, self._work.session
         sequence = session is not None and session.workspace.is_alive() and session.is_sequence
@@ -222,9 +237,11 @@ class PropagatePanel:
         ui.itemLabel.visible = sequence
         ui.itemLabel.text = session.item_text() if sequence else ""
         ui.acceptItemsButton.visible = own_results
-        ui.acceptItemsButton.enabled = bool(own_results and editable and session.proposed_items())
+        if own_results:
+            nothing = "" if hindrance or session.proposed_items() else _("Nothing is proposed in any item.")
+            self._buttons.allow(ui.acceptItemsButton, hindrance or nothing)
         ui.splitButton.visible = sequence and session.workspace.items.shares_result and not own_results
-        ui.splitButton.enabled = not self._work.busy
+        self._buttons.allow(ui.splitButton, running_text() if self._work.busy else "")
 
     def _show_progress(self) -> None:
         ui, run = self._ui, self._work.run
@@ -238,7 +255,10 @@ class PropagatePanel:
 
     def look_at_view(self) -> None:
         """Follow the slice view: the plane shown is the plane worked on."""
-        if self._segment_panel.view is None:
-            self._segment_panel.view = first_slice_node()
+
+        def look() -> None:
+            self._segment_panel.choose_view()
+            self._segment_panel.look_where_the_user_looks()
+
         if self._work.session is not None and not self._work.busy:
-            self._work.attempt_quietly(self._segment_panel.look_where_the_user_looks)
+            self._work.attempt_quietly(look)

@@ -9,9 +9,10 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from ..errors import InputError, UserError
+from ..errors import UserError
 from ..scene.nodes.segmentation_nodes import SegmentStatus
 from ..scene.record.editing_rules import WriteMode
+from .buttons import Buttons
 from .combo_boxes import fill, value_of
 from .controllers.moved_prompts import have_moved, preview_moved
 from .controllers.work import Work
@@ -57,6 +58,7 @@ class SegmentPanel:
         ):
             button.connect("clicked()", action)
         self._name_keys()
+        self._buttons = Buttons()
 
     def _name_keys(self) -> None:
         ui = self._ui
@@ -118,9 +120,20 @@ class SegmentPanel:
 
     def parallel_views(self) -> list:
         """The slice nodes of the views that show planes of the stack that is worked on."""
+        return [node for node in slice_nodes() if self._stack_of(node) == self._work.session.stack]
+
+    def _stack_of(self, slice_node):
         session = self._work.session
-        keys = {node: session.logic.stackKey(session.node, sliceToRAS=matrix_of(node)) for node in slice_nodes()}
-        return [node for node, key in keys.items() if key == session.stack]
+        return session.logic.stackKey(session.node, sliceToRAS=matrix_of(slice_node))
+
+    def choose_view(self) -> None:
+        """Work in a view on whose planes the active segment has something; where none has, in the one before."""
+        shown = [node for node in slice_nodes() if node.IsMappedInLayout()]
+        stacks = self._work.session.stacks_with_work()
+        with_work = [node for node in shown if self._stack_of(node) in stacks]
+        if self.view not in with_work:
+            before = [self.view] if self.view in shown else shown
+            self.view = next(iter([*with_work, *before]), None)
 
     def unless_moved(self, action: Callable) -> Callable:
         """An action on previews that is put off where prompts have moved since: the user is to see the new ones."""
@@ -175,12 +188,7 @@ class SegmentPanel:
         if self._work.busy:
             return
 
-        def act() -> None:
-            if self._work.session is None:
-                raise InputError(_("Choose a volume first."))
-            action(self._work.session)
-
-        self._work.attempt(act)
+        self._work.attempt(lambda: action(self._work.need_session()))
 
     def _add_segment(self) -> None:
         def add() -> None:
@@ -220,30 +228,40 @@ class SegmentPanel:
         ui, session, busy = self._ui, self._work.session, self._work.busy
         self.placing.hold()
         there = session is not None and session.segment_id in session.segments
-        editable = there and not busy and not session.is_finished()
+        allow, hindrance, busy_text = self._buttons.allow, self.hindrance(), running_text() if busy else ""
         table = ui.segmentsTable
         node = session.node if session is not None else None
         if table.segmentationNode() is not node:
             table.setSegmentationNode(node)
         if there and list(table.selectedSegmentIDs()) != [session.segment_id]:
             table.setSelectedSegmentIDs([session.segment_id])
-        ui.addSegmentButton.enabled = not busy
-        ui.deleteSegmentButton.enabled = editable
-        ui.finishButton.enabled = there and not busy
+        allow(ui.addSegmentButton, busy_text)
+        allow(ui.deleteSegmentButton, hindrance)
+        allow(ui.finishButton, busy_text if there else hindrance)
         ui.finishButton.checked = there and session.is_finished()
-        ui.segmentEditorButton.enabled = session is not None and not busy
+        allow(ui.segmentEditorButton, busy_text if session is not None else hindrance)
         for tool, button in self._tools.items():
-            button.enabled = not busy and (session is None or not there or editable)
+            allow(button, hindrance if there else busy_text)
             button.checked = self.placing.tool is tool
         undo_text, redo_text = session.history_texts() if session is not None and not busy else ("", "")
         ui.undoButton.enabled, ui.redoButton.enabled = bool(undo_text), bool(redo_text)
         ui.undoButton.toolTip = _("Undo: {step} ({key})").format(step=undo_text or _("nothing"), key=KEYS["undo"])
         ui.redoButton.toolTip = _("Redo: {step} ({key})").format(step=redo_text or _("nothing"), key=KEYS["redo"])
-        previewed = editable and session.has_preview()
-        ui.acceptButton.enabled = previewed
-        ui.discardButton.enabled = previewed
+        if not hindrance and not session.has_preview():
+            hindrance = _("There is no preview on the plane that is worked on.")
+        allow(ui.acceptButton, hindrance)
+        allow(ui.discardButton, hindrance)
+
+    def hindrance(self) -> str:
+        """Why the active segment cannot be changed, in a sentence; "" where it can."""
+        session = self._work.session
+        if self._work.busy:
+            return running_text()
+        if session is None or session.segment_id not in session.segments:
+            return _("There is no segment yet: add one, or place a prompt.")
+        return _("The segment is finished: press 'Finished' to unlock it.") if session.is_finished() else ""
 
 
-def first_slice_node():
-    """The slice node of the first view in the layout, or None."""
-    return next(slice_nodes(), None)
+def running_text() -> str:
+    """Why most buttons are greyed out meanwhile."""
+    return _("A propagation is running: 'Cancel' stops it.")

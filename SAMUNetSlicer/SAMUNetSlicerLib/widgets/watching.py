@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import slicer
-from slicer.util import VTKObservationMixin
 
 from ..scene.nodes.segmentation_nodes import segment_ids
 from .prompt_looks import dress
@@ -24,13 +23,16 @@ class Heard:
     item_changed: Callable
 
 
-class Watch(VTKObservationMixin):
-    """Of the prompts' nodes, the segments and the volume of a session."""
+class Watch:
+    """Of the prompts' nodes, the segments and the volume of a session.
+
+    Slicer's VTKObservationMixin would keep each of them in memory until all are let go.
+    """
 
     def __init__(self, heard: Heard) -> None:
-        super().__init__()
         self._heard = heard
         self._watched: dict[str, object] = {}
+        self._tags: dict[str, list[int]] = {}
         self._drawn: dict[str, int] = {}
 
     def follow(self, session) -> None:
@@ -41,21 +43,22 @@ class Watch(VTKObservationMixin):
             wanted[_SEGMENTATION] = session.node.GetSegmentation()
             wanted[_VOLUME] = session.volume_node
         for key in [key for key, thing in self._watched.items() if wanted.get(key) is not thing]:
-            thing = self._watched.pop(key)
-            for event, callback in self._events(key):
-                if self.hasObserver(thing, event, callback):
-                    self.removeObserver(thing, event, callback)
+            self._let_go(key)
         for key, thing in wanted.items():
             if key not in self._watched:
                 self._watched[key] = thing
                 if key not in (_SEGMENTATION, _VOLUME):
                     dress(thing)
-                for event, callback in self._events(key):
-                    self.addObserver(thing, event, callback)
+                self._tags[key] = [thing.AddObserver(event, callback) for event, callback in self._events(key)]
 
     def stop(self) -> None:
-        self.removeObservers()
-        self._watched.clear()
+        for key in list(self._watched):
+            self._let_go(key)
+
+    def _let_go(self, key: str) -> None:
+        thing = self._watched.pop(key)
+        for tag in self._tags.pop(key):
+            thing.RemoveObserver(tag)
 
     def is_prompt(self, node) -> bool:
         """Whether a node holds prompts that are watched."""
@@ -79,7 +82,8 @@ class Watch(VTKObservationMixin):
     def _events(self, key: str) -> list[tuple]:
         heard = self._heard
         if key == _SEGMENTATION:
-            events = (slicer.vtkSegmentation.SegmentRemoved, slicer.vtkSegmentation.SegmentAdded)
+            segmentation = slicer.vtkSegmentation  # modified: the name, the colour or the status
+            events = (segmentation.SegmentRemoved, segmentation.SegmentAdded, segmentation.SegmentModified)
             return [(event, heard.segments_changed) for event in events]
         if key == _VOLUME:
             volume = slicer.vtkMRMLVolumeNode

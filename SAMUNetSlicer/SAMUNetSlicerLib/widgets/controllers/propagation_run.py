@@ -63,8 +63,6 @@ class PropagationRun:
         """
         if session.segment_id not in session.segments:
             raise EditError(_("Choose a segment, or add one."))
-        if planes is not None and planes[0] > planes[1]:
-            raise EditError(_("The first plane of the range comes after the last one."))
         self._breather = breather or Breather(lambda: None)
         self._along = along
         if along is Along.TIME:

@@ -92,6 +92,7 @@ class Session:
     def show_what_belongs(self) -> None:
         """Show the active segment's prompts, and what is proposed for the segments that there are; hide the rest."""
         space = self.workspace
+        space.follow_names()
         space.prompts.show_only(self.segment_id, space.frame)
         space.proposals.show_frame(space.frame)
 
@@ -122,7 +123,13 @@ class Session:
 
     def set_finished(self, status: SegmentStatus) -> None:
         """COMPLETED locks the active segment: nothing changes it until it is IN_PROGRESS again."""
-        set_status(self.workspace.segmentation_node, self._active(), status)
+        space, segment_id = self.workspace, self._active()
+        set_status(space.segmentation_node, segment_id, status)
+        states = [state for key, state in space.document.planes.items() if key.segment_id == segment_id]
+        left = sum(state.proposed is not None for state in states)
+        if status.is_finished and left:
+            told = _("Planes that are only proposed, and so not in the segment: {count}. Unlock it to accept them.")
+            self._messages.append(told.format(count=left))
 
     def set_rules(self, rules: EditingRules) -> None:
         """Overwrite mode and editable area, for what is accepted from now on."""
@@ -159,6 +166,11 @@ class Session:
         if self.segment_id not in self.segments:
             return []
         return plane_states(self.workspace, self.segment_id, self.stack)
+
+    def stacks_with_work(self) -> set[StackKey]:
+        """The stacks on which something is proposed or accepted for the active segment."""
+        known = self.workspace.document.of_segment(self.workspace.frame, self.segment_id)
+        return {StackKey(key.stack) for key, state in known if state.proposed or state.accepted}
 
     def key(self, stack: StackKey, index: int) -> PlaneKey:
         """A plane of the active segment, in the item of a sequence that is shown."""

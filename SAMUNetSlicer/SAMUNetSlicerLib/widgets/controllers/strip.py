@@ -52,3 +52,16 @@ def _cell(index: int, state: PlaneState, name: str) -> Cell:
     if state.stopped:
         text += f" ({state.stopped})"
     return Cell(index, status, COLOURS[status], text)
+
+
+def place_text(cells: Sequence[Cell], marked: int | None, stack_name: str) -> str:
+    """For example "Axial planes 0 to 19. Plane 8: accepted"; "" where no plane is worked on."""
+    if marked is None or marked >= len(cells):
+        return ""
+    planes = {
+        "axial": _("Axial planes"),
+        "coronal": _("Coronal planes"),
+        "sagittal": _("Sagittal planes"),
+        "oblique": _("Oblique planes"),
+    }[stack_name]
+    return _("{planes} 0 to {last}. {cell}").format(planes=planes, last=len(cells) - 1, cell=cells[marked].text)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from ...errors import UserError
+from ...errors import InputError, UserError
 from ...scene.logic import SegmentationLogic
 from ...scene.nodes.names import ROLE, ROLE_PROPOSALS
 from .breathing import Breather, Interrupted
@@ -160,6 +160,12 @@ class Work:
         self.session = session
         session.choose_segment(next(iter(session.segments), ""))
         self.say(session.summary())
+
+    def need_session(self) -> Session:
+        """The session. Raises InputError where nothing is worked on yet."""
+        if self.session is None:
+            raise InputError(_("Nothing is segmented yet. Choose a volume, then place a point or a box on the object."))
+        return self.session
 
     def close(self) -> None:
         """Forget the nodes; what is in the scene stays there."""
