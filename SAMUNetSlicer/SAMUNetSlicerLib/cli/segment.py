@@ -120,6 +120,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> ExitCode:
     if not arguments.output.name.lower().endswith(".seg.nrrd"):
         raise UserError(f"The output must end in .seg.nrrd, not {arguments.output.name}.")
+    if arguments.picture and arguments.picture.suffix.lower() != ".png":
+        raise UserError(f"The picture must end in .png, not {arguments.picture.name}.")
     for path in filter(None, (arguments.output, arguments.picture)):
         check_destination(path)  # before the work, not after it
     others = (arguments.output, arguments.volume, *arguments.points, *arguments.box)

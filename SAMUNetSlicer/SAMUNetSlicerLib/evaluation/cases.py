@@ -123,8 +123,8 @@ def _read_picture(path: Path) -> Image.Image:
         with Image.open(path) as picture:
             picture.load()
             return picture
-    except OSError as error:
-        raise InputError(f"The picture {path.name} cannot be read.") from error
+    except (OSError, Image.DecompressionBombError) as error:
+        raise InputError(f"The picture {path.name} cannot be read: it is damaged, or too large.") from error
 
 
 def _in_eight_bits(picture: Image.Image, window: str) -> np.ndarray:

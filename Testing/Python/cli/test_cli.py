@@ -260,12 +260,15 @@ def test_a_result_that_could_not_be_saved_is_refused_before_the_work(case, monke
     assert main([*BASIC, "--points", "points.mrk.json", "--picture", "no/folder/a.png"]) == ExitCode.OUTPUT
 
 
-@pytest.mark.parametrize("name", ["out.seg.nrrd", "volume.nrrd", "points.mrk.json"])
-def test_a_picture_that_would_overwrite_the_result_or_an_input_is_refused(case, capsys, name):
+@pytest.mark.parametrize(
+    ("name", "said"), [("photo.png", "would overwrite"), ("volume.nrrd", ".png"), ("sheet.jpg", ".png")]
+)
+def test_a_picture_that_would_overwrite_an_input_or_has_another_ending_is_refused(case, capsys, name, said):
+    Path("photo.png").write_bytes(b"the volume")
     before = {path: path.read_bytes() for path in Path().iterdir()}
-    picture = Path(name).resolve()
-    assert main([*BASIC, "--points", "points.mrk.json", "--picture", str(picture)]) == ExitCode.USAGE
-    assert "would overwrite" in capsys.readouterr().err
+    options = ["--points", "points.mrk.json", "-o", "out.seg.nrrd", "--picture", str(Path(name).resolve())]
+    assert main(["segment", "photo.png", *options]) == ExitCode.USAGE
+    assert said in capsys.readouterr().err
     assert {path: path.read_bytes() for path in Path().iterdir()} == before
 
 

@@ -101,6 +101,16 @@ def test_image_and_mask_of_different_sizes_are_refused(pictured, tmp_path):
         list(plane_cases(source))
 
 
+def test_a_picture_that_is_damaged_or_too_large_is_named(pictured, tmp_path, monkeypatch):
+    source = pictured(two_parts(255), Objects.BINARY)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(InputError, match="too large"):
+        list(plane_cases(source))
+    (tmp_path / "1-mask.png").write_bytes(b"no picture")
+    with pytest.raises(InputError, match="cannot be read"):
+        list(plane_cases(source))
+
+
 @pytest.fixture
 def volume_source(tmp_path):
     """Label 1: a block of planes 3 to 14; label 2: one block of 10 planes and a smaller one beside it."""

@@ -127,6 +127,9 @@ def test_shards_that_were_not_finished_are_told(shards):
     (shards / "shard-000001.tar").unlink()
     with pytest.raises(InputError, match="missing"):
         ShardStream(shards)
+    (shards / "index.json").write_text('{"shard_length": 4, "sam')
+    with pytest.raises(InputError, match="not complete"):
+        ShardStream(shards)
     (shards / "index.json").unlink()
     with pytest.raises(InputError, match="not complete"):
         ShardStream(shards)

@@ -18,7 +18,7 @@ import numpy as np
 import webdataset
 from PIL import Image
 
-from ...atomic_file import made_folder
+from ...atomic_file import made_folder, written_whole
 from ...errors import InputError
 from .crops import whole_parts
 from .production import read_or_skip
@@ -63,7 +63,9 @@ def write_shards(
     if not samples:
         (folder / "shard-000000.tar").unlink()
         raise InputError("There is nothing on this side of the split that could be written.")
-    (folder / _INDEX).write_text(json.dumps({"shard_length": shard_length, "samples": samples, "skipped": skipped}))
+    index = {"shard_length": shard_length, "samples": samples, "skipped": skipped}
+    with written_whole(folder / _INDEX) as stream:
+        stream.write(json.dumps(index).encode())
     return Written(samples, skipped)
 
 
@@ -77,12 +79,14 @@ class ShardStream:
         shards = sorted(folder.glob(_PATTERN))
         if len(shards) < world:
             raise InputError(f"{folder} has too few shards. Write them first, at least one for each process.")
-        if not (folder / _INDEX).exists():
-            raise InputError(f"The shards in {folder} are not complete. Delete them and write them again.")
-        index = json.loads((folder / _INDEX).read_text())
-        lengths = [index["shard_length"]] * (len(shards) - 1)
-        lengths.append(index["samples"] - sum(lengths))
-        if not 0 < lengths[-1] <= index["shard_length"]:
+        try:
+            index = json.loads((folder / _INDEX).read_text())
+            shard_length, samples = int(index["shard_length"]), int(index["samples"])
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise InputError(f"The shards in {folder} are not complete. Delete them and write them again.") from error
+        lengths = [shard_length] * (len(shards) - 1)
+        lengths.append(samples - sum(lengths))
+        if not 0 < lengths[-1] <= shard_length:
             raise InputError(f"Shards in {folder} are missing. Delete all and write them again.")
         self._shards = list(zip(shards, lengths, strict=True))[rank::world]
         self._seed = seed
