@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from functools import partial
 
 import pytest
 
@@ -13,10 +14,17 @@ def deleted(prompted):
     import vtk
 
     names = set()
-    for name, node in (("volume", prompted.volume), ("segmentation", prompted.session.node)):
-        node.AddObserver(vtk.vtkCommand.DeleteEvent, lambda *_, name=name: names.add(name))
+    # Held to the end: a collector that finds them with the nodes would empty them before they are called.
+    callbacks = {name: partial(_note, names, name) for name in ("volume", "segmentation")}
+    prompted.volume.AddObserver(vtk.vtkCommand.DeleteEvent, callbacks["volume"])
+    prompted.session.node.AddObserver(vtk.vtkCommand.DeleteEvent, callbacks["segmentation"])
     prompted.volume = None
-    return names
+    yield names
+    callbacks.clear()
+
+
+def _note(names: set[str], name: str, *_event) -> None:
+    names.add(name)
 
 
 def close_the_scene(user, slicer_app) -> None:

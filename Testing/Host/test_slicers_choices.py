@@ -65,6 +65,7 @@ def test_a_view_of_a_layout_chosen_later_is_followed(user):
     user.click("Red", to_ras(user.volume, (8, 32, 20)))
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSliceNode", "Compare1")
     node.RotateToVolumePlane(user.volume)
+    node.SetMappedInLayout(1)
     user.panel.segment.view = node  # as when a prompt is placed in it
     for plane in (5, 11):
         node.JumpSliceByOffsetting(*to_ras(user.volume, (plane, 32, 20)))

@@ -128,12 +128,10 @@ class SegmentPanel:
 
     def choose_view(self) -> None:
         """Work in a view on whose planes the active segment has something; where none has, in the one before."""
-        shown = [node for node in slice_nodes() if node.IsMappedInLayout()]
+        before = [self.view] if self.view is not None and slicer.mrmlScene.IsNodePresent(self.view) else []
+        shown = [node for node in (*before, *slice_nodes()) if node.IsMappedInLayout()]
         stacks = self._work.session.stacks_with_work()
-        with_work = [node for node in shown if self._stack_of(node) in stacks]
-        if self.view not in with_work:
-            before = [self.view] if self.view in shown else shown
-            self.view = next(iter([*with_work, *before]), None)
+        self.view = next((node for node in shown if self._stack_of(node) in stacks), next(iter(shown), None))
 
     def unless_moved(self, action: Callable) -> Callable:
         """An action on previews that is put off where prompts have moved since: the user is to see the new ones."""

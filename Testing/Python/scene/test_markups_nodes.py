@@ -176,8 +176,8 @@ def test_prompts_that_are_there_already_are_not_doubled():
 
 def test_many_prompts_are_compared_without_reading_the_names_of_their_planes_each_time(monkeypatch):
     read = []
-    directions = StackKey._directions
-    monkeypatch.setattr(StackKey, "_directions", lambda key: read.append(key) or directions(key))
+    directions = StackKey.directions.fget
+    monkeypatch.setattr(StackKey, "directions", property(lambda key: read.append(key) or directions(key)))
     stacks = [StackKey(text) for text in ("0.6,0.8,0,0,0,1", "0.60001,0.8,0,0,0,1")]
     before, moved = (
         PromptSet(tuple(PlacedPoint((float(n), x, 0.0), stack=stack) for n in range(100)))

@@ -108,7 +108,7 @@ class Document:
     items: list[str] = field(default_factory=list)
     # Of the planes of a stack, until one of them changes: the record is saved after each plane of a propagation, when
     # it may hold tens of thousands.
-    _texts: dict[tuple[str, str, str], str] = field(default_factory=dict, repr=False, compare=False)
+    _texts: dict[tuple[str, str, str], str] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def plane(self, key: PlaneKey) -> PlaneState:
         return self.planes.get(key, NOTHING_KNOWN)
