@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ..atomic_file import written_whole
 from ..errors import ModelError, OutputError
 
+SAFETENSORS_TEMPORARY = ".tmp??????"  # beside the file that it writes; a killed process leaves it
 _BESIDE = {"exp_avg", "exp_avg_sq"}  # as large as the parameter, and wherever it lies; the count of steps is not
 _MOMENTS = (*sorted(_BESIDE), "step")
 

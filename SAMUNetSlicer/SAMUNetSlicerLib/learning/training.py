@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from ..atomic_file import made_folder
+from ..atomic_file import discard_left_overs, made_folder
 from ..networks.base import Decoded, Embedding, PromptedNetwork
 from .data.crops import object_mask
 from .data.examples import Examples
@@ -27,7 +27,7 @@ from .losses import PromptLoss, intersection_over_union
 from .prompts import MASK_SIZE, Prompt, coarse, correct, first_prompt, group
 from .settings import Draw, Optimizer, Precision, TrainingSettings, rate_factor
 from .start import PRETRAINED
-from .state import Average, Named, load_state, save_state
+from .state import SAFETENSORS_TEMPORARY, Average, Named, load_state, save_state
 
 CHECKPOINT = "checkpoint.safetensors"  # in a training's folder
 _PAUSE_SECONDS = 2.0
@@ -232,6 +232,6 @@ def _is_pausing(pause_file: Path | None, fabric: Fabric) -> bool:
 
 def _clear_leftovers(folder: Path) -> None:
     """Delete what a training that was killed while it wrote left behind, as large as a checkpoint each time."""
-    for pattern in (f".{CHECKPOINT}.*", ".tmp??????"):  # atomic_file's names, and those of safetensors
-        for path in folder.glob(pattern):
-            path.unlink(missing_ok=True)
+    discard_left_overs(folder / CHECKPOINT)
+    for path in folder.glob(SAFETENSORS_TEMPORARY):
+        path.unlink(missing_ok=True)

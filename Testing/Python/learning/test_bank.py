@@ -1,3 +1,6 @@
+import os
+import time
+
 import numpy as np
 import pytest
 from learning_examples import example_look, fake_encode, write_bank
@@ -48,6 +51,9 @@ def test_production_goes_on_with_the_missing_shards(tmp_path, monkeypatch):
     (tmp_path / ".shard-00001.safetensors.0123abcd").write_bytes(b"killed while writing it")
     others = tmp_path / ".shard-00007.safetensors.0123abcd"
     others.write_bytes(b"of another process")
+    for name, age_s in ((".tmpAbCdEf", 7200), (".tmpGhIjKl", 0)):
+        (tmp_path / name).write_bytes(b"")
+        os.utime(tmp_path / name, (time.time() - age_s,) * 2)
     assert list(fill()) == [1, 2]
     assert [entry.case for entry in Bank(tmp_path)] == ["case0", "case1", "case2"]
-    assert [path for path in tmp_path.iterdir() if path.name.startswith(".")] == [others]
+    assert {path.name for path in tmp_path.iterdir() if path.name.startswith(".")} == {others.name, ".tmpGhIjKl"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from ...atomic_file import discard_left_overs, made_folder
 from ...errors import InputError
 from ...inference.prompts import bounding_box_xyxy
 from ..settings import locate_configuration
+from ..state import SAFETENSORS_TEMPORARY
 from . import synthetic
 from .augmentation import Augmentation
 from .bank import SHARD_LENGTH, shard_path, write_shard
@@ -23,6 +25,7 @@ from .sources import Pair, Picture, SourceSpec, Split, find_pairs, read_picture,
 
 # Of damaged PNG and TIFF files the first two, of pictures beyond 179 million pixels the third.
 _OF_BROKEN_FILES = (SyntaxError, ValueError, Image.DecompressionBombError, OSError, RuntimeError)
+_LEFT_OVER_AFTER_S = 3600
 PATIENCE = 1000  # pictures in a row of which none can be learned from
 _log = logging.getLogger(__name__)
 
@@ -121,7 +124,9 @@ def fill_bank(
 
     Processes may fill a folder together, each with shards of its own.
     """
-    made_folder(folder)
+    for left in made_folder(folder).glob(SAFETENSORS_TEMPORARY):
+        if time.time() - left.stat().st_mtime > _LEFT_OVER_AFTER_S:  # younger ones may be another process's work
+            left.unlink(missing_ok=True)
     encode = build_encode(load_encoder(weights), batch=1, threads=threads)
     for index in shards:
         path = shard_path(folder, index)
