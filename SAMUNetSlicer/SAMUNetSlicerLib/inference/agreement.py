@@ -101,7 +101,7 @@ class Calibration:
         return float(1 / (1 + np.exp(-(self.bias + np.dot(self.weights, astuple(evidence))))))
 
 
-# Fitted by `samunet evaluate-propagation` with the default model on development cases (docs/evaluation.md). Overlap,
+# Fitted by `samunet evaluate-propagation` with the default model on development cases (docs/propagation.md). Overlap,
 # likeness and border found nothing there that the others had not; a tenth is left to them for objects unlike those.
 CALIBRATION = Calibration(-4.6, (3.1, 0.1, 0.1, 0.1, 4.3))
 

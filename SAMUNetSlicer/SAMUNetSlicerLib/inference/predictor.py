@@ -325,7 +325,7 @@ def _best_of(coarse: PlaneMask, others: Sequence[tuple[PlaneMask, float]]) -> Pl
     """The answer to points on a whole plane, or one from closer by; those come with handicaps.
 
     Of networks that judge their answers it is the one of the highest quality: on the development cases that was better
-    than always looking closer (docs/evaluation.md). Of others, the last that found anything.
+    than always looking closer. Of others, the last that found anything.
     """
     found = [(answer, handicap) for answer, handicap in others if answer.mask.any()]
     if not found:

@@ -6,7 +6,7 @@ its object. Half of the answer therefore comes from registering the two planes a
 nothing of the network's answer there; and half of the object's last motion is added, or of the way to the next key
 plane where there is one. Beyond the outermost key plane it also shrinks half as much as key planes let expect. (How it
 changes its size between and beyond key planes: `taper`.) What the answer was unsure of is carried on less. Chosen on
-development cases (docs/evaluation.md).
+development cases (docs/propagation.md).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Along a line the areas of an ellipsoid's cross-sections are a parabola around its middle, here the largest key plane. A
 walk does not see that by itself: a network that fills the box it gets goes on at nearly the same size, past the
-object's end too. Chosen on development cases (docs/evaluation.md).
+object's end too. Chosen on development cases (docs/propagation.md).
 """
 
 from __future__ import annotations

@@ -350,7 +350,7 @@ def default_rule(trained: PromptKind, is_between: bool = False) -> NeighbourRule
     """The mask where the model has learnt to correct one; else box and point where it knows points.
 
     Between key planes (`is_between`) box and point as well: where the object goes is known there. Measured on
-    development cases (docs/evaluation.md).
+    development cases (docs/propagation.md).
     """
     if PromptKind.NEIGHBOUR_MASK in trained and not is_between:
         return NeighbourRule.BOX_AND_MASK
