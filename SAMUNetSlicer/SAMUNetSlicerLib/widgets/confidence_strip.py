@@ -51,7 +51,7 @@ class ConfidenceStrip:
         self._table.blockSignals(blocked)
 
     def _walked(self, _row: int, column: int, _old_row: int, _old_column: int) -> None:
-        if column >= 0 and self._table.hasFocus():
+        if column >= 0 and self._table.focus:
             self._chosen(column)
 
     def _fit_width(self, count: int) -> None:
