@@ -52,7 +52,7 @@ def test_a_saved_scene_goes_on_exactly_in_a_new_process(mrml_host, tmp_path):
     resumed = run("go on", tmp_path)
     assert resumed.pop("restored") == begun["record"]
     assert resumed.pop("notes") == []
-    assert "1 accepted planes, 4 proposed planes and 3 prompts" in resumed.pop("summary")
+    assert "accepted planes 1, proposed planes 4, prompts 3" in resumed.pop("summary")
     assert min(whole["voxels"]) > 200
     assert without_ids(resumed) == without_ids(whole)
 

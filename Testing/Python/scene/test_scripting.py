@@ -48,7 +48,7 @@ def test_the_page_runs_from_top_to_bottom(console, tmp_path, capsys):
     said = capsys.readouterr().out
     assert "plane 6: 113 pixels, confidence 0.90" in said
     assert "Two corrections" in said
-    assert "5 accepted planes, 0 proposed planes" in said
+    assert "accepted planes 5, proposed planes 0" in said
 
 
 def test_the_example_segments_an_organ(console, capsys):

@@ -29,10 +29,8 @@ class RestoredWork:
     @property
     def summary(self) -> str:
         """One sentence."""
-        return (
-            f"'{self.segmentation_name}': {self.accepted} accepted planes, {self.proposed} proposed planes and "
-            f"{self.prompts} prompts were restored."
-        )
+        counts = f"accepted planes {self.accepted}, proposed planes {self.proposed}, prompts {self.prompts}"
+        return f"Work on '{self.segmentation_name}' was restored: {counts}."
 
 
 def restore(

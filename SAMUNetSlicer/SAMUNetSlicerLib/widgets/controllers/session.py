@@ -71,9 +71,9 @@ class Session:
         if not accepted + proposed + prompts:
             return ""
         models = ", ".join(dict.fromkeys(m.name or m.family for m in space.document.models))
-        text = _("Work restored: {prompts} prompts, {accepted} accepted planes, {proposed} proposed planes.").format(
-            prompts=prompts, accepted=accepted, proposed=proposed
-        )
+        text = _(
+            "This work was restored: prompts {prompts}, accepted planes {accepted}, proposed planes {proposed}."
+        ).format(prompts=prompts, accepted=accepted, proposed=proposed)
         return text if not models else text + " " + _("Made with {models}.").format(models=models)
 
     def take_messages(self) -> list[str]:
