@@ -26,6 +26,7 @@ from ..checkpoints.store import (
 from ..checkpoints.writing import Precision
 from ..errors import ExitCode, ModelError, UserError
 from ..extras import needing
+from ..option_types import share
 
 HELP = "List models with licence and state; download, install, convert or delete them."
 
@@ -72,6 +73,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     export = works.add_parser("export", help="write what a training has reached as weights to use and to share")
     export.add_argument("checkpoint", type=Path, help="in the training's folder")
     export.add_argument("--from", dest="start", type=Path, required=True, help="the checkpoint that it started from")
+    export.add_argument(
+        "--share", type=share, default=1.0,
+        help="of what training has reached; the rest is the start's weights, of the same family (default: 1)",
+    )  # fmt: skip
     export.add_argument("--about", type=_texts, default={}, help="text entries for the file's header, as JSON")
     export.add_argument("-o", "--output", type=Path, required=True, help="the .safetensors to write")
     export.set_defaults(work=_export)
@@ -232,6 +237,6 @@ def _export(arguments: argparse.Namespace) -> ExitCode:
     with needing("train"):
         from ..learning.export import export_weights
     _check_output(arguments.output)
-    export_weights(arguments.checkpoint, arguments.start, arguments.output, arguments.about)
+    export_weights(arguments.checkpoint, arguments.start, arguments.output, arguments.about, arguments.share)
     print(f"Saved {arguments.output}")
     return ExitCode.OK

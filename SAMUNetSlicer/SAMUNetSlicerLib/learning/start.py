@@ -35,7 +35,7 @@ def start_network(family: str, checkpoint: Path) -> PromptedNetwork:
     """
     network = build(family, device="cpu")
     state = read_tensors(checkpoint)
-    if state.keys() == network.state_dict().keys():
+    if are_weights_of(network, state):
         network.load_state_dict({name: to_float32(t) for name, t in state.items()})
     elif isinstance(network, SamUnetTiny):
         start_from_lite_medsam(network, state)
@@ -44,6 +44,11 @@ def start_network(family: str, checkpoint: Path) -> PromptedNetwork:
     else:
         raise ModelError(f"Networks of the family {family} cannot be trained here: only SAM-UNets can.")
     return network
+
+
+def are_weights_of(network: PromptedNetwork, state: Mapping[str, Tensor]) -> bool:
+    """Whether a checkpoint's tensors are all those of such a network, and no others."""
+    return state.keys() == network.state_dict().keys()
 
 
 def start_from_lite_medsam(network: SamUnetTiny, state: Mapping[str, Tensor]) -> None:

@@ -11,7 +11,7 @@ from SAMUNetSlicerLib.learning.data.bank import Bank
 from SAMUNetSlicerLib.learning.data.examples import BankExamples
 from SAMUNetSlicerLib.learning.export import export_weights
 from SAMUNetSlicerLib.learning.settings import TrainingSettings
-from SAMUNetSlicerLib.learning.start import start_from_lite_medsam
+from SAMUNetSlicerLib.learning.start import start_from_lite_medsam, start_network
 from SAMUNetSlicerLib.learning.training import Trainer
 from SAMUNetSlicerLib.networks.lite_medsam import LiteMedSam
 from SAMUNetSlicerLib.networks.sam_unet_tiny import SamUnetTiny
@@ -24,18 +24,23 @@ def start(tmp_path):
     return tmp_path / "start.safetensors"
 
 
+def train_a_step(network, folder):
+    """A trainer after one step on a bank, and its checkpoint."""
+    write_bank(folder / "bank")
+    settings = TrainingSettings(steps=1, images=1, objects=1, rounds=(1.0,))
+    trainer = Trainer(network, BankExamples(Bank(folder / "bank")), settings, Fabric(accelerator="cpu", devices=1))
+    list(trainer.run())
+    trainer.save(folder / "checkpoint.safetensors")
+    return trainer, folder / "checkpoint.safetensors"
+
+
 def test_exported_weights_load_as_the_averaged_network(start, tmp_path):
-    write_bank(tmp_path / "bank")
     network = SamUnetTiny()
     start_from_lite_medsam(network, load_file(start))
-    settings = TrainingSettings(steps=1, images=1, objects=1, rounds=(1.0,))
-    trainer = Trainer(network, BankExamples(Bank(tmp_path / "bank")), settings, Fabric(accelerator="cpu", devices=1))
-    list(trainer.run())
-    trainer.save(tmp_path / "checkpoint.safetensors")
+    trainer, checkpoint = train_a_step(network, tmp_path)
     output = tmp_path / "tiny.safetensors"
     about = '--about={"licence": "Apache-2.0", "family": "sam_vit_b"}'  # what it is, it knows best itself
-    checkpoint = str(tmp_path / "checkpoint.safetensors")
-    assert main(["models", "export", checkpoint, "--from", str(start), about, "-o", str(output)]) == ExitCode.OK
+    assert main(["models", "export", str(checkpoint), "--from", str(start), about, "-o", str(output)]) == ExitCode.OK
     model = load_network(output)
     assert (model.family, model.licence) == ("sam_unet_tiny", "Apache-2.0")
     state = model.network.state_dict()
@@ -44,6 +49,20 @@ def test_exported_weights_load_as_the_averaged_network(start, tmp_path):
     positions = "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"
     assert torch.equal(state[positions], load_file(start)[positions])
     assert load_file(output)["image_encoder.layers.3.blocks.1.mlp.fc1.weight"].dtype == torch.float16
+
+
+def test_a_share_of_what_was_learned_is_the_mean_with_the_start(start, tmp_path):
+    before = SamUnetTiny()
+    own_start, output = tmp_path / "own.safetensors", tmp_path / "mean.safetensors"
+    save_file(before.state_dict(), own_start)
+    trainer, checkpoint = train_a_step(start_network("sam_unet_tiny", own_start), tmp_path)
+    options = ["--from", str(own_start), "--share", "0.25", "-o", str(output)]
+    assert main(["models", "export", str(checkpoint), *options]) == ExitCode.OK
+    state, was = load_network(output).network.state_dict(), before.state_dict()
+    for name, value in trainer.average.values.items():
+        torch.testing.assert_close(state[name], 0.75 * was[name] + 0.25 * value, rtol=2e-3, atol=1e-4)
+    with pytest.raises(ModelError, match="no weights of the family sam_unet_tiny"):
+        export_weights(checkpoint, start, output, {}, share=0.25)
 
 
 @pytest.mark.parametrize("about", ["[1]", "no json"])
