@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from ..atomic_file import written_whole
 from ..errors import ModelError, OutputError
 
-SAFETENSORS_TEMPORARY = ".tmp??????"  # beside the file that it writes; a killed process leaves it
+_SAFETENSORS_TEMPORARY = ".tmp??????"  # beside the file that it writes
 _BESIDE = {"exp_avg", "exp_avg_sq"}  # as large as the parameter, and wherever it lies; the count of steps is not
 _MOMENTS = (*sorted(_BESIDE), "step")
 
@@ -104,6 +105,14 @@ def read_step(path: Path) -> int:
             return int(file.metadata()["step"])
     except (OSError, SafetensorError, TypeError, KeyError) as error:
         raise ModelError(f"{path.name} is not a checkpoint of this training. Delete it to start afresh.") from error
+
+
+def discard_temporaries(folder: Path, older_than_s: float) -> None:
+    """Delete what killed processes left in the middle of `write_tensors`; younger files may be another's work."""
+    for left in folder.glob(_SAFETENSORS_TEMPORARY):
+        with suppress(FileNotFoundError):  # finished, or deleted, by another process just now
+            if time.time() - left.stat().st_mtime >= older_than_s:
+                left.unlink()
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:

@@ -27,7 +27,7 @@ from .losses import PromptLoss, intersection_over_union
 from .prompts import MASK_SIZE, Prompt, coarse, correct, first_prompt, group
 from .settings import Draw, Optimizer, Precision, TrainingSettings, rate_factor
 from .start import PRETRAINED
-from .state import SAFETENSORS_TEMPORARY, Average, Named, load_state, save_state
+from .state import Average, Named, discard_temporaries, load_state, save_state
 
 CHECKPOINT = "checkpoint.safetensors"  # in a training's folder
 _PAUSE_SECONDS = 2.0
@@ -233,5 +233,4 @@ def _is_pausing(pause_file: Path | None, fabric: Fabric) -> bool:
 def _clear_leftovers(folder: Path) -> None:
     """Delete what a training that was killed while it wrote left behind, as large as a checkpoint each time."""
     discard_left_overs(folder / CHECKPOINT)
-    for path in folder.glob(SAFETENSORS_TEMPORARY):
-        path.unlink(missing_ok=True)
+    discard_temporaries(folder, older_than_s=0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from ...atomic_file import discard_left_overs, made_folder
 from ...errors import InputError
 from ...inference.prompts import bounding_box_xyxy
 from ..settings import locate_configuration
-from ..state import SAFETENSORS_TEMPORARY
+from ..state import discard_temporaries
 from . import synthetic
 from .augmentation import Augmentation
 from .bank import SHARD_LENGTH, shard_path, write_shard
@@ -124,9 +123,7 @@ def fill_bank(
 
     Processes may fill a folder together, each with shards of its own.
     """
-    for left in made_folder(folder).glob(SAFETENSORS_TEMPORARY):
-        if time.time() - left.stat().st_mtime > _LEFT_OVER_AFTER_S:  # younger ones may be another process's work
-            left.unlink(missing_ok=True)
+    discard_temporaries(made_folder(folder), _LEFT_OVER_AFTER_S)
     encode = build_encode(load_encoder(weights), batch=1, threads=threads)
     for index in shards:
         path = shard_path(folder, index)
