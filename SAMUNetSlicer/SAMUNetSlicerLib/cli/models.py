@@ -146,12 +146,13 @@ def _download(arguments: argparse.Namespace) -> ExitCode:
 def _agreed(entry: CatalogueEntry) -> bool:
     size = f"{entry.file.size / 1e6:,.0f} MB" if entry.file.size else "a file of unknown size"
     print(f"{entry.title}: {size} from {entry.file.url}\nLicence: {entry.licence}\nSource: {entry.source}")
+    return _says_yes("Download it?", "Nothing is downloaded without a yes. Add --yes after reading the licence.")
+
+
+def _says_yes(question: str, otherwise: str) -> bool:
+    """otherwise: what is told where nobody can be asked. Raises UserError there."""
     if not sys.stdin.isatty():
-        raise UserError("Nothing is downloaded without a yes. Add --yes after reading the licence.")
-    return _says_yes("Download it?")
-
-
-def _says_yes(question: str) -> bool:
+        raise UserError(otherwise)
     try:
         return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
     except EOFError:  # Ctrl-D
@@ -182,9 +183,7 @@ def _install(arguments: argparse.Namespace) -> ExitCode:
 
 def _agreed_to_replace(name: str) -> bool:
     there = f"There is a model called {name} already."
-    if not sys.stdin.isatty():
-        raise UserError(f"{there} Add --yes to replace it, or choose another name (--name).")
-    return _says_yes(f"{there} Replace it?")
+    return _says_yes(f"{there} Replace it?", f"{there} Add --yes to replace it, or choose another name (--name).")
 
 
 def _delete(arguments: argparse.Namespace) -> ExitCode:
@@ -201,12 +200,11 @@ def _delete(arguments: argparse.Namespace) -> ExitCode:
 
 
 def _agreed_to_delete(paths: list[Path]) -> bool:
-    if not sys.stdin.isatty():
-        raise UserError(f"Nothing is deleted without a yes. Add --yes to delete {_files(len(paths))}.")
     print(f"In {paths[0].parent}:")
     for path in paths:
         print(f"  {path.name}")
-    return _says_yes(f"Delete {_files(len(paths))}?")
+    files = _files(len(paths))
+    return _says_yes(f"Delete {files}?", f"Nothing is deleted without a yes. Add --yes to delete {files}.")
 
 
 def _files(count: int) -> str:
