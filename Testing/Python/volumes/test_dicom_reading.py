@@ -240,6 +240,23 @@ def test_slices_shifted_sideways_are_warned_of(tmp_path):
         read_volume(folder)
 
 
+def test_pixels_of_unknown_size_are_warned_of(tmp_path):
+    folder = write_series(tmp_path / "ct", AXIAL_POSITIONS)
+    for path in folder.iterdir():
+        image = pydicom.dcmread(path)
+        del image.PixelSpacing
+        image.save_as(path)
+    with pytest.warns(UserWarning, match="how large their pixels are; 1 mm is assumed"):
+        volume = read_volume(folder)
+    np.testing.assert_allclose(volume.geometry.spacing_ijk, (1, 1, 5))
+
+
+def test_pixels_of_one_millimetre_are_not_warned_of(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read_volume(write_series(tmp_path / "ct", AXIAL_POSITIONS, PixelSpacing=[1, 1]))
+
+
 def test_positions_rounded_in_the_header_are_not_warned_of(tmp_path):
     positions = [(0, 0, round(1.25 * k, 1)) for k in range(5)]
     folder = write_series(tmp_path / "even", positions, np.zeros((5, 4, 5), np.int16))

@@ -22,7 +22,7 @@ from ...errors import InputError
 from ..geometry import LPS_TO_RAS, GridGeometry
 from ..volume import DICOM_MODALITIES, Modality
 from .dicom_pixels import read_pixels
-from .dicom_slices import DicomSlice, is_unreadable_picture, read_header, slices_of
+from .dicom_slices import OF_VOLUMES, DicomSlice, is_unreadable_picture, read_header, slices_of
 
 # DICOM objects that hold pixels but no picture.
 _NOT_PICTURES = {"SEG", "PR", "SR", "RTSTRUCT"}
@@ -131,11 +131,12 @@ def read_stack(stack: DicomStack, frame: int) -> tuple[np.ndarray, GridGeometry,
     """Voxels (K, J, I) or (K, J, I, components) with rescale slope and intercept applied, geometry, modality.
 
     Images stored with inverted grey (MONOCHROME1) come out as viewers show them: ITK turns them. Uneven slice
-    distances and frames of unknown position are warned of. Raises InputError where the pixels cannot be decoded or
-    scaled, or their place makes no sense.
+    distances, frames of unknown position and pixels of unknown size are warned of. Raises InputError where the pixels
+    cannot be decoded or scaled, or their place makes no sense.
     """
     headers = stack.frames[frame]
     _warn_of_unknown_positions(headers)
+    _warn_of_guessed_spacing(headers)
     _warn_of_uneven_slices(headers)
     voxels = read_pixels(headers)
     try:
@@ -235,6 +236,15 @@ def _warn_of_unknown_positions(headers: tuple[DicomSlice, ...]) -> None:
                 f"{header.unchecked}. Their order, distance and scale may be wrong.",
                 stacklevel=4,
             )
+
+
+def _warn_of_guessed_spacing(headers: tuple[DicomSlice, ...]) -> None:
+    if headers[0].guessed_spacing and headers[0].modality in OF_VOLUMES:
+        warnings.warn(
+            "The DICOM images do not say how large their pixels are; 1 mm is assumed. Lengths and volumes may be "
+            "wrong.",
+            stacklevel=4,
+        )
 
 
 def _warn_of_uneven_slices(headers: tuple[DicomSlice, ...]) -> None:

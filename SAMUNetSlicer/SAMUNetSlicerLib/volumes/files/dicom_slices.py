@@ -14,7 +14,8 @@ from ..itk_names import itk_name, itk_text
 from .dicom_frames import FramesUnknownError, read_frames
 
 # Of these a file of many frames without positions is no film, but a volume whose positions are lost.
-_OF_VOLUMES = {"CT", "MR", "PT"}
+OF_VOLUMES = {"CT", "MR", "PT"}
+_PIXEL_SPACINGS = ("0028|0030", "0018|1164")
 _SAME_SPACING_MM = 1e-4
 _SAME_DIRECTION = 1e-3
 # Its frames are given by their distances, which ITK follows.
@@ -32,6 +33,7 @@ class DicomSlice:
     acquisition: that of the acquisition; 0 where the file gives none.
     rescale: slope and intercept; decoded_rescale: those that decoding the file applies.
     unchecked: why the positions of the frames are not known, "" where they are or nobody would expect them.
+    guessed_spacing: nothing says how large the pixels are, and ITK takes 1 mm.
     """
 
     path: Path
@@ -56,6 +58,7 @@ class DicomSlice:
     part_of: str = ""
     moment: str = ""
     unchecked: str = ""
+    guessed_spacing: bool = False
 
     @cached_property
     def depth_mm(self) -> float:
@@ -103,6 +106,7 @@ def read_header(path: Path) -> DicomSlice | None:
             return default
 
     size = (*reader.GetSize(), 1)[:3]
+    spacing = np.array(reader.GetSpacing())[:3]
     direction = np.array(reader.GetDirection()).reshape(reader.GetDimension(), -1)[:3, :3]
     rescale = (number("0028|1053", float, 1.0), number("0028|1052", float, 0.0))
     return DicomSlice(
@@ -120,11 +124,12 @@ def read_header(path: Path) -> DicomSlice | None:
         rescale=rescale,
         has_position=bool(text("0020|0032")),
         size=size,
-        spacing=np.array(reader.GetSpacing())[:3],
+        spacing=spacing,
         origin_lps=np.array(reader.GetOrigin())[:3],
         direction_lps=direction,
         decoded_rescale=rescale,
         time=number("0020|0100", int),
+        guessed_spacing=bool((spacing[:2] == 1).all()) and not any(map(text, _PIXEL_SPACINGS)),
     )
 
 
@@ -153,7 +158,7 @@ def slices_of(header: DicomSlice) -> list[DicomSlice]:
     except FramesUnknownError as error:
         return [replace(header, unchecked=str(error) if many else "")]
     if table is None:
-        expected = header.modality in _OF_VOLUMES or (header.has_position and header.modality != _DOSE)
+        expected = header.modality in OF_VOLUMES or (header.has_position and header.modality != _DOSE)
         return [replace(header, unchecked="the file does not give them" if many and expected else "")]
     return [
         replace(
@@ -163,6 +168,7 @@ def slices_of(header: DicomSlice) -> list[DicomSlice]:
             has_position=True,
             size=(*header.size[:2], 1),
             spacing=header.spacing if frame.spacing is None else frame.spacing,
+            guessed_spacing=header.guessed_spacing and frame.spacing is None,
             origin_lps=frame.origin_lps,
             direction_lps=frame.direction_lps,
             decoded_rescale=table.decoded_rescale,
