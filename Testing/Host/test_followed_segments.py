@@ -86,3 +86,34 @@ def test_a_colour_and_a_name_given_elsewhere_go_to_the_preview_at_once(user, at)
     assert shown.GetColor() == (0, 0, 1)
     assert shown.GetName() == "Liver (proposed)"
     assert all("Liver" in node.GetName() for node in session.workspace.prompts.nodes())
+
+
+def proposals_on_show(user) -> list[bool]:
+    node = user.session.workspace.proposals.node
+    return [bool(node.GetDisplayNode().GetSegmentVisibility(s)) for s in user.session.workspace.proposals.present()]
+
+
+def test_what_is_hidden_hides_its_preview_too(user, two_orientations):
+    display = user.session.node.GetDisplayNode()
+    display.SetSegmentVisibility(two_orientations[0], False)
+    user.settle()
+    assert proposals_on_show(user) == [False, True]
+    display.SetVisibility(False)
+    user.settle()
+    assert proposals_on_show(user) == [False, False]
+    display.SetVisibility(True)
+    display.SetSegmentVisibility(two_orientations[0], True)
+    user.settle()
+    assert proposals_on_show(user) == [True, True]
+
+
+def test_a_prompt_for_a_hidden_segment_shows_it(user, at):
+    user.key("A")
+    user.click("Red", at((8, 32, 20)))
+    display = user.session.node.GetDisplayNode()
+    display.SetSegmentVisibility(user.session.segment_id, False)
+    user.settle()
+    assert proposals_on_show(user) == [False]
+    user.click("Red", at((8, 34, 20)))
+    assert display.GetSegmentVisibility(user.session.segment_id)
+    assert proposals_on_show(user) == [True]

@@ -10,7 +10,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from ..errors import UserError
-from ..scene.nodes.segmentation_nodes import SegmentStatus
+from ..scene.nodes.segmentation_nodes import SegmentStatus, show_segment
 from ..scene.record.editing_rules import WriteMode
 from .buttons import Buttons
 from .combo_boxes import fill, value_of
@@ -90,7 +90,9 @@ class SegmentPanel:
 
         def place() -> None:
             self._prepare()
-            self._work.session.add_prompts(prompts, matrix_of(slice_node))
+            session = self._work.session
+            session.add_prompts(prompts, matrix_of(slice_node))
+            show_segment(session.node, session.segment_id)  # the answer to a prompt is to be seen
 
         if not self._work.busy:
             self._work.attempt(place)

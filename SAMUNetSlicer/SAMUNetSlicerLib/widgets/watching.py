@@ -6,11 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import slicer
+import vtk
 
-from ..scene.nodes.segmentation_nodes import segment_ids
+from ..scene.nodes.segmentation_nodes import is_on_show, segment_ids
 from .prompt_looks import dress
 
-_SEGMENTATION, _VOLUME = "segmentation", "volume"
+_SEGMENTATION, _DISPLAY, _VOLUME = "segmentation", "display", "volume"
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Watch:
         self._watched: dict[str, object] = {}
         self._tags: dict[str, list[int]] = {}
         self._drawn: dict[str, int] = {}
+        self._on_show: list[bool] = []
 
     def follow(self, session) -> None:
         """Observe what there is now. session: None where nothing is worked on."""
@@ -42,12 +44,15 @@ class Watch:
             wanted = {node.GetID(): node for node in session.workspace.prompts.nodes()}
             wanted[_SEGMENTATION] = session.node.GetSegmentation()
             wanted[_VOLUME] = session.volume_node
+            if session.node.GetDisplayNode() is not None:
+                wanted[_DISPLAY] = session.node.GetDisplayNode()
+                self._on_show = _on_show(session.node)
         for key in [key for key, thing in self._watched.items() if wanted.get(key) is not thing]:
             self._let_go(key)
         for key, thing in wanted.items():
             if key not in self._watched:
                 self._watched[key] = thing
-                if key not in (_SEGMENTATION, _VOLUME):
+                if key not in (_SEGMENTATION, _DISPLAY, _VOLUME):
                     dress(thing)
                 self._tags[key] = [thing.AddObserver(event, callback) for event, callback in self._events(key)]
 
@@ -85,6 +90,8 @@ class Watch:
             segmentation = slicer.vtkSegmentation  # modified: the name, the colour or the status
             events = (segmentation.SegmentRemoved, segmentation.SegmentAdded, segmentation.SegmentModified)
             return [(event, heard.segments_changed) for event in events]
+        if key == _DISPLAY:
+            return [(vtk.vtkCommand.ModifiedEvent, self._display_changed)]
         if key == _VOLUME:
             volume = slicer.vtkMRMLVolumeNode
             # A sequence browser has moved on; a transform was changed or hardened: other planes lie in the views.
@@ -95,3 +102,14 @@ class Watch:
         markups = slicer.vtkMRMLMarkupsNode
         events = (markups.PointModifiedEvent, markups.PointRemovedEvent, markups.PointEndInteractionEvent)
         return [(event, heard.prompt_moved) for event in events]
+
+    def _display_changed(self, display, *event) -> None:
+        """Of all that is said of the display, what is hidden concerns the proposals."""
+        on_show = _on_show(display.GetDisplayableNode())
+        if on_show != self._on_show:
+            self._on_show = on_show
+            self._heard.segments_changed(display, *event)
+
+
+def _on_show(node) -> list[bool]:
+    return [is_on_show(node, segment_id) for segment_id in segment_ids(node)]

@@ -23,6 +23,7 @@ from .segmentation_nodes import (
     create_segmentation,
     find_segment,
     get_tag,
+    is_on_show,
     is_visible,
     remove_segment,
     restore_segment,
@@ -146,14 +147,16 @@ class ProposalStore:
     def show_frame(self, frame: str) -> None:
         """Display the proposals for one frame of a sequence and hide the others.
 
-        So are those for segments that were deleted elsewhere: undoing that, there, brings both back.
+        Hidden are also those for hidden segments, and for segments that were deleted elsewhere: undoing that, there,
+        brings both back.
         """
         if self.node is None:
             return
         there = segment_ids(self.segmentation_node)
         for proposal_id in segment_ids(self.node):
             right_frame = (get_tag(self.node, proposal_id, FRAME) or "") == frame
-            visible = right_frame and get_tag(self.node, proposal_id, SEGMENT) in there
+            target = get_tag(self.node, proposal_id, SEGMENT)
+            visible = right_frame and target in there and is_on_show(self.segmentation_node, target)
             if is_visible(self.node, proposal_id) != visible:
                 self.node.GetDisplayNode().SetSegmentVisibility(proposal_id, visible)
 

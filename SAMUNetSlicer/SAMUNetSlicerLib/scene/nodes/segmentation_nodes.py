@@ -163,6 +163,20 @@ def is_visible(segmentation_node, segment_id: str) -> bool:
     return display is None or bool(display.GetSegmentVisibility(segment_id))
 
 
+def is_on_show(segmentation_node, segment_id: str) -> bool:
+    """Whether neither the segment nor its whole segmentation is hidden."""
+    display = segmentation_node.GetDisplayNode()
+    return display is None or (bool(display.GetVisibility()) and is_visible(segmentation_node, segment_id))
+
+
+def show_segment(segmentation_node, segment_id: str) -> None:
+    """Let a segment be seen that the user has hidden."""
+    display = segmentation_node.GetDisplayNode()
+    if display is not None and not is_on_show(segmentation_node, segment_id):
+        display.SetVisibility(True)
+        display.SetSegmentVisibility(segment_id, True)
+
+
 def status_of(segmentation_node, segment_id: str) -> SegmentStatus:
     logic = slicer.vtkSlicerSegmentationsModuleLogic
     number = logic.GetSegmentStatus(find_segment(segmentation_node, segment_id))
