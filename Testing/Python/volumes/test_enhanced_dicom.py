@@ -20,6 +20,7 @@ EVEN = [(10, 20, 30 + 3 * k) for k in range(6)]
 FRAMES = np.stack([np.full((4, 5), 100 + k, np.int16) for k in range(6)])
 CORONAL = np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]]).T
 CT, PET = (f"1.2.840.10008.5.1.4.1.1.{ending}" for ending in ("2.1", "130"))
+OPT = "1.2.840.10008.5.1.4.1.1.77.1.5.4"  # tomography of the eye, which ITK does not rescale
 
 
 @pytest.fixture(autouse=True)
@@ -117,7 +118,7 @@ def test_a_film_of_one_slice_is_a_time_series(tmp_path, prepare):
     np.testing.assert_allclose(volume.geometry.spacing_ijk, (0.5, 0.75, 2.5))
 
 
-@pytest.mark.parametrize(("uid", "modality"), [(PET, "PT"), (CT, "CT"), ("1.2.840.10008.5.1.4.1.1.77.1.5.4", "OPT")])
+@pytest.mark.parametrize(("uid", "modality"), [(PET, "PT"), (CT, "CT"), (OPT, "OPT")])
 @pytest.mark.parametrize("start", [(1, 0), (0.37, -3.25)])
 def test_frames_with_their_own_scales_are_rescaled_one_by_one(tmp_path, uid, modality, start):
     """Also in a class of object that ITK does not rescale (OPT)."""
@@ -231,6 +232,16 @@ def test_the_parts_of_one_object_are_put_together(tmp_path):
     assert levels(read_volume(tmp_path / "a.dcm")) == [100, 101, 102, 206, 208, 210]
 
 
+@pytest.mark.parametrize("frames", [EVEN, EVEN[::-1]], ids=["up", "down"])
+@pytest.mark.parametrize("first_part", [1, 5])
+def test_a_part_may_be_a_single_frame(tmp_path, frames, first_part):
+    for n, part in enumerate((slice(first_part), slice(first_part, 6))):
+        tags = {"ConcatenationUID": "1.2.9", "InConcatenationNumber": n + 1}
+        write_enhanced(tmp_path / f"{n}.dcm", frames[part], FRAMES[part], **tags)
+    wanted = [100, 101, 102, 103, 104, 105]
+    assert levels(read_volume(tmp_path)) == (wanted if frames is EVEN else wanted[::-1])
+
+
 def test_parts_of_one_object_that_repeat_its_positions_follow_their_numbers(tmp_path):
     """Nothing else tells the times: neither the frames nor the names of the files."""
     for n, name in enumerate(("b", "a")):
@@ -241,12 +252,27 @@ def test_parts_of_one_object_that_repeat_its_positions_follow_their_numbers(tmp_
     assert [levels(read_frame(tmp_path, frame=n)[0]) for n in range(2)] == [[100, 101, 102], [103, 104, 105]]
 
 
+def test_a_part_of_a_single_frame_keeps_its_moment(tmp_path):
+    moments = [f"2024010112000{n}.5" for n in range(6)]
+    for n, part in enumerate((slice(5), slice(5, 6))):
+        tags = {"ConcatenationUID": "1.2.9", "InConcatenationNumber": n + 1, "moments": moments[part]}
+        write_enhanced(tmp_path / f"{n}.dcm", EVEN[:1] * len(moments[part]), FRAMES[part], **tags)
+    assert [levels(read_volume(tmp_path, frame=n)) for n in range(6)] == [[100 + n] for n in range(6)]
+
+
 def test_enhanced_files_of_one_frame_are_stacked(tmp_path):
     for k in range(3):
         write_enhanced(tmp_path / f"{2 - k}.dcm", EVEN[k : k + 1], FRAMES[k : k + 1], scales=[(1 + k, 0)])
     volume = read_volume(tmp_path)
     assert levels(volume) == [100, 202, 306]
     np.testing.assert_allclose(volume.geometry.ijk_to_ras, expected(), atol=1e-6)
+
+
+def test_enhanced_files_of_one_frame_are_scaled_in_every_class_of_object(tmp_path):
+    for k in range(3):
+        tags = {"SOPClassUID": OPT, "Modality": "OPT"}
+        write_enhanced(tmp_path / f"{k}.dcm", EVEN[k : k + 1], FRAMES[k : k + 1], scales=[(1 + k, 7)], **tags)
+    assert levels(read_volume(tmp_path)) == [107, 209, 313]
 
 
 def test_a_film_without_positions_stays_as_it_is(tmp_path):

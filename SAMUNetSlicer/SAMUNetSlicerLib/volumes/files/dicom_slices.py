@@ -160,6 +160,7 @@ def slices_of(header: DicomSlice) -> list[DicomSlice]:
     if table is None:
         expected = header.modality in OF_VOLUMES or (header.has_position and header.modality != _DOSE)
         return [replace(header, unchecked="the file does not give them" if many and expected else "")]
+    part_of = table.concatenation or (str(header.path) if many else "")
     return [
         replace(
             header,
@@ -172,10 +173,10 @@ def slices_of(header: DicomSlice) -> list[DicomSlice]:
             origin_lps=frame.origin_lps,
             direction_lps=frame.direction_lps,
             decoded_rescale=table.decoded_rescale,
-            frame=number if many else None,
+            frame=number,
             time=frame.time,
-            part_of=table.concatenation or (str(header.path) if many else ""),
-            moment=table.moment if many else "",
+            part_of=part_of,
+            moment=table.moment if part_of else "",
         )
         for number, frame in enumerate(table.frames)
     ]
