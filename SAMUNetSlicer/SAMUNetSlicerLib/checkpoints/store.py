@@ -18,7 +18,7 @@ from .metadata import read_metadata
 from .places import user_models_folder
 from .steps import Phase, Progress, copy_in_steps, hash_in_steps
 from .tensors import read_tensors
-from .writing import Precision, write_safetensors
+from .writing import write_safetensors
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
@@ -126,12 +126,11 @@ def delete_model_files(paths: Sequence[Path]) -> None:
         _delete(path)
 
 
-def convert_model(
-    path_or_name: str | Path, output: Path, family: str | None = None, precision: Precision = Precision.AS_IS
-) -> Path:
+def convert_model(path_or_name: str | Path, output: Path, family: str | None = None, *, half: bool = False) -> Path:
     """Write any checkpoint as a safetensors file that states its family, licence and the hash of its source.
 
-    Raises ModelError for an unusable checkpoint, OutputError when the file cannot be written.
+    half: as `write_safetensors` does it. Raises ModelError for an unusable checkpoint, OutputError when the file cannot
+    be written.
     """
     catalogue = read_catalogue()
     path = locate(path_or_name, catalogue)
@@ -143,7 +142,7 @@ def convert_model(
     metadata["family"] = decide_family(path.name, tensors, known, family)
     metadata["licence"] = entry.licence if entry else metadata.get("licence", UNKNOWN_LICENCE)
     metadata.setdefault("source_sha256", digest)
-    write_safetensors(tensors, output, metadata, precision)
+    write_safetensors(tensors, output, metadata, half=half)
     return output
 
 

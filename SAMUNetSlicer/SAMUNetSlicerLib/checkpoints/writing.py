@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from enum import Enum
 from pathlib import Path
 
 import torch
@@ -19,19 +18,11 @@ from .metadata import METADATA_KEY
 _ALWAYS_FLOAT32_BELOW = 4096  # elements
 
 
-class Precision(Enum):
-    """How many bits a weight keeps on the disk. In memory it is float32 again."""
-
-    AS_IS = "as in the source"
-    HALF = "float16 for large tensors; small ones (norms, biases, tokens, the positional code) stay float32"
-
-
-def _at(precision: Precision, tensor: Tensor) -> Tensor:
-    if precision is Precision.HALF and tensor.is_floating_point():
-        # Small tensors weigh nothing, and running variances or position frequencies would suffer.
-        dtype = torch.float16 if tensor.numel() >= _ALWAYS_FLOAT32_BELOW else torch.float32
-        tensor = tensor.to(dtype)
-    return tensor.contiguous()
+def _halved(tensor: Tensor) -> Tensor:
+    if not tensor.is_floating_point():
+        return tensor
+    # Small tensors weigh nothing, and running variances or position frequencies would suffer.
+    return tensor.to(torch.float16 if tensor.numel() >= _ALWAYS_FLOAT32_BELOW else torch.float32)
 
 
 def _apart(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -45,13 +36,14 @@ def _apart(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def write_safetensors(
-    tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str], precision: Precision = Precision.AS_IS
+    tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str], *, half: bool = False
 ) -> None:
     """Write named tensors with text entries about their origin; the file appears whole or not at all.
 
-    Raises OutputError when it cannot be written.
+    half: large tensors as float16, small ones (norms, biases, tokens, the positional code) as float32; reading gives
+    float32 again. Raises OutputError when it cannot be written.
     """
-    ready = _apart({name: _at(precision, tensor) for name, tensor in sorted(tensors.items())})
+    ready = _apart({n: (_halved(t) if half else t).contiguous() for n, t in sorted(tensors.items())})
     # One entry, since the library writes several in random order: equal weights shall give equal files.
     header = {METADATA_KEY: json.dumps(dict(metadata), sort_keys=True)}
     with written_whole(path) as stream:

@@ -23,7 +23,6 @@ from ..checkpoints.store import (
     download_model,
     install_model,
 )
-from ..checkpoints.writing import Precision
 from ..errors import ExitCode, ModelError, UserError
 from ..extras import needing
 from ..option_types import share
@@ -220,8 +219,7 @@ def _check_output(output: Path) -> None:
 
 def _convert(arguments: argparse.Namespace) -> ExitCode:
     _check_output(arguments.output)
-    precision = Precision.HALF if arguments.half else Precision.AS_IS
-    print(f"Saved {convert_model(arguments.model, arguments.output, arguments.family, precision)}")
+    print(f"Saved {convert_model(arguments.model, arguments.output, arguments.family, half=arguments.half)}")
     return ExitCode.OK
 
 

@@ -8,7 +8,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ..checkpoints.tensors import read_tensors
-from ..checkpoints.writing import Precision, write_safetensors
+from ..checkpoints.writing import write_safetensors
 from ..errors import ModelError
 from .start import are_weights_of, start_network
 
@@ -34,7 +34,7 @@ def export_weights(checkpoint: Path, start: Path, path: Path, about: dict[str, s
         tensors = {name: before[name].lerp(tensors[name], share) for name in trained}
         metadata["share"] = f"{share:g}"
     network.load_state_dict(tensors, strict=False)
-    write_safetensors(network.state_dict(), path, about | metadata, Precision.HALF)
+    write_safetensors(network.state_dict(), path, about | metadata, half=True)
 
 
 def read_averages(checkpoint: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

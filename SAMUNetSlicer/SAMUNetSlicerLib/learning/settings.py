@@ -21,8 +21,8 @@ class Optimizer(StrEnum):
     ADAM = "adam"
 
 
-class Precision(StrEnum):
-    """Of the forward pass; parameters and moments are float32."""
+class ForwardPrecision(StrEnum):
+    """Parameters and moments are float32 with either."""
 
     BFLOAT16 = "bfloat16"
     FLOAT32 = "float32"
@@ -62,7 +62,7 @@ class TrainingSettings:
     milestones: tuple[float, ...] = ()
     clip: float = 1.0
     decay: float = 0.99
-    precision: Precision = Precision.BFLOAT16
+    precision: ForwardPrecision = ForwardPrecision.BFLOAT16
     loss_side: int = 128
     seed: int = 0
     checkpoint_every: int = 50
@@ -97,7 +97,7 @@ def read_settings(config: str | Path) -> TrainingSettings:
         text = config.read_text(encoding="utf-8")
         table = (json.loads(text) if config.suffix == ".json" else tomllib.loads(text))["training"]
         values = _with_tuples(table)
-        for name, kind in (("draw", Draw), ("optimizer", Optimizer), ("precision", Precision)):
+        for name, kind in (("draw", Draw), ("optimizer", Optimizer), ("precision", ForwardPrecision)):
             if name in values:
                 values[name] = kind(values[name])
         loss = LossWeights(**_with_tuples(values.pop("loss", {})))

@@ -25,7 +25,7 @@ from .data.examples import Examples
 from .logs import DEVELOPMENT_LOG, LOG, append_line, forget_after
 from .losses import PromptLoss, intersection_over_union
 from .prompts import MASK_SIZE, Prompt, coarse, correct, first_prompt, group
-from .settings import Draw, Optimizer, Precision, TrainingSettings, rate_factor
+from .settings import Draw, ForwardPrecision, Optimizer, TrainingSettings, rate_factor
 from .start import PRETRAINED
 from .state import Average, Named, discard_temporaries, load_state, save_state
 
@@ -152,7 +152,7 @@ class Trainer:
             parameter.grad = gradient.view_as(parameter).contiguous()
 
     def _autocast(self) -> torch.autocast:
-        is_half = self.settings.precision is Precision.BFLOAT16
+        is_half = self.settings.precision is ForwardPrecision.BFLOAT16
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=is_half)
 
     def _answer(

@@ -18,7 +18,7 @@ from SAMUNetSlicerLib.checkpoints.metadata import METADATA_KEY
 from SAMUNetSlicerLib.checkpoints.places import MODELS_FOLDER_VARIABLE, user_models_folder, weights_folder
 from SAMUNetSlicerLib.checkpoints.recognise import check_fit, recognise
 from SAMUNetSlicerLib.checkpoints.tensors import read_tensors
-from SAMUNetSlicerLib.checkpoints.writing import Precision, write_safetensors
+from SAMUNetSlicerLib.checkpoints.writing import write_safetensors
 from SAMUNetSlicerLib.errors import ModelError
 from SAMUNetSlicerLib.networks.registry import FAMILIES, build
 
@@ -95,13 +95,13 @@ def test_weights_that_share_memory_are_written(tmp_path):
 def test_equal_weights_give_equal_files(tmp_path):
     tensors = read_tensors(SHIPPED)
     for name in ("a", "b"):
-        write_safetensors(tensors, tmp_path / name, {"x": "1", "y": "2", "z": "3"}, Precision.HALF)
+        write_safetensors(tensors, tmp_path / name, {"x": "1", "y": "2", "z": "3"}, half=True)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
 def test_half_precision_spares_the_small_tensors(tmp_path):
     tensors = {"large": torch.full((64, 64), 1 / 3), "small": torch.full((64,), 1e-7), "count": torch.tensor(3)}
-    write_safetensors(tensors, tmp_path / "a", {}, Precision.HALF)
+    write_safetensors(tensors, tmp_path / "a", {}, half=True)
     read = read_tensors(tmp_path / "a")
     assert (read["large"].dtype, read["small"].dtype, read["count"].dtype) == (torch.half, torch.float32, torch.long)
 

@@ -29,7 +29,6 @@ from SAMUNetSlicerLib.checkpoints.store import (
     install_model,
 )
 from SAMUNetSlicerLib.checkpoints.tensors import read_tensors
-from SAMUNetSlicerLib.checkpoints.writing import Precision
 from SAMUNetSlicerLib.errors import ModelError, OutputError
 from SAMUNetSlicerLib.networks.parts.resnet import Backbone, ResNetStages
 from SAMUNetSlicerLib.networks.registry import build
@@ -356,7 +355,7 @@ def test_conversion_keeps_every_tensor_and_states_the_origin(own_file, tmp_path)
 def test_conversion_to_half_precision_halves_the_file(tmp_path):
     network = build("sam_unet_res34", "cpu")
     torch.save(network.state_dict(), tmp_path / "full.pth")
-    convert_model(tmp_path / "full.pth", tmp_path / "half.safetensors", precision=Precision.HALF)
+    convert_model(tmp_path / "full.pth", tmp_path / "half.safetensors", half=True)
     assert (tmp_path / "half.safetensors").stat().st_size < 0.51 * (tmp_path / "full.pth").stat().st_size
     assert load_network(tmp_path / "half.safetensors").family == "sam_unet_res34"
 

@@ -15,7 +15,7 @@ from SAMUNetSlicerLib.learning.data.examples import PictureExamples
 from SAMUNetSlicerLib.learning.data.sources import SourceSpec, find_pairs
 from SAMUNetSlicerLib.learning.losses import LossWeights, PromptLoss
 from SAMUNetSlicerLib.learning.prompts import Habits, first_prompt
-from SAMUNetSlicerLib.learning.settings import Optimizer, Precision, TrainingSettings, rate_factor, read_settings
+from SAMUNetSlicerLib.learning.settings import ForwardPrecision, Optimizer, TrainingSettings, rate_factor, read_settings
 from SAMUNetSlicerLib.learning.start import start_network
 from SAMUNetSlicerLib.networks.base import Decoded
 from SAMUNetSlicerLib.networks.registry import build
@@ -32,7 +32,7 @@ def pairs_of_two_discs(folder):
 
 def test_the_recipe_is_the_published_one():
     settings = read_settings(CONFIG)
-    assert (settings.optimizer, settings.rate, settings.precision) == (Optimizer.ADAM, 1e-4, Precision.FLOAT32)
+    assert (settings.optimizer, settings.rate, settings.precision) == (Optimizer.ADAM, 1e-4, ForwardPrecision.FLOAT32)
     assert (settings.loss.dice, settings.loss.focal, settings.loss.pooled) == (20, 1, True)
     epoch = settings.steps // 12
     rates = [rate_factor(int((number + 0.5) * epoch), settings) for number in range(12)]
@@ -162,7 +162,7 @@ def test_sam_unet_learns_all_but_its_vit(tmp_path):
     network = build("sam_unet_res34", device="cpu")
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     settings = TrainingSettings(
-        family="sam_unet_res34", steps=1, images=1, objects=2, rounds=(1.0,), precision=Precision.FLOAT32,
+        family="sam_unet_res34", steps=1, images=1, objects=2, rounds=(1.0,), precision=ForwardPrecision.FLOAT32,
         loss_side=256, warm_up=0, cool_down=0.0, decay=0.0, habits=Habits(shares=(1, 0, 0, 0, 0)),
     )  # fmt: skip
     drawn = PictureExamples(pairs_of_two_discs(tmp_path), network)
