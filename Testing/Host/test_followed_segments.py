@@ -117,3 +117,25 @@ def test_a_prompt_for_a_hidden_segment_shows_it(user, at):
     user.click("Red", at((8, 34, 20)))
     assert display.GetSegmentVisibility(user.session.segment_id)
     assert proposals_on_show(user) == [True]
+
+
+def hide_active(user) -> None:
+    user.session.node.GetDisplayNode().SetSegmentVisibility(user.session.segment_id, False)
+    user.settle()
+    assert not any(proposals_on_show(user))
+
+
+def test_a_moved_prompt_and_a_propagation_show_a_hidden_segment(user, at):
+    user.key("A")
+    user.click("Red", at((8, 32, 20)))
+    user.key("Esc")
+    hide_active(user)
+    (points,) = user.session.workspace.prompts.nodes()
+    points.SetNthControlPointPositionWorld(0, *at((8, 34, 20)))
+    user.settle()
+    user.settle()
+    assert proposals_on_show(user) == [True]
+    hide_active(user)
+    user.press("propagateButton")
+    user.wait_while_busy()
+    assert proposals_on_show(user) == [True]

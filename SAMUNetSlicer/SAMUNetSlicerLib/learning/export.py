@@ -31,7 +31,8 @@ def export_weights(checkpoint: Path, start: Path, path: Path, about: dict[str, s
         if not are_weights_of(network, read_tensors(start)):
             raise ModelError(f"{start.name} holds no weights of the family {metadata['family']} to mix with.")
         before = network.state_dict()
-        tensors = {name: before[name].lerp(tensors[name], share) for name in trained}
+        # Running statistics of batch norms belong to the weights; their integer counters cannot be mixed.
+        tensors = {n: before[n].lerp(t, share) if t.is_floating_point() else t for n, t in tensors.items()}
         metadata["share"] = f"{share:g}"
     network.load_state_dict(tensors, strict=False)
     write_safetensors(network.state_dict(), path, about | metadata, half=True)

@@ -123,7 +123,7 @@ def _check(settings: TrainingSettings) -> None:
     if settings.seed < 0 or settings.seed % 1:
         raise ValueError("seed is not a whole number from 0")
     for name, shares in (("rounds", settings.rounds), ("shares", settings.habits.shares)):
-        if min(shares, default=-1) < 0 or not math.isclose(sum(shares), 1, abs_tol=1e-6):
+        if min(shares, default=-1) < 0 or not math.isclose(sum(shares), 1, rel_tol=0, abs_tol=1e-8):
             raise ValueError(f"{name} are not shares whose sum is 1")
     if len(settings.habits.shares) > len(FirstPrompt):
         raise ValueError(f"there are only {len(FirstPrompt)} first prompts to have shares")

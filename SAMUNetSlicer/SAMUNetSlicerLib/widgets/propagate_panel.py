@@ -8,7 +8,6 @@ import qt
 from slicer.i18n import tr as _
 
 from ..errors import EditError
-from ..scene.nodes.segmentation_nodes import show_segment
 from ..scene.record.editing_rules import WriteMode
 from .buttons import Buttons
 from .combo_boxes import fill, value_of
@@ -90,7 +89,7 @@ class PropagatePanel:
             self._prepare()
             self._segment_panel.answer_moved()
             self._work.start_propagation(direction, planes(), along)
-            show_segment(self._work.session.node, self._work.session.segment_id)
+            self._segment_panel.show_active()
             self._timer.start()
 
         self._work.attempt(start)

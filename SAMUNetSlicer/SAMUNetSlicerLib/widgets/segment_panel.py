@@ -90,9 +90,8 @@ class SegmentPanel:
 
         def place() -> None:
             self._prepare()
-            session = self._work.session
-            session.add_prompts(prompts, matrix_of(slice_node))
-            show_segment(session.node, session.segment_id)  # the answer to a prompt is to be seen
+            self._work.session.add_prompts(prompts, matrix_of(slice_node))
+            self.show_active()
 
         if not self._work.busy:
             self._work.attempt(place)
@@ -116,9 +115,15 @@ class SegmentPanel:
         try:
             return preview_moved(session)
         finally:
+            self.show_active()
             parallel = self.parallel_views() if session.stack != before else []
             if parallel and self.view not in parallel:
                 self.view = parallel[0]
+
+    def show_active(self) -> None:
+        """Let the active segment be seen where the user has hidden it: there is something new on it to judge."""
+        session = self._work.session
+        show_segment(session.node, session.segment_id)
 
     def parallel_views(self) -> list:
         """The slice nodes of the views that show planes of the stack that is worked on."""

@@ -14,6 +14,7 @@ from SAMUNetSlicerLib.learning.settings import TrainingSettings
 from SAMUNetSlicerLib.learning.start import start_from_lite_medsam, start_network
 from SAMUNetSlicerLib.learning.training import Trainer
 from SAMUNetSlicerLib.networks.lite_medsam import LiteMedSam
+from SAMUNetSlicerLib.networks.registry import build
 from SAMUNetSlicerLib.networks.sam_unet_tiny import SamUnetTiny
 
 
@@ -63,6 +64,23 @@ def test_a_share_of_what_was_learned_is_the_mean_with_the_start(start, tmp_path)
         torch.testing.assert_close(state[name], 0.75 * was[name] + 0.25 * value, rtol=2e-3, atol=1e-4)
     with pytest.raises(ModelError, match="no weights of the family sam_unet_tiny"):
         export_weights(checkpoint, start, output, {}, share=0.25)
+
+
+def test_a_share_takes_running_statistics_along(tmp_path):
+    """Those of batch norms, which sam_unet_tiny has none of."""
+    family = "sam_unet_res34"
+    network = build(family, "cpu")
+    statistics = {name: tensor for name, tensor in network.named_buffers() if "running_mean" in name}
+    assert statistics
+    save_file(network.state_dict(), tmp_path / "start.safetensors")
+    reached = {f"buffer.{name}": torch.full_like(tensor, 8) for name, tensor in statistics.items()}
+    trained = start_network(family, tmp_path / "start.safetensors").named_parameters()
+    reached |= {f"average.{name}": parameter.detach() for name, parameter in trained if parameter.requires_grad}
+    save_file(reached, tmp_path / "reached.safetensors", {"family": family, "step": "1"})
+    export_weights(tmp_path / "reached.safetensors", tmp_path / "start.safetensors", tmp_path / "mean", {}, share=0.25)
+    mean = load_file(tmp_path / "mean")
+    for name, tensor in statistics.items():
+        torch.testing.assert_close(mean[name].float(), 0.75 * tensor + 2)
 
 
 @pytest.mark.parametrize("about", ["[1]", "no json"])

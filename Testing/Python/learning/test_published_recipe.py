@@ -67,6 +67,7 @@ def test_a_wrong_key_of_a_recipe_is_named(tmp_path):
         ("loss_side = 100", "loss_side"),
         ("habits = 3", "int"),
         ("habits = {shares = [1.0, 1.0]}", "shares"),
+        ("rounds = [0.3333333, 0.3333333, 0.3333333]", "rounds"),  # which numpy would refuse when it draws
     ],
 )
 def test_a_value_that_cannot_be_is_told_before_the_training(tmp_path, line, named):

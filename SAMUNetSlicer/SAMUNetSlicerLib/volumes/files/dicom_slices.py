@@ -13,9 +13,10 @@ import SimpleITK as sitk
 from ..itk_names import itk_name, itk_text
 from .dicom_frames import FramesUnknownError, read_frames
 
-# Of these a file of many frames without positions is no film, but a volume whose positions are lost.
+# Of these positions and sizes are expected: a file of many frames without positions is no film, but a volume whose
+# positions are lost.
 OF_VOLUMES = {"CT", "MR", "PT"}
-_PIXEL_SPACINGS = ("0028|0030", "0018|1164")
+_PIXEL_SPACINGS = ("0028|0030", "0018|1164")  # of the object, of the detector
 _SAME_SPACING_MM = 1e-4
 _SAME_DIRECTION = 1e-3
 # Its frames are given by their distances, which ITK follows.
