@@ -209,7 +209,7 @@ def test_a_model_installed_again_under_its_name_answers_from_then_on(shelf, chec
     import torch
 
     from fakes import Done
-    from SAMUNetSlicerLib.checkpoints.loading import sha256_of
+    from SAMUNetSlicerLib.checkpoints.identity import sha256_of
     from SAMUNetSlicerLib.checkpoints.tensors import read_tensors
     from SAMUNetSlicerLib.inference import opening
 

@@ -15,13 +15,14 @@ NAME, TITLE, LICENCE, SOURCE = "published", "A published model", "MIT", "a paper
 
 
 @contextmanager
-def published(content: bytes, folder: Path, monkeypatch) -> Iterator[FlakyServer]:
-    """The server that has the file `content`. folder: where the longer list is kept."""
+def published(content: bytes, folder: Path, monkeypatch, algorithm: str = "sha256") -> Iterator[FlakyServer]:
+    """The server that has the file `content`. folder: where the longer list is kept; algorithm: of the known hash."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     own = catalogue.resources_folder() / "Models" / "catalogue.json"
     (folder / "Models").mkdir(parents=True)
     with FlakyServer(content) as server:
-        file = {"name": f"{NAME}.pth", "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        file = {"name": f"{NAME}.pth", "size": len(content), "sha256": None}
+        file |= {algorithm: hashlib.new(algorithm, content, usedforsecurity=False).hexdigest()}
         model = {
             "name": NAME,
             "title": TITLE,

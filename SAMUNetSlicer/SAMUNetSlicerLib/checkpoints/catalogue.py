@@ -58,9 +58,9 @@ class Catalogue:
         """The model of that name, or None."""
         return next((entry for entry in self.models if entry.name == name), None)
 
-    def by_sha256(self, digest: str) -> CatalogueEntry | None:
-        """The model whose file has that hash, or None."""
-        return next((entry for entry in self.models if entry.file.sha256 == digest), None)
+    def by_digest(self, algorithm: str, digest: str) -> CatalogueEntry | None:
+        """The model whose file was published with that hash, or None."""
+        return next((entry for entry in self.models if entry.file.digest == (algorithm, digest)), None)
 
 
 def read_catalogue() -> Catalogue:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import re
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -19,13 +18,15 @@ from ..networks.parts.vit import PATCH_SIZE
 from ..networks.registry import FAMILIES, build, entry_of
 from ..stepwise import run_through
 from .catalogue import Catalogue, CatalogueEntry, read_catalogue
+from .identity import identify_in_steps
 from .installed import find_family, find_installed, find_user_model, is_file
 from .listing import UNKNOWN_LICENCE
-from .metadata import open_checkpoint, read_metadata
+from .metadata import read_metadata
 from .recognise import check_fit, recognise
+from .steps import Progress, hash_in_steps
 from .tensors import read_tensors, to_float32
 
-_HASHED_AT_ONCE = 8 * 2**20
+_Result = TypeVar("_Result")
 _SIZE = re.compile(r"[0-9]{1,5}")
 
 
@@ -92,9 +93,9 @@ def load_in_steps(
     """
     catalogue = read_catalogue()
     path = locate(path_or_name, catalogue)
-    digest = yield from _sha256_in_steps(path)
-    entry = catalogue.by_sha256(digest)
-    _refuse_changed(catalogue.get(str(path_or_name)), path, digest)
+    identity = yield from _without_progress(identify_in_steps(path, catalogue))
+    entry = identity.published
+    _refuse_changed(catalogue.get(str(path_or_name)), path, entry)
     tensors, metadata = read_tensors(path), read_metadata(path)
     family = decide_family(path.name, tensors, entry.family if entry else metadata.get("family"), family)
     base_path = find_base(family, tensors, base, catalogue)
@@ -105,21 +106,21 @@ def load_in_steps(
     network, state = yield from _assemble_in_steps(family, tensors, base_path, input_size)
     yield
     network.load_state_dict(state, strict=True, assign=True)
-    base_digest = (yield from _sha256_in_steps(base_path)) if base_path else None
+    base_hashes = (yield from _without_progress(hash_in_steps(base_path, "sha256"))) if base_path else {}
     return LoadedModel(
         network=network.to(device).eval(),
         family=family,
-        sha256=digest,
+        sha256=identity.sha256,
         name=entry.name if entry else path.name,
         licence=entry.licence if entry else metadata.get("licence", UNKNOWN_LICENCE),
-        base_sha256=base_digest,
+        base_sha256=base_hashes.get("sha256"),
     )
 
 
-def _refuse_changed(entry: CatalogueEntry | None, path: Path, digest: str) -> None:
+def _refuse_changed(asked: CatalogueEntry | None, path: Path, published: CatalogueEntry | None) -> None:
     """A published file that has changed since it was verified is not what its name says."""
-    if entry is not None and path.name == entry.file.name and entry.file.sha256 not in (None, digest):
-        raise ModelError(f"The file of the model {entry.name} is damaged. Delete the model and install it again.")
+    if asked is not None and path.name == asked.file.name and asked.file.digest is not None and published != asked:
+        raise ModelError(f"The file of the model {asked.name} is damaged. Delete the model and install it again.")
 
 
 def decide_family(file_name: str, tensors: Mapping[str, Tensor], known: str | None, asked: str | None) -> str:
@@ -226,17 +227,11 @@ def require_installed(entry: CatalogueEntry) -> Path:
     raise ModelError(f"The model {entry.name} is not installed. Install it with: {how}")
 
 
-def _sha256_in_steps(path: Path) -> Generator[None, None, str]:
-    """As `sha256_of`; of a gigabyte that takes seconds."""
-    digest = hashlib.sha256()
-    with open_checkpoint(path) as stream:
-        while part := stream.read(_HASHED_AT_ONCE):
-            digest.update(part)
-            yield
-    return digest.hexdigest()
-
-
-def sha256_of(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file's content. Raises ModelError where it cannot be read."""
-    with open_checkpoint(path) as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def _without_progress(steps: Generator[Progress, None, _Result]) -> Generator[None, None, _Result]:
+    """The same steps for a host that shows no progress."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+        yield

@@ -12,7 +12,8 @@ from ..errors import ModelError
 from ..networks.registry import build
 from ..networks.sam_start import sam_unet_start
 from .catalogue import read_catalogue
-from .loading import locate, sha256_of
+from .identity import sha256_of
+from .loading import locate
 from .metadata import read_metadata
 from .recognise import check_fit
 from .tensors import read_tensors, to_float32

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 
 from ..atomic_file import is_left_over, made_folder, written_whole
 from ..errors import ModelError, OutputError
 from ..stepwise import run_through
-from .catalogue import CatalogueEntry, ModelFile, read_catalogue
+from .catalogue import CatalogueEntry, read_catalogue
 from .download import LOCK_SUFFIX, TAG_SUFFIX, Patience, discard_part, download, need_room
+from .identity import identify_in_steps
 from .installed import ALL_MODELS, SUFFIXES, find_installed, find_user_model, is_file, suggest_name
 from .listing import PART_SUFFIX, UNKNOWN_LICENCE, ListedModel, ModelState, list_entry, list_models, part_of
-from .loading import assemble, decide_family, find_base, locate, sha256_of
+from .loading import assemble, decide_family, find_base, locate
 from .metadata import read_metadata
 from .places import user_models_folder
-from .steps import Phase, Progress, copy_in_steps, hash_in_steps
+from .steps import Phase, Progress, copy_in_steps
 from .tensors import read_tensors
 from .writing import write_safetensors
 
@@ -56,7 +57,7 @@ def install_in_steps(
     """Copy a checkpoint that the user has into the user's folder, after making sure that it loads.
 
     A published file is known by its hash and kept as it is; any other becomes a safetensors file called `name` (by
-    default the file's own name). The other arguments are those of `load_network`, and are remembered.
+    default the file's own name). The other arguments are those of `load_network`; family and size are remembered.
     Closing the generator leaves nothing behind. Writing a safetensors file is one step, however large it is.
     Raises ModelError for a file that is not a usable checkpoint (AmbiguousFamilyError where the user must say of
     which family it is), OutputError when it cannot be stored.
@@ -65,9 +66,8 @@ def install_in_steps(
         raise ModelError(f"There is no file {path}.")
     size = path.stat().st_size
     catalogue = read_catalogue()
-    known_by = {entry.file.digest[0] for entry in catalogue.models if entry.file.digest}
-    hashes = yield from hash_in_steps(path, "sha256", *known_by - {"sha256"})
-    published = next((entry for entry in catalogue.models if _is_published(hashes, entry.file)), None)
+    identity = yield from identify_in_steps(path, catalogue)
+    published = identity.published
     if published is not None:
         if published.file.shipped:
             raise ModelError(f"This file is the model {published.name}, which comes with the program.")
@@ -83,7 +83,7 @@ def install_in_steps(
     tensors, family = _check_loads(path, family or known_family, base, input_size)
     if known_family not in (None, family):
         raise ModelError(f"The name {name} is kept for models of the family {known_family}. Choose another name.")
-    metadata = {"family": family, "source_sha256": hashes["sha256"]}
+    metadata = {"family": family, "source_sha256": identity.sha256}
     metadata["licence"] = read_metadata(path).get("licence", entry.licence if entry else UNKNOWN_LICENCE)
     if input_size is not None:
         metadata["input_size"] = str(input_size)
@@ -134,14 +134,14 @@ def convert_model(path_or_name: str | Path, output: Path, family: str | None = N
     """
     catalogue = read_catalogue()
     path = locate(path_or_name, catalogue)
-    digest = sha256_of(path)
-    entry = catalogue.by_sha256(digest)
+    identity = run_through(identify_in_steps(path, catalogue))
+    entry = identity.published
     metadata = read_metadata(path)
     tensors = read_tensors(path)
     known = entry.family if entry else metadata.get("family")
     metadata["family"] = decide_family(path.name, tensors, known, family)
     metadata["licence"] = entry.licence if entry else metadata.get("licence", UNKNOWN_LICENCE)
-    metadata.setdefault("source_sha256", digest)
+    metadata.setdefault("source_sha256", identity.sha256)
     write_safetensors(tensors, output, metadata, half=half)
     return output
 
@@ -153,10 +153,6 @@ def _entry(name: str) -> CatalogueEntry:
         known = ", ".join(e.name for e in catalogue.models)
         raise ModelError(f"There is no model named '{name}'. Known models: {known}.")
     return entry
-
-
-def _is_published(hashes: Mapping[str, str], file: ModelFile) -> bool:
-    return file.digest is not None and hashes[file.digest[0]] == file.digest[1]
 
 
 def _check_name(name: str, entry: CatalogueEntry | None) -> None:

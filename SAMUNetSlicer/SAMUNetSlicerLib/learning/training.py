@@ -215,12 +215,13 @@ def train(trainer: Trainer, folder: Path, pause_file: Path | None, after_step: C
         is_pausing = _is_pausing(pause_file, trainer.fabric)
         if trainer.fabric.is_global_zero:
             append_line(folder / LOG, asdict(report))
+        after_step(trainer)  # before the checkpoint: a resumed training would not come back to a step that is behind it
+        if trainer.fabric.is_global_zero:
             is_due = report.step % trainer.settings.checkpoint_every == 0 or report.step == trainer.settings.steps
             if is_due or is_pausing:
                 trainer.save(checkpoint)
         if report.step % _REFRESH_EVERY == 0:
             trainer.examples.refresh()
-        after_step(trainer)
         while is_pausing and pause_file.exists():
             time.sleep(_PAUSE_SECONDS)
 

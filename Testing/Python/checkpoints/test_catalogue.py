@@ -7,7 +7,7 @@ import pytest
 
 from repository import ROOT
 from SAMUNetSlicerLib.checkpoints.catalogue import read_catalogue
-from SAMUNetSlicerLib.checkpoints.loading import sha256_of
+from SAMUNetSlicerLib.checkpoints.identity import sha256_of
 from SAMUNetSlicerLib.checkpoints.places import resources_folder, weights_folder
 from SAMUNetSlicerLib.checkpoints.table import main, models_table, with_table
 from SAMUNetSlicerLib.networks.base import PromptKind

@@ -13,7 +13,8 @@ from safetensors.torch import save_file
 from parity import PARITY_FOLDER, manifest_of
 from repository import LIBRARY
 from SAMUNetSlicerLib.checkpoints.catalogue import read_catalogue
-from SAMUNetSlicerLib.checkpoints.loading import assemble, decide_family, load_in_steps, load_network, sha256_of
+from SAMUNetSlicerLib.checkpoints.identity import sha256_of
+from SAMUNetSlicerLib.checkpoints.loading import assemble, decide_family, load_in_steps, load_network
 from SAMUNetSlicerLib.checkpoints.metadata import METADATA_KEY
 from SAMUNetSlicerLib.checkpoints.places import MODELS_FOLDER_VARIABLE, user_models_folder, weights_folder
 from SAMUNetSlicerLib.checkpoints.recognise import check_fit, recognise

@@ -13,8 +13,9 @@ from parity import manifest_of, parity_state
 from SAMUNetSlicerLib.atomic_file import written_whole
 from SAMUNetSlicerLib.checkpoints import download as download_module
 from SAMUNetSlicerLib.checkpoints.download import Patience
+from SAMUNetSlicerLib.checkpoints.identity import sha256_of
 from SAMUNetSlicerLib.checkpoints.listing import ModelState, list_models
-from SAMUNetSlicerLib.checkpoints.loading import AmbiguousFamilyError, load_network, sha256_of
+from SAMUNetSlicerLib.checkpoints.loading import AmbiguousFamilyError, load_network
 from SAMUNetSlicerLib.checkpoints.metadata import read_metadata
 from SAMUNetSlicerLib.checkpoints.places import MODELS_FOLDER_VARIABLE, weights_folder
 from SAMUNetSlicerLib.checkpoints.starting import adapt_model, resnet_start
@@ -53,10 +54,10 @@ def own_file(tmp_path):
     return tmp_path / "my run.pth"
 
 
-@pytest.fixture
-def published(tmp_path, monkeypatch, own_file):
+@pytest.fixture(params=["sha256", "md5"])
+def published(request, tmp_path, monkeypatch, own_file):
     """A published model that can be downloaded, and the server that has it."""
-    with published_model.published(own_file.read_bytes(), tmp_path / "resources", monkeypatch) as server:
+    with published_model.published(own_file.read_bytes(), tmp_path / "resources", monkeypatch, request.param) as server:
         yield server
 
 
@@ -199,14 +200,16 @@ def test_a_name_that_the_system_does_not_allow_is_no_model(work):
 
 
 @pytest.mark.parametrize("phase", [Phase.VERIFYING, Phase.STORING])
-@pytest.mark.parametrize("name", ["own", "published"])
-def test_an_installation_that_is_cancelled_leaves_nothing(own_file, folder, request, phase, name):
-    if name == "published":
-        request.getfixturevalue("published")
+def test_an_installation_that_is_cancelled_leaves_nothing(own_file, folder, phase):
     steps = install_in_steps(own_file)
     next(step for step in steps if step.phase is phase)
     steps.close()
     assert not folder.exists() or list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("phase", [Phase.VERIFYING, Phase.STORING])
+def test_an_installation_of_a_published_file_that_is_cancelled_leaves_nothing(published, own_file, folder, phase):
+    test_an_installation_that_is_cancelled_leaves_nothing(own_file, folder, phase)
 
 
 def test_who_can_tell_sam_from_medsam_is_asked(tmp_path):
@@ -350,6 +353,11 @@ def test_conversion_keeps_every_tensor_and_states_the_origin(own_file, tmp_path)
     before, after = read_tensors(own_file), read_tensors(tmp_path / "out.safetensors")
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_conversion_of_a_published_file_states_its_licence(published, own_file, tmp_path):
+    convert_model(own_file, tmp_path / "out.safetensors")
+    assert read_metadata(tmp_path / "out.safetensors")["licence"] == published_model.LICENCE
 
 
 def test_conversion_to_half_precision_halves_the_file(tmp_path):

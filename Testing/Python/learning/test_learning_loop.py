@@ -129,6 +129,19 @@ def test_the_log_of_a_killed_training_goes_on_without_a_gap_or_a_repetition(bank
     assert (folder / "development.csv").read_text() == "time,step,box\n10:00:00,2,0.5\n"
 
 
+def test_a_training_that_is_killed_while_it_is_measured_is_measured_again(bank, tmp_path):
+    settings, measured = replace(SETTINGS, checkpoint_every=1), []
+
+    def killed(trainer):
+        if trainer.step == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(build_trainer(bank, settings), tmp_path / "run", None, killed)
+    train(build_trainer(bank, settings), tmp_path / "run", None, lambda trainer: measured.append(trainer.step))
+    assert measured == [2, 3, 4]
+
+
 def test_what_a_resumed_optimizer_remembers_lies_where_its_parameters_do(tmp_path):
     """The device "meta" stands in for a graphics card."""
     path = tmp_path / "checkpoint.safetensors"

@@ -56,9 +56,9 @@ def test_whole_planes_of_the_way_there_are_not_kept_for_the_way_back():
 def test_where_both_ways_disagree_the_nearer_key_plane_wins_and_confidence_falls():
     shape = (60, 60)
 
-    def step(columns, trust):
+    def step(columns, trust, inside=6.0):
         logits = np.full(shape, -6.0, dtype=np.float32)
-        logits[20:40, columns] = 6.0
+        logits[20:40, columns] = inside
         return PropagationStep(5, Direction.UP, PlaneMask(logits, None, Crop(0, 0, 60, 60)), trust)
 
     left, right = step(slice(10, 30), 0.9), step(slice(20, 40), 0.9)
@@ -67,3 +67,8 @@ def test_where_both_ways_disagree_the_nearer_key_plane_wins_and_confidence_falls
     assert not merged.answer.mask[30, 38]
     assert merged.confidence == pytest.approx(0.9 * (1 / 3) ** 0.5)
     assert reconcile(left, left, 0.5).confidence == pytest.approx(0.9)
+    here, there = step(slice(10, 30), 0.9, inside=1.0), step(slice(40, 50), 0.9, inside=1.0)
+    for weight, nearer in ((0.6, here), (0.4, there)):
+        apart = reconcile(here, there, weight_of_one=weight)
+        assert np.array_equal(apart.answer.mask, nearer.answer.mask), "their mean would be empty"
+        assert apart.confidence == 0

@@ -336,12 +336,17 @@ def _on_plane(answer: PlaneMask, shape_yx: tuple[int, int]) -> PlaneMask:
 
 
 def reconcile(one: PropagationStep, other: PropagationStep, weight_of_one: float) -> PropagationStep:
-    """Two answers for one plane as one: mean logits; the confidence falls with their disagreement."""
+    """Two answers for one plane as one: mean logits; the confidence falls with their disagreement.
+
+    Of two that share nothing the nearer key plane's stands: their mean may show neither.
+    """
     a, b = one.answer, other.answer
+    agreement = intersection_over_union(a.mask, b.mask)
+    if agreement == 0:
+        weight_of_one = round(weight_of_one)
     # Bounded, so that a plane's never-shown outskirts do not outvote the answer that did look there.
     logits = weight_of_one * bounded(a.logits) + (1 - weight_of_one) * bounded(b.logits)
     quality = None if a.quality is None or b.quality is None else min(a.quality, b.quality)
-    agreement = intersection_over_union(a.mask, b.mask)
     merged = replace(b, logits=logits.astype(np.float32), quality=quality)
     return replace(other, answer=merged, confidence=max(one.confidence, other.confidence) * float(np.sqrt(agreement)))
 
