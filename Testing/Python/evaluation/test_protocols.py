@@ -41,10 +41,11 @@ class Scripted:
     def __init__(self, *masks: np.ndarray, kinds: PromptKind = ALL) -> None:
         self.masks = list(masks)
         self.kinds = kinds
-        self.asked = []
+        self.asked, self.earlier = [], []
 
     def answer(self, image, prompts, earlier=None):
         self.asked.append(prompts)
+        self.earlier.append(earlier)
         mask = self.masks[min(len(self.asked), len(self.masks)) - 1]
         return PlaneMask(np.where(mask, 2.0, -2.0).astype(np.float32), None, Crop(0, 0, SIZE, SIZE))
 
@@ -77,6 +78,19 @@ def test_jitter_moves_each_edge_both_ways():
     moves = [np.subtract(jitter_box(box, (SIZE, SIZE), np.random.default_rng(seed)), box) for seed in range(50)]
     assert (np.min(moves, axis=0) < -0.5).all()
     assert (np.max(moves, axis=0) > 0.5).all()
+
+
+def test_a_hasty_box_is_off_by_up_to_a_tenth_of_its_side():
+    box = (100.0, 100.0, 200.0, 150.0)
+    moves = [np.subtract(jitter_box(box, (300, 300), np.random.default_rng(seed)), box) for seed in range(400)]
+    np.testing.assert_allclose(np.abs(moves).max(axis=0), (10, 5, 10, 5), rtol=0.05)
+
+
+def test_a_box_stays_inside_a_plane_that_is_not_square():
+    moved = [jitter_box((0.0, 0.0, 90.0, 40.0), (40, 90), np.random.default_rng(seed)) for seed in range(20)]
+    assert all(x1 <= 90 and y1 <= 40 for _, _, x1, y1 in moved)
+    assert max(x1 for _, _, x1, _ in moved) == 90
+    assert max(y1 for _, _, _, y1 in moved) == 40
 
 
 def test_all_methods_see_the_same_jittered_box_and_another_seed_gives_another():
@@ -119,6 +133,20 @@ def test_corrections_keep_the_box_and_hand_on_the_answer_as_mask():
     assert all(r.prompts.box_xyxy == (10, 12, 25, 20) for r in rounds)
     assert [len(prompts.points_xy) for prompts in method.asked] == [0, 1, 2, 3]
     np.testing.assert_array_equal(method.asked[1].mask > 0, answer)
+
+
+def test_a_correction_hands_on_the_answer_before_it():
+    method = Scripted(square(10, 12, 18, 20), square(10, 12, 20, 20))
+    rounds = run("corrections", method)
+    assert method.earlier[0] is None
+    assert np.array_equal(method.earlier[1].mask, square(10, 12, 18, 20))
+    assert method.earlier[2:] == [r.answer for r in rounds[:-1]]
+
+
+def test_a_method_that_does_not_correct_answers_one_point_alone():
+    method = Scripted(square(10, 12, 18, 20))
+    method.corrects = False
+    assert [r.prompt for r in run("points", method)] == ["1 point"]
 
 
 def test_no_mask_is_handed_to_a_model_that_was_not_trained_for_masks():

@@ -50,3 +50,21 @@ def test_more_sources_make_the_mean_surer():
     one = mean_over_sources({"a": VALUES[:10]}, 0)
     four = mean_over_sources({name: VALUES[i * 10 : i * 10 + 10] for i, name in enumerate("abcd")}, 0)
     assert four.upper - four.lower < one.upper - one.lower
+
+
+def test_the_interval_leaves_out_one_resampled_mean_in_forty_on_each_side():
+    estimate = source_estimate("s", [(str(i), float(i < 50)) for i in range(100)], 0)
+    assert estimate.upper - estimate.lower == pytest.approx(2 * 1.96 * 0.05, abs=0.02)  # of 95 %, where 90 % give .164
+
+
+def test_a_case_counts_as_often_as_it_has_values():
+    large = [(f"large {i}", 1.0) for i in range(20) for _ in range(9)]
+    estimate = source_estimate("s", [*large, *((f"small {i}", 0.0) for i in range(20))], 0)
+    assert estimate.mean == 0.9
+    assert 0.75 < estimate.lower < 0.9 < estimate.upper < 0.97
+
+
+def test_each_source_is_resampled_by_itself():
+    apart = mean_over_sources({"a": VALUES, "b": VALUES}, 0)
+    alone = source_estimate("a", VALUES, 0)
+    assert apart.upper - apart.lower == pytest.approx((alone.upper - alone.lower) / 2**0.5, rel=0.1)

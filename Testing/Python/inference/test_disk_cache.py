@@ -10,6 +10,8 @@ import time
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from fakes import BrightRegionNetwork
 from SAMUNetSlicerLib.inference.encoding.disk_cache import DiskCache, ModelEncodings, encoding_key
@@ -95,6 +97,31 @@ def test_a_picture_that_only_has_another_shape_is_another():
     assert encoding_key(picture, "m") != encoding_key(picture.reshape(6, 4, 3), "m")
 
 
+@pytest.mark.parametrize("position", [(0, 0, 0), (1, 3, 2), (2, 5, 1), (3, 4, 0)])
+def test_a_picture_that_differs_in_one_value_is_another(position):
+    picture = np.zeros((4, 6, 3), dtype=np.uint8)
+    other = picture.copy()
+    other[position] = 1
+    assert encoding_key(picture, "m") != encoding_key(other, "m")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"image": torch.arange(8.0).reshape(2, 4), "map": torch.arange(8.0)},
+        {"image": torch.arange(8.0), "card": torch.arange(8.0)},
+    ],
+)
+def test_the_same_numbers_under_another_shape_or_name_are_not_served(cache, other):
+    features = {"image": torch.arange(8.0), "map": torch.arange(8.0)}
+    cache.put(KEYS[0], Embedding(features))
+    (path,) = cache.folder.iterdir()
+    with safe_open(path, "pt") as kept:
+        metadata = kept.metadata()
+    save_file(other, path, metadata)
+    assert cache.get(KEYS[0]) is None
+
+
 def test_a_file_under_a_wrong_name_is_not_served(cache):
     cache.put(KEYS[0], embedding(0))
     (cache.folder / f"{KEYS[0]}.safetensors").rename(cache.folder / f"{KEYS[1]}.safetensors")
@@ -144,6 +171,35 @@ def test_the_bound_is_kept_and_the_least_recently_used_goes_first(cache):
     assert cache.get(KEYS[3]) is not None
     assert cache.get(KEYS[0]) is None
     assert cache.get(KEYS[11]) is not None
+
+
+def test_what_was_served_lately_outlives_what_was_written_later(cache):
+    for i in range(3):
+        cache.put(KEYS[i], embedding(i, kilobytes=30))
+        long_ago = time.time() - 1000 + i
+        os.utime(cache.folder / f"{KEYS[i]}.safetensors", (long_ago, long_ago))
+    cache.get(KEYS[0])
+    cache.put(KEYS[3], embedding(3, kilobytes=30))
+    assert [cache.get(KEYS[i]) is not None for i in range(4)] == [True, False, True, True]
+
+
+def test_the_bound_may_be_filled_to_the_last_byte(cache):
+    cache.put(KEYS[0], embedding(0))
+    full = DiskCache(cache.folder, limit_bytes=2 * cache.nbytes)
+    full.put(KEYS[1], embedding(1))
+    assert len(full) == 2
+    full.put(KEYS[2], embedding(2))
+    assert len(full) == 2
+
+
+def test_a_write_that_fails_leaves_no_half_file(cache, monkeypatch):
+    def full_disk(descriptor, mode):
+        os.close(descriptor)
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("SAMUNetSlicerLib.inference.encoding.disk_cache.os.fdopen", full_disk)
+    cache.put(KEYS[0], embedding(0))
+    assert list(cache.folder.iterdir()) == []
 
 
 def test_what_is_larger_than_the_bound_is_not_kept(cache):

@@ -96,6 +96,23 @@ def test_less_is_computed_at_a_time_and_told_once(told):
     assert len(told) == 1
 
 
+def test_each_work_may_be_saved_by_forgetting_alone(told):
+    worker = predictor(told, failures=1)
+    worker.predict(plane(0), BOX)
+    worker.encode_planes.calls.clear()
+    worker.predict(plane(1), BOX)
+    assert worker.planes_at_once == predictor(told).planes_at_once
+    assert told == []
+
+
+def test_prompts_are_decoded_one_at_a_time_where_planes_already_are(told):
+    worker = predictor(told, failures=2)
+    worker.planes_at_once = 1
+    assert worker.prompts_at_once > 1
+    worker.predict(plane(0), BOX)
+    assert (worker.planes_at_once, worker.prompts_at_once) == (1, 1)
+
+
 def test_a_shortage_while_decoding_gives_the_same_answers_in_smaller_batches(told):
     worker = predictor(told)
     decode, sizes = worker.network.decode, []
