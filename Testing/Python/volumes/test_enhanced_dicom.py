@@ -142,6 +142,34 @@ def test_a_scale_that_all_frames_share_leaves_whole_numbers(tmp_path):
     assert volume.voxels.dtype.kind == "i"
 
 
+@pytest.mark.parametrize(("uid", "modality"), [(CT, "CT"), (OPT, "OPT")])
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_scale_that_is_given_once_for_all_frames_is_applied(tmp_path, uid, modality, order):
+    path = write_enhanced(tmp_path / "a.dcm", EVEN[::order], FRAMES[::order], SOPClassUID=uid, Modality=modality)
+    change_shared(path, PixelValueTransformationSequence={"RescaleSlope": 2, "RescaleIntercept": -1024})
+    assert levels(read_volume(path)) == [-824, -822, -820, -818, -816, -814]
+
+
+@pytest.mark.parametrize(
+    ("measures", "apart"), [({"SpacingBetweenSlices": 4}, 4), ({}, 2.5), ({"SliceThickness": 0}, 1)]
+)
+def test_a_single_slice_is_as_thick_as_the_distance_to_the_next_would_be(tmp_path, measures, apart):
+    """Else as the slice itself is; else 1 mm."""
+    path = write_enhanced(tmp_path / "a.dcm", EVEN[:1] * 6, FRAMES)
+    change_shared(path, PixelMeasuresSequence={"PixelSpacing": [0.75, 0.5], "SliceThickness": 2.5} | measures)
+    np.testing.assert_allclose(read_volume(path, frame=0).geometry.spacing_ijk, (0.5, 0.75, apart))
+
+
+def change_shared(path, **macros):
+    """Replace groups that all frames share."""
+    dataset = pydicom.dcmread(path)
+    for keyword, values in macros.items():
+        item = pydicom.Dataset()
+        item.update(values)
+        setattr(dataset.SharedFunctionalGroupsSequence[0], keyword, pydicom.Sequence([item]))
+    dataset.save_as(path)
+
+
 def test_compressed_frames_are_sorted_and_scaled(tmp_path):
     path = compressed(write_enhanced(tmp_path / "a.dcm", EVEN[::-1], FRAMES, scales=[(1 + k, 0) for k in range(6)]))
     assert levels(read_volume(path)) == [630, 520, 412, 306, 202, 100]
@@ -295,6 +323,7 @@ def test_frames_without_groups_are_warned_of(tmp_path):
         ("position", "for some of them only"),
         ("count", "for some of them only"),
         ("text", "list of frames is damaged"),
+        ("two numbers", "positions or directions are missing"),
         ("skewed", "not at right angles"),
     ],
 )
@@ -307,8 +336,8 @@ def test_frames_with_broken_groups_are_warned_of(tmp_path, broken, reason):
         del frames[4].PlanePositionSequence
     elif broken == "count":
         del frames[5]
-    elif broken == "orientation":
-        del plane.ImageOrientationPatient
+    elif broken == "two numbers":
+        frames[4].PlanePositionSequence[0].ImagePositionPatient = [10, 20]
     elif broken == "skewed":
         plane.ImageOrientationPatient = [1, 0, 0, 0.5, 0.8, 0]
     dataset.save_as(path)
