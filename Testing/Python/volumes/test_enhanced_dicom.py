@@ -160,6 +160,12 @@ def test_a_single_slice_is_as_thick_as_the_distance_to_the_next_would_be(tmp_pat
     np.testing.assert_allclose(read_volume(path, frame=0).geometry.spacing_ijk, (0.5, 0.75, apart))
 
 
+def test_a_frames_own_scale_goes_before_the_one_for_all(tmp_path):
+    path = write_enhanced(tmp_path / "a.dcm", EVEN, FRAMES, scales=[(3, 0)] * 6, SOPClassUID=OPT, Modality="OPT")
+    change_shared(path, PixelValueTransformationSequence={"RescaleSlope": 2, "RescaleIntercept": -1024})
+    assert levels(read_volume(path)) == [300, 303, 306, 309, 312, 315]
+
+
 def change_shared(path, **macros):
     """Replace groups that all frames share."""
     dataset = pydicom.dcmread(path)
