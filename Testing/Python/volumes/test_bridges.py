@@ -72,3 +72,42 @@ def test_where_both_ways_disagree_the_nearer_key_plane_wins_and_confidence_falls
         apart = reconcile(here, there, weight_of_one=weight)
         assert np.array_equal(apart.answer.mask, nearer.answer.mask), "their mean would be empty"
         assert apart.confidence == 0
+
+
+def test_between_key_planes_the_answer_of_the_nearer_one_weighs_more(monkeypatch):
+    weights = {}
+
+    def weighed(one, other, weight_of_one):
+        weights[other.index] = weight_of_one
+        return reconcile(one, other, weight_of_one)
+
+    monkeypatch.setattr("SAMUNetSlicerLib.volumes.propagation.walks.reconcile", weighed)
+    planes, predictor = Ball(), PlanePredictor(BrightRegionNetwork())
+    answers = {7: answer_at(planes, predictor, 7), 12: answer_at(planes, predictor, 12)}
+    list(Propagation(planes, predictor).from_planes(answers))
+    assert weights == pytest.approx({8: 0.8, 9: 0.6, 10: 0.4, 11: 0.2})
+
+
+def test_the_way_back_looks_where_the_way_there_did(monkeypatch):
+    """So that it costs no second encoding, also of objects that move on."""
+
+    class Moving(Ball):
+        def mask(self, index):
+            rows, columns = np.mgrid[:192, :192]
+            return (rows - 96) ** 2 + (columns - 40 - 6 * index) ** 2 <= 100
+
+    planes, predictor = Moving(), PlanePredictor(BrightRegionNetwork())
+    answers = {2: answer_at(planes, predictor, 2), 14: answer_at(planes, predictor, 14)}
+    encoded = predictor.network.encoded
+    list(Propagation(planes, predictor).from_planes(answers, within=PlaneRange(3, 13)))
+    assert predictor.network.encoded - encoded == 11
+
+
+def test_a_key_plane_is_not_encoded_ahead():
+    planes, predictor = Ball(), PlanePredictor(BrightRegionNetwork())
+    answers = {index: answer_at(planes, predictor, index) for index in (9, 10)}
+    predictor.cache.clear()
+    Propagation(planes, predictor).prepare(answers)
+    while not predictor.poll_ahead():
+        pass
+    assert predictor.counts.encoded == 4, "two key planes, and one plane beside each"

@@ -213,6 +213,7 @@ def test_far_from_its_key_plane_a_walk_ends_sooner_unless_another_lies_ahead():
     def planes_found(policy, *keys):
         planes, predictor = Ball(), PlanePredictor(Doubting(after=3, share=0.82))
         answers = {index: answer_at(planes, predictor, index) for index in (10, *keys)}
+        predictor.network.answers = 1
         steps = Propagation(planes, predictor, policy).from_planes(answers, Direction.UP)
         return [s.index for s in steps if s.answer is not None and s.index < 16]
 
@@ -234,6 +235,27 @@ def test_the_neighbours_box_is_widened_for_models_of_boxes_alone(predictor):
     assert Propagation(planes, boxes_alone).next_prompts(answer, same, same, Course()).box_xyxy == pytest.approx(
         widened
     )
+
+
+def test_the_widened_box_stays_on_the_plane():
+    boxes_alone = PlanePredictor(BrightRegionNetwork(PromptKind.BOX | PromptKind.MASK))
+    bright = PlaneImage(np.full((40, 60, 3), 220, np.uint8), "bright")
+    answer = boxes_alone.predict(bright, PlanePrompts(box_xyxy=(0, 0, 60, 40)))
+    prompts = Propagation(Ball(), boxes_alone).next_prompts(answer, bright, bright, Course())
+    assert prompts.box_xyxy == (0, 0, 60, 40)
+
+
+def test_an_object_has_vanished_below_its_smallest_area(predictor):
+    planes = Ball()
+    start = answer_at(planes, predictor, 10)
+
+    def found(smallest):
+        walk = Propagation(planes, predictor, PropagationPolicy(smallest_area=smallest))
+        return next(walk.from_plane(10, start)).answer
+
+    area = int(found(1).mask.sum())
+    assert found(area) is not None
+    assert found(area + 1) is None
 
 
 def test_the_box_follows_an_object_that_grows_and_shrinks(predictor):
