@@ -8,6 +8,7 @@ from SAMUNetSlicerLib.inference.predictor import PlaneImage, PlanePredictor
 from SAMUNetSlicerLib.inference.prompts import PlanePrompts, bounding_box_xyxy
 from SAMUNetSlicerLib.networks.base import Decoded, PromptKind
 from SAMUNetSlicerLib.volumes.propagation.box_motion import Course, moved_logits
+from SAMUNetSlicerLib.volumes.propagation.taper import Taper
 from SAMUNetSlicerLib.volumes.propagation.walks import (
     Direction,
     NeighbourRule,
@@ -296,6 +297,16 @@ def test_between_key_planes_the_size_follows_the_parabola_of_their_areas():
     low, high = (int(keys[i].mask.sum()) for i in (10, 16))
     straight = (np.sqrt(low) + np.sqrt(high)) ** 2 / 4
     assert masks[13].sum() > 1.1 * straight
+
+
+def test_each_step_is_expected_from_the_plane_that_it_leaves(monkeypatch):
+    asked = []
+    monkeypatch.setattr(Taper, "share_of_way", lambda self, index, step, goal: asked.append((index, step, goal)) or 0.5)
+    monkeypatch.setattr(Taper, "shrink", lambda self, index, step: asked.append((index, step)) or 1.0)
+    planes, filling = Blank(), PlanePredictor(Filling())
+    keys = {index: answer_at(planes, filling, index) for index in (10, 13, 15)}
+    list(Propagation(planes, filling).from_planes(keys, Direction.UP, PlaneRange(10, 17)))
+    assert asked == [(15, 1), (16, 1), (10, 1, 13), (11, 1, 13), (13, 1, 15)]
 
 
 def test_a_range_beyond_the_stack_ends_with_the_stack():
