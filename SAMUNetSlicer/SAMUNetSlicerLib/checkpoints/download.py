@@ -102,9 +102,8 @@ def _bring(file: ModelFile, folder: Path, patience: Patience) -> Generator[Progr
             fresh = True  # the beginning may have been an older version's: once more from nothing
         size = part.stat().st_size
         part.replace(folder / file.name)
-        _tag_of(part).unlink(missing_ok=True)
     finally:
-        _discard_if_empty(part)
+        _discard_if_empty(part)  # with the tag of what has arrived whole, too
     return size
 
 

@@ -228,7 +228,7 @@ def require_installed(entry: CatalogueEntry) -> Path:
 
 
 def _without_progress(steps: Generator[Progress, None, _Result]) -> Generator[None, None, _Result]:
-    """The same steps for a host that shows no progress."""
+    """The same steps without what they yield, which `SteppedJob` would take for jobs to await."""
     while True:
         try:
             next(steps)

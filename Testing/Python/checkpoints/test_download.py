@@ -108,6 +108,30 @@ def test_a_wrong_beginning_is_found_by_the_hash_and_fetched_anew(server, file, t
     assert offsets(server) == [60_000, 0]
 
 
+def test_a_wrong_beginning_of_a_wrong_file_is_fetched_anew_once(server, file, tmp_path):
+    (tmp_path / "model.pth.part").write_bytes(bytes(60_000))
+    server.content = bytes(len(CONTENT))
+    with pytest.raises(ModelError, match="not the published"):
+        fetch(file, tmp_path)
+    assert offsets(server) == [60_000, 0]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_weak_tag_does_not_say_that_a_version_is_the_same(server, file, tmp_path):
+    server.tag = 'W/"v1"'
+    server.plan = [flaky.break_after(50_000)]
+    fetch(file, tmp_path)
+    assert_arrived(tmp_path)
+    assert "If-Range" not in server.requests[1][1]
+
+
+def test_nothing_is_left_of_a_download_of_which_nothing_came(server, file, tmp_path):
+    server.plan = [flaky.break_after(0)] * QUICK.attempts
+    with pytest.raises(ModelError, match="try again"):
+        fetch(file, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("status", [408, 429, 500, 503])
 def test_a_busy_server_is_asked_again(server, file, tmp_path, status):
     server.plan = [flaky.fail_with(status), flaky.fail_with(status, Retry_After="0")]
@@ -135,6 +159,14 @@ def test_waits_grow(monkeypatch, server, file, tmp_path):
     ]
     fetch(file, tmp_path, Patience(attempts=5, first_wait_s=1))
     assert waits == [1, 7, 4, 8]
+
+
+def test_a_server_that_asks_for_hours_is_waited_for_a_minute(monkeypatch, server, file, tmp_path):
+    waits = []
+    monkeypatch.setattr(download_module, "_wait", lambda seconds, *_: waits.append(seconds) or iter(()))
+    server.plan = [flaky.fail_with(503, Retry_After="7200")]
+    fetch(file, tmp_path)
+    assert waits == [60]
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410])
@@ -307,6 +339,19 @@ def test_too_little_room_is_said_before_anything_is_received(server, file, tmp_p
     with pytest.raises(OutputError, match="left"):
         fetch(file, tmp_path)
     assert_nothing_usable(tmp_path)
+
+
+@pytest.mark.parametrize(("free", "fits"), [(64 * 2**20 + 140_000, True), (64 * 2**20 + 139_999, False)])
+def test_room_is_needed_for_what_is_missing_and_some_to_spare(server, file, tmp_path, monkeypatch, free, fits):
+    (tmp_path / "model.pth.part").write_bytes(CONTENT[:60_000])
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(download_module.shutil, "disk_usage", lambda _folder: usage._replace(free=free))
+    if fits:
+        fetch(file, tmp_path)
+        assert_arrived(tmp_path)
+    else:
+        with pytest.raises(OutputError, match="left"):
+            fetch(file, tmp_path)
 
 
 def test_a_folder_that_cannot_be_made_is_said_so(file, tmp_path):

@@ -1,4 +1,4 @@
-"""Models are installed, listed, converted, adapted and deleted in the user's folder, and nowhere else."""
+"""Models are installed, listed, converted and deleted in the user's folder, and nowhere else."""
 
 import io
 import shutil
@@ -12,13 +12,13 @@ import published_model
 from parity import manifest_of, parity_state
 from SAMUNetSlicerLib.atomic_file import written_whole
 from SAMUNetSlicerLib.checkpoints import download as download_module
+from SAMUNetSlicerLib.checkpoints.catalogue import read_catalogue
 from SAMUNetSlicerLib.checkpoints.download import Patience
 from SAMUNetSlicerLib.checkpoints.identity import sha256_of
 from SAMUNetSlicerLib.checkpoints.listing import ModelState, list_models
 from SAMUNetSlicerLib.checkpoints.loading import AmbiguousFamilyError, load_network
 from SAMUNetSlicerLib.checkpoints.metadata import read_metadata
 from SAMUNetSlicerLib.checkpoints.places import MODELS_FOLDER_VARIABLE, weights_folder
-from SAMUNetSlicerLib.checkpoints.starting import adapt_model, resnet_start
 from SAMUNetSlicerLib.checkpoints.steps import Phase
 from SAMUNetSlicerLib.checkpoints.store import (
     all_model_files,
@@ -31,7 +31,6 @@ from SAMUNetSlicerLib.checkpoints.store import (
 )
 from SAMUNetSlicerLib.checkpoints.tensors import read_tensors
 from SAMUNetSlicerLib.errors import ModelError, OutputError
-from SAMUNetSlicerLib.networks.parts.resnet import Backbone, ResNetStages
 from SAMUNetSlicerLib.networks.registry import build
 
 SHIPPED = weights_folder() / "lite_medsam.safetensors"
@@ -267,6 +266,18 @@ def test_a_family_without_a_published_hash_may_be_filled_by_the_user(tmp_path):
     assert load_network("sam_unet_res34").family == "sam_unet_res34"
 
 
+def test_a_name_that_is_kept_for_another_family_is_refused(own_file):
+    with pytest.raises(ModelError, match="kept for models of the family sam_unet_res34"):
+        install_model(own_file, name="sam_unet_res34", family="lite_medsam")
+
+
+def test_a_file_under_the_name_of_a_model_without_a_hash_has_its_licence(tmp_path):
+    torch.save(build("sam_unet_res34", "cpu").state_dict(), tmp_path / "trained.pth")
+    install_model(tmp_path / "trained.pth", name="sam_unet_res34")
+    assert listed("sam_unet_res34").licence == read_catalogue().get("sam_unet_res34").licence
+    assert read_metadata(listed("sam_unet_res34").path)["licence"] == listed("sam_unet_res34").licence
+
+
 def test_what_the_user_said_at_installation_is_remembered(tmp_path):
     base = {name: torch.zeros(key["shape"]) for name, key in manifest_of("sam_vit_b")["keys"].items()}
     save_file(base, tmp_path / "sam.safetensors")
@@ -366,38 +377,3 @@ def test_conversion_to_half_precision_halves_the_file(tmp_path):
     convert_model(tmp_path / "full.pth", tmp_path / "half.safetensors", half=True)
     assert (tmp_path / "half.safetensors").stat().st_size < 0.51 * (tmp_path / "full.pth").stat().st_size
     assert load_network(tmp_path / "half.safetensors").family == "sam_unet_res34"
-
-
-def test_sam_becomes_the_start_of_sam_unet(tmp_path):
-    sam = parity_state(manifest_of("sam_vit_b")["keys"])
-    torch.save(sam, tmp_path / "sam.pth")
-    torch.manual_seed(1)
-    state_before = torch.get_rng_state()
-    adapt_model(tmp_path / "sam.pth", tmp_path / "a.safetensors")
-    assert torch.equal(torch.get_rng_state(), state_before)
-    adapt_model(tmp_path / "sam.pth", tmp_path / "b.safetensors")
-    assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
-    model = load_network(tmp_path / "a.safetensors")
-    vit = model.network.image_encoder["sam_img_encoder"]
-    assert torch.equal(vit.neck[0].weight, sam["image_encoder.neck.0.weight"])
-    assert read_metadata(tmp_path / "a.safetensors")["state"] == "untrained start"
-
-
-def test_only_sam_unet_starts_from_sam(tmp_path):
-    with pytest.raises(ModelError, match="Only sam_unet_res34"):
-        adapt_model(SHIPPED, tmp_path / "out", family="lite_medsam")
-    with pytest.raises(ModelError, match="not a SAM ViT-B"):
-        adapt_model(SHIPPED, tmp_path / "out")
-
-
-@pytest.mark.parametrize("backbone", list(Backbone))
-def test_a_torchvision_resnet_fits_the_conv_branch(backbone):
-    stages = ResNetStages(backbone).state_dict()
-    published = {}
-    for name, tensor in stages.items():
-        theirs = name.replace("stage0.0.", "conv1.").replace("stage0.1.", "bn1.").replace("stage", "layer")
-        published[theirs] = tensor
-    published |= {"fc.weight": torch.zeros(1000, 512), "fc.bias": torch.zeros(1000)}
-    start = resnet_start(published)
-    assert {name.removeprefix("resnet.") for name in start} == set(stages)
-    assert all(torch.equal(start[f"resnet.{name}"], tensor.float()) for name, tensor in stages.items() if tensor.dim())
