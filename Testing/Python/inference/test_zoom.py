@@ -84,3 +84,24 @@ def test_no_crop_is_smaller_than_the_smallest_side():
 def test_crop_sides_are_few_so_that_encodings_are_shared():
     sides = {max(POLICY.choose(PLANE, (100, 100, 100 + s, 100 + s)).size_hw) for s in range(30, 160)}
     assert len(sides) <= 12
+
+
+def test_a_side_that_is_one_of_the_steps_stays():
+    for side in (64, 128, 256):
+        crop = POLICY.choose((1000, 1000), (400, 400, 400 + side / 2, 400 + side / 2))
+        assert crop.size_hw == (side, side)
+
+
+def test_the_longer_side_of_the_plane_decides_when_the_whole_is_taken():
+    crop = POLICY.choose((100, 400), (150, 20, 214, 84))  # a crop of 128 pixels is more than the height
+    assert crop.size_hw == (100, 128)
+
+
+def test_crops_begin_on_a_grid_so_that_a_small_move_finds_the_same_one():
+    starts = {POLICY.choose((1000, 1000), (x, 300, x + 100, 400)).x0 for x in range(300, 350)}
+    assert len(starts) <= 3
+
+
+def test_half_the_plane_is_not_taken_where_prompts_reach_its_border():
+    assert POLICY.half((512, 512), (200, 200, 260, 260)) is not None
+    assert POLICY.half((512, 512), (100, 100, 400, 400)) is None

@@ -93,6 +93,24 @@ def test_a_perfect_answer_needs_no_point():
     assert correct(Prompt(box=(90, 60, 151, 121)), logits, coarse(MASK)).points == ()
 
 
+@pytest.mark.parametrize(("radii", "sign"), [((35, 30), 1), ((30, 35), 0)])
+def test_the_larger_error_is_corrected(radii, sign):
+    """The answer misses some of the object on one side, and has too much of another size on the other."""
+    truth, answer = disc(256, 120, 90, radii[0]), disc(256, 130, 90, radii[1])
+    logits = np.where(coarse(answer) > 0.5, 5.0, -5.0).astype(np.float32)
+    corrected = correct(Prompt(), logits, coarse(truth))
+    missing, surplus = (truth & ~answer).sum(), (answer & ~truth).sum()
+    assert (missing > surplus) == (sign == 1)
+    assert min(missing, surplus) > 0
+    assert [point[2] for point in corrected.points] == [sign]
+
+
+def test_a_neighbouring_mask_of_the_smallest_object_is_not_empty():
+    speck = np.zeros((256, 256), bool)
+    speck[100:102, 100:102] = True
+    assert all((neighbouring_mask(speck, np.random.default_rng(seed)) > 0).any() for seed in range(60))
+
+
 def test_a_neighbouring_mask_is_near_but_not_the_same():
     truth = coarse(MASK) > 0.5
     for seed in range(10):
