@@ -105,10 +105,10 @@ def test_the_larger_error_is_corrected(radii, sign):
     assert [point[2] for point in corrected.points] == [sign]
 
 
-def test_a_neighbouring_mask_of_the_smallest_object_is_not_empty():
-    speck = np.zeros((256, 256), bool)
-    speck[100:102, 100:102] = True
-    assert all((neighbouring_mask(speck, np.random.default_rng(seed)) > 0).any() for seed in range(60))
+def test_a_neighbouring_mask_of_a_thin_object_is_not_empty():
+    line = np.zeros((256, 256), bool)
+    line[20:240, 100:102] = True
+    assert all((neighbouring_mask(line, np.random.default_rng(seed)) > 0).any() for seed in range(60))
 
 
 def test_a_neighbouring_mask_is_near_but_not_the_same():
