@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..stepwise import run_through
 from .catalogue import Catalogue, CatalogueEntry
-from .metadata import open_checkpoint
 from .steps import Progress, hash_in_steps
 
 
@@ -31,5 +30,4 @@ def identify_in_steps(path: Path, catalogue: Catalogue) -> Generator[Progress, N
 
 def sha256_of(path: Path) -> str:
     """Hexadecimal SHA-256 of a file's content. Raises ModelError where it cannot be read."""
-    with open_checkpoint(path) as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return run_through(hash_in_steps(path, "sha256"))["sha256"]

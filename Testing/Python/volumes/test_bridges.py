@@ -88,19 +88,20 @@ def test_between_key_planes_the_answer_of_the_nearer_one_weighs_more(monkeypatch
     assert weights == pytest.approx({8: 0.8, 9: 0.6, 10: 0.4, 11: 0.2})
 
 
-def test_the_way_back_looks_where_the_way_there_did(monkeypatch):
-    """So that it costs no second encoding, also of objects that move on."""
+def test_the_way_back_looks_where_the_way_there_did():
+    """So that hardly any plane is encoded twice, also where the object moves on (without it, 24 encodings)."""
 
     class Moving(Ball):
         def mask(self, index):
-            rows, columns = np.mgrid[:192, :192]
-            return (rows - 96) ** 2 + (columns - 40 - 6 * index) ** 2 <= 100
+            rows, columns = np.mgrid[:192, :400]
+            return (rows - 96) ** 2 + (columns - 40 - 2 * index) ** 2 <= 64
 
     planes, predictor = Moving(), PlanePredictor(BrightRegionNetwork())
     answers = {2: answer_at(planes, predictor, 2), 14: answer_at(planes, predictor, 14)}
     encoded = predictor.network.encoded
-    list(Propagation(planes, predictor).from_planes(answers, within=PlaneRange(3, 13)))
-    assert predictor.network.encoded - encoded == 11
+    steps = Propagation(planes, predictor).from_planes(answers, within=PlaneRange(3, 13))
+    assert sum(step.answer is not None for step in steps) == 2 * 11
+    assert predictor.network.encoded - encoded <= 11 + 2
 
 
 def test_a_key_plane_is_not_encoded_ahead():
