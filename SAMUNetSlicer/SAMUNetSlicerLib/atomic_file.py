@@ -58,6 +58,7 @@ def discard_left_overs(path: Path) -> None:
 @contextlib.contextmanager
 def written_whole(path: str | os.PathLike) -> Iterator[BinaryIO]:
     """Open a temporary neighbour of `path` for writing bytes; it takes the place of `path` once all is on the disk.
+    Who rather writes the file called `stream.name` closes the stream first.
 
     After any error, also an interruption, the neighbour is gone and a file that stood at `path` is untouched.
     Raises OutputError where the folder is missing, may not be written or is full.

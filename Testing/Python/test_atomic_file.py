@@ -1,7 +1,13 @@
+import contextlib
+
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from SAMUNetSlicerLib.atomic_file import check_destination, written_whole
+from SAMUNetSlicerLib.checkpoints import writing
 from SAMUNetSlicerLib.errors import OutputError
+from SAMUNetSlicerLib.learning import state
 
 
 def test_the_file_appears_with_its_whole_content(tmp_path):
@@ -52,12 +58,39 @@ def test_a_file_that_a_library_puts_in_its_place_can_be_read_by_others(tmp_path)
     target = tmp_path / "result.bin"
     (tmp_path / "other.bin").touch()
     with written_whole(target) as stream:
+        stream.close()
         own = tmp_path / "own.bin"
         own.write_bytes(b"content")
         own.chmod(0o600)
         own.replace(stream.name)
     assert target.read_bytes() == b"content"
     assert target.stat().st_mode == (tmp_path / "other.bin").stat().st_mode
+
+
+@pytest.mark.parametrize("module", [writing, state])
+def test_safetensors_replaces_a_file_that_is_not_open(tmp_path, monkeypatch, module):
+    """Windows refuses to rename a file onto one that is open."""
+    opened = []
+
+    @contextlib.contextmanager
+    def watched(path):
+        with written_whole(path) as stream:
+            opened.append(stream)
+            yield stream
+
+    def save(tensors, name, *given, **named):
+        assert opened[-1].name == name
+        assert opened[-1].closed
+        save_file(tensors, name, *given, **named)
+
+    monkeypatch.setattr(module, "written_whole", watched)
+    monkeypatch.setattr(module, "save_file", save)
+    tensors, target = {"a": torch.ones(2)}, tmp_path / "a.safetensors"
+    if module is writing:
+        writing.write_safetensors(tensors, target, {})
+    else:
+        state.write_tensors(target, tensors, {})
+    assert torch.equal(load_file(target)["a"], torch.ones(2))
 
 
 def test_places_where_nothing_can_be_written_are_refused_beforehand(tmp_path, monkeypatch):

@@ -47,6 +47,7 @@ def write_safetensors(
     # One entry, since the library writes several in random order: equal weights shall give equal files.
     header = {METADATA_KEY: json.dumps(dict(metadata), sort_keys=True)}
     with written_whole(path) as stream:
+        stream.close()  # the library puts a file of its own there, which Windows allows for no open one
         try:
             # By name rather than through the stream: the library then writes without a copy of everything in memory.
             save_file(ready, stream.name, header)

@@ -118,6 +118,7 @@ def discard_temporaries(folder: Path, older_than_s: float) -> None:
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     """Safetensors; the file appears whole or not at all. Raises OutputError."""
     with written_whole(path) as stream:
+        stream.close()  # the library puts a file of its own there, which Windows allows for no open one
         try:
             save_file({name: t.contiguous() for name, t in tensors.items()}, stream.name, metadata=metadata)
         except SafetensorError as error:
