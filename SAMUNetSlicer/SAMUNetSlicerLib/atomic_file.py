@@ -31,6 +31,18 @@ def check_destination(path: str | os.PathLike) -> None:
     # A rename would replace it all the same, or be refused by Windows after the work.
     if path.exists() and not os.access(path, os.W_OK):
         raise OutputError(f"{path} is protected against writing. Choose another name or lift the protection.")
+    # Tried, since on Windows all of this tells neither who may write in a folder nor which names are allowed.
+    temporary = _neighbour(path)
+    try:
+        temporary.touch(exist_ok=False)
+        temporary.unlink()
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror}. Choose another name or place.") from error
+
+
+def _neighbour(path: Path) -> Path:
+    # Part of the name only: the whole one may be as long as the system allows, in bytes.
+    return path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}")
 
 
 def made_folder(folder: Path) -> Path:
@@ -65,8 +77,7 @@ def written_whole(path: str | os.PathLike) -> Iterator[BinaryIO]:
     """
     check_destination(path)
     path = Path(path)
-    # Part of the name only: the whole one may be as long as the system allows, in bytes.
-    temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}")
+    temporary = _neighbour(path)
     try:
         with temporary.open("xb") as stream:
             mode = os.fstat(stream.fileno()).st_mode

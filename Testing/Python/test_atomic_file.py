@@ -111,3 +111,21 @@ def test_places_where_nothing_can_be_written_are_refused_beforehand(tmp_path, mo
     with pytest.raises(OutputError, match="may not be written"), written_whole(tmp_path / "a.bin"):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_whose_rights_only_writing_tells_is_refused_beforehand(tmp_path, monkeypatch):
+    """Windows answers `os.access` without a look at its lists of rights, and leaves bad names to the first writing."""
+
+    def refuse(path, **_how):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("pathlib.Path.touch", refuse)
+    with pytest.raises(OutputError, match="Permission denied"):
+        check_destination(tmp_path / "a.bin")
+
+
+def test_looking_beforehand_leaves_nothing_behind(tmp_path):
+    (tmp_path / "kept.bin").write_bytes(b"earlier")
+    for name in ("kept.bin", "new.bin", "x" * 255):
+        check_destination(tmp_path / name)
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("kept.bin", b"earlier")]
