@@ -90,7 +90,9 @@ def written_whole(path: str | os.PathLike) -> Iterator[BinaryIO]:
         temporary.replace(path)
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise OutputError(f"{path} could not be written: {reason}. Choose another place or free some room.") from error
+        # Windows keeps a file that a program has open, or that a loaded model is read from.
+        remedy = "close what uses it" if isinstance(error, PermissionError) else "free some room"
+        raise OutputError(f"{path} could not be written: {reason}. Choose another place or {remedy}.") from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)

@@ -129,3 +129,16 @@ def test_looking_beforehand_leaves_nothing_behind(tmp_path):
     for name in ("kept.bin", "new.bin", "x" * 255):
         check_destination(tmp_path / name)
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("kept.bin", b"earlier")]
+
+
+def test_a_file_in_use_which_windows_keeps_is_told_as_such(tmp_path, monkeypatch):
+    target = tmp_path / "result.bin"
+    target.write_bytes(b"earlier")
+
+    def refuse(path, onto):
+        raise PermissionError(13, "Permission denied", str(onto))
+
+    monkeypatch.setattr("pathlib.Path.replace", refuse)
+    with pytest.raises(OutputError, match="close what uses it"), written_whole(target) as stream:
+        stream.write(b"new")
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("result.bin", b"earlier")]
