@@ -1,6 +1,7 @@
 import itertools
 import json
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -146,6 +147,14 @@ def test_a_damaged_shard_is_named(shards):
 
 def test_a_folder_may_have_any_name(shards, tmp_path):
     folder = tmp_path / "10%d {a,b}"
+    write_shards([SPEC], tmp_path, folder, Split.TRAIN, shard_length=4, planes=1)
+    assert next(ShardStream(folder).pictures()).source == "discs"
+
+
+def test_a_folder_may_begin_as_those_of_windows_do(shards, tmp_path, monkeypatch):
+    """WebDataset would take c: for a protocol."""
+    monkeypatch.chdir(tmp_path)
+    folder = Path("c:shards")
     write_shards([SPEC], tmp_path, folder, Split.TRAIN, shard_length=4, planes=1)
     assert next(ShardStream(folder).pictures()).source == "discs"
 

@@ -13,10 +13,12 @@ import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import webdataset
 from PIL import Image
+from webdataset import tariterators
 
 from ...atomic_file import made_folder, written_whole
 from ...errors import InputError
@@ -51,8 +53,7 @@ def write_shards(
     rng = np.random.default_rng(0)
     made_folder(folder)
     samples = skipped = 0
-    pattern = str(folder).replace("%", "%%") + "/shard-%06d.tar"
-    with webdataset.ShardWriter(pattern, maxcount=shard_length, verbose=0) as writer:
+    with _shard_writer(folder, shard_length) as writer:
         for index in rng.permutation(draws):
             picture = read_or_skip(pairs[index], rng)
             if picture is None or not whole_parts(picture)[1]:  # training would skip it, and lose count
@@ -80,7 +81,7 @@ class ShardStream:
         if len(shards) < world:
             raise InputError(f"{folder} has too few shards. Write them first, at least one for each process.")
         try:
-            index = json.loads((folder / _INDEX).read_text())
+            index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
             shard_length, samples = int(index["shard_length"]), int(index["samples"])
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise InputError(f"The shards in {folder} are not complete. Delete them and write them again.") from error
@@ -105,15 +106,30 @@ class ShardStream:
 
 def _read_shard(path: Path) -> Iterator[Picture]:
     # Without WebDataset's own decoders, some of which unpickle. Shards are shared among processes by `ShardStream`.
-    samples = webdataset.WebDataset([str(path)], shardshuffle=False, nodesplitter=None)
     try:
-        for sample in samples:
-            about = json.loads(sample["about.json"])
-            objects = tuple(tuple(members) for members in about["objects"])
-            image, parts = _picture(sample["image.png"]), _picture(sample["parts.png"])
-            yield Picture(image, parts, objects, about["source"], about["case"])
+        with path.open("rb") as stream:
+            files = tariterators.tar_file_expander([{"url": str(path), "stream": stream}])
+            for sample in tariterators.group_by_keys(files):
+                about = json.loads(sample["about.json"])
+                objects = tuple(tuple(members) for members in about["objects"])
+                image, parts = _picture(sample["image.png"]), _picture(sample["parts.png"])
+                yield Picture(image, parts, objects, about["source"], about["case"])
     except (OSError, tarfile.TarError, SyntaxError, ValueError, KeyError) as error:
         raise InputError(f"The shard {path} is damaged. Copy or write the shards again.") from error
+
+
+def _shard_writer(folder: Path, shard_length: int) -> webdataset.ShardWriter:
+    """WebDataset opens no file itself: it takes the C: of a Windows path for a protocol like http:."""
+    files: list[BinaryIO] = []
+
+    def opened(name: str) -> BinaryIO:
+        files.append(Path(name).open("wb"))  # noqa: SIM115 closed below
+        return files[-1]
+
+    pattern = str(folder).replace("%", "%%") + "/shard-%06d.tar"
+    return webdataset.ShardWriter(
+        pattern, maxcount=shard_length, verbose=0, opener=opened, post=lambda _name: files.pop().close()
+    )
 
 
 def _encoded(picture: Picture) -> dict[str, bytes]:
