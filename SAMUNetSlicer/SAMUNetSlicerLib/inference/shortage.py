@@ -6,11 +6,12 @@ import torch
 
 from ..errors import UserError
 
-# What torch's and OpenVINO's allocators say, in lower case; they have no error class in common. The last two are
-# cuBLAS's and cuDNN's, which take memory of the card past torch's allocator.
+# What torch's and OpenVINO's allocators say, in lower case; they have no error class in common. In the second line are
+# cuBLAS's and cuDNN's words, which take memory of the card past torch's allocator, and those that torch has on Apple's
+# graphics for one block that is too large.
 _SHORTAGE_WORDS = (
     *("out of memory", "not enough memory", "cannot allocate", "can't allocate", "bad alloc", "bad_alloc"),
-    *("status_alloc_failed", "allocation_failed"),
+    *("status_alloc_failed", "allocation_failed", "invalid buffer size"),
 )
 # What CUDA, ROCm and the libraries on them say, in lower case, of a card that was lost in sleep, of a driver that
 # crashed, of a build that is not for the card; and torch of what it cannot do on Apple's graphics.
