@@ -58,6 +58,10 @@ class Catalogue:
         """The model of that name, or None."""
         return next((entry for entry in self.models if entry.name == name), None)
 
+    def spelled(self, name: str) -> str:
+        """The name as the catalogue writes it, where only case differs: Windows and macOS see one file in both."""
+        return next((entry.name for entry in self.models if entry.name.casefold() == name.casefold()), name)
+
     def by_digest(self, algorithm: str, digest: str) -> CatalogueEntry | None:
         """The model whose file was published with that hash, or None."""
         return next((entry for entry in self.models if entry.file.digest == (algorithm, digest)), None)

@@ -76,7 +76,7 @@ def install_in_steps(
         with written_whole(folder / published.file.name) as target:
             yield from copy_in_steps(path, target)
         return list_entry(published)
-    name = name or suggest_name(path)
+    name = catalogue.spelled(name or suggest_name(path))
     entry = catalogue.get(name)
     _check_name(name, entry)
     known_family = entry.family if entry else None

@@ -169,7 +169,7 @@ def _follow(steps) -> None:
 
 
 def _install(arguments: argparse.Namespace) -> ExitCode:
-    there = find_user_model(arguments.name or suggest_name(arguments.file))
+    there = find_user_model(read_catalogue().spelled(arguments.name or suggest_name(arguments.file)))
     if there is not None and not arguments.yes and not _agreed_to_replace(there.stem):
         print("Nothing was installed.")
         return ExitCode.CANCELLED

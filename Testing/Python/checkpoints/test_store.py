@@ -241,7 +241,7 @@ def test_a_file_of_the_users_own_is_installed_under_its_name(own_file, folder):
 
 def test_another_name_may_be_chosen_but_not_one_that_is_taken_or_unsafe(own_file, folder):
     assert install_model(own_file, name="Liver-2.1").path == folder / "Liver-2.1.safetensors"
-    for name in ("../up", "a/b", ".hidden", "a b", "a\n", "all", "sam_vit_b"):
+    for name in ("../up", "a/b", ".hidden", "a b", "a\n", "all", "sam_vit_b", "SAM_ViT_B"):
         with pytest.raises(ModelError, match=r"cannot be a model's name|not the published"):
             install_model(own_file, name=name)
     with pytest.raises(ModelError, match="does not fit the network sam_med2d"):
@@ -264,6 +264,14 @@ def test_a_family_without_a_published_hash_may_be_filled_by_the_user(tmp_path):
     torch.save(network.state_dict(), tmp_path / "trained.pth")
     assert install_model(tmp_path / "trained.pth", name="sam_unet_res34").state is ModelState.INSTALLED
     assert load_network("sam_unet_res34").family == "sam_unet_res34"
+
+
+def test_another_case_of_a_known_name_is_that_name(tmp_path, folder):
+    """On Windows and macOS both are one file, and the one would answer for the other."""
+    torch.save(build("sam_unet_res34", "cpu").state_dict(), tmp_path / "SAM_UNet_Res34.pth")
+    installed = install_model(tmp_path / "SAM_UNet_Res34.pth")
+    assert installed.name == "sam_unet_res34"
+    assert [path.name for path in folder.iterdir()] == ["sam_unet_res34.safetensors"]
 
 
 def test_a_name_that_is_kept_for_another_family_is_refused(own_file):

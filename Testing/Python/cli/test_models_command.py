@@ -56,6 +56,15 @@ def test_a_model_of_ones_own_is_replaced_only_after_a_yes(own_models, monkeypatc
     assert there.read_bytes() != b"trained for weeks"
 
 
+def test_a_model_under_a_known_name_is_replaced_only_after_a_yes_in_whatever_case(own_models, monkeypatch, capsys):
+    there = own_models / "models" / "samed.safetensors"
+    there.parent.mkdir()
+    there.write_bytes(b"trained for weeks")
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
+    assert main(["models", "install", str(own_models / "SAMed.pth")]) == ExitCode.USAGE
+    assert "There is a model called samed already" in capsys.readouterr().err
+
+
 def no(_question):
     return "n"
 

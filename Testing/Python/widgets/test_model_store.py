@@ -215,12 +215,13 @@ def test_a_file_that_is_no_checkpoint_is_told(store, tmp_path, folder):
     assert files_in(folder) == []
 
 
-def test_a_name_that_is_kept_for_a_published_model_is_not_taken(server, store, checkpoint, folder, tmp_path):
+@pytest.mark.parametrize("file", ["published.pth", "Published.pth"])
+def test_a_name_that_is_kept_for_a_published_model_is_not_taken(server, store, checkpoint, folder, tmp_path, file):
     server.content = bytes(10)
     tensors = {name: tensor.clone() for name, tensor in read_tensors(checkpoint).items()}
     tensors["mask_decoder.iou_token.weight"] = torch.ones(1, 256)
-    torch.save(tensors, tmp_path / "published.pth")
-    store.start_install(tmp_path / "published.pth")
+    torch.save(tensors, tmp_path / file)
+    store.start_install(tmp_path / file)
     assert end_of(store).name == "published_own"
 
 

@@ -236,6 +236,7 @@ class ModelStore:
         from ...checkpoints.catalogue import read_catalogue
         from ...checkpoints.installed import suggest_name
 
-        name = suggest_name(path)
-        entry = read_catalogue().get(name)
+        catalogue = read_catalogue()
+        name = catalogue.spelled(suggest_name(path))
+        entry = catalogue.get(name)
         return f"{name}_own" if entry is not None and entry.file.digest is not None else name
