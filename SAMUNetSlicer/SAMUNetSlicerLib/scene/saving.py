@@ -17,6 +17,11 @@ from xml.etree import ElementTree
 from ..errors import OutputError
 
 _LEFT_OVER_AFTER_S = 3600
+# Of the folder in which a scene is written. Without the scene's name, since with it the path may become longer than the
+# 260 characters that Windows allows.
+_PREFIX = ".saving-"
+# In a bundle's name Slicer takes brackets for patterns, and writes the others into its XML as they are.
+_UNFIT_FOR_SLICER = re.compile(r"[]\[&<>\"]")
 # Attributes of storage nodes in a .mrml file.
 _STATED_FILE = re.compile(r"fileName|fileListMember\d+")
 _STORAGE = "storage:"
@@ -33,13 +38,13 @@ def save_scene(scene, path: str | os.PathLike) -> None:
     try:
         if not path.parent.is_dir():
             raise OutputError(f"The folder of {path} does not exist. Create it or choose another place.")
-        _remove_left_overs(path)
-        folder = Path(tempfile.mkdtemp(prefix=_prefix(path), dir=path.parent))
+        _remove_left_overs(path.parent)
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=path.parent))
     except OSError as error:
         raise _not_written(path, error) from error
     try:
-        # The bundle takes its inner name from its file, so the name is right from the start.
-        bundle = folder / path.name
+        # The bundle takes its inner name from its file, so the name is right from the start, as far as Slicer knows it.
+        bundle = folder / _UNFIT_FOR_SLICER.sub("_", path.name)
         if not scene.WriteToMRB(str(bundle)) or not _is_whole(bundle):
             raise _not_written(path)
         with bundle.open("rb+") as stream:
@@ -52,14 +57,10 @@ def save_scene(scene, path: str | os.PathLike) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _prefix(path: Path) -> str:
-    return f".{path.name}.saving-"
-
-
-def _remove_left_overs(path: Path) -> None:
+def _remove_left_overs(place: Path) -> None:
     """Remove what a save that was killed has left, but not what another process may be writing now."""
     with contextlib.suppress(OSError):
-        for folder in path.parent.glob(f"{_prefix(path)}*"):
+        for folder in place.glob(f"{_PREFIX}*"):
             if time.time() - folder.stat().st_mtime > _LEFT_OVER_AFTER_S:
                 shutil.rmtree(folder, ignore_errors=True)
 

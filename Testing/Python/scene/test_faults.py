@@ -331,7 +331,7 @@ def test_a_scene_is_saved_under_its_own_ending_in_a_folder_that_exists(desk, tmp
 
 
 def test_what_a_killed_save_left_is_removed_by_a_later_one(desk, tmp_path):
-    old, new = tmp_path / ".work.mrb.saving-old", tmp_path / ".work.mrb.saving-new"
+    old, new = tmp_path / ".saving-old", tmp_path / ".saving-new"
     for folder in (old, new):
         folder.mkdir()
         (folder / "work.mrb").write_bytes(b"half")

@@ -49,3 +49,20 @@ def test_a_bundle_that_lacks_a_file_is_not_taken_for_whole(desk, tmp_path):
         assert len(part.namelist()) == len(names) - 1
     assert saving._is_whole(path)
     assert not saving._is_whole(cut)
+
+
+def test_a_scene_may_have_a_long_name(desk, tmp_path):
+    """Windows counts the whole path, in which a save must not repeat the name; other systems count each part of it."""
+    path = tmp_path / f"{'x' * 236}.mrb"
+    desk.logic.saveScene(path)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", ["work [1].mrb", "head & neck.mrb"])
+def test_a_scene_may_have_a_name_that_slicer_writes_no_bundle_under(mrml_host, desk, tmp_path, name):
+    path = tmp_path / name
+    desk.logic.saveScene(path)
+    assert list(tmp_path.iterdir()) == [path]
+    mrml_host.clear()
+    assert mrml_host.scene.ReadFromMRB(str(path))
+    assert SegmentationLogic(mrml_host.scene).restore()[0].accepted == 1
