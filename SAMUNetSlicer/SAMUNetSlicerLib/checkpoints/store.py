@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..atomic_file import is_left_over, made_folder, written_whole
@@ -108,7 +109,8 @@ def delete_model(name: str) -> Path:
     if path is not None:
         _delete(path)
     if part is not None:
-        discard_part(part)
+        with _told_if_kept(part):
+            discard_part(part)
     return path or part
 
 
@@ -183,7 +185,14 @@ def _is_model_file(path: Path) -> bool:
 
 
 def _delete(path: Path) -> None:
-    try:
+    with _told_if_kept(path):
         path.unlink(missing_ok=True)
-    except OSError as error:  # Windows keeps a file that is in use
+
+
+@contextmanager
+def _told_if_kept(path: Path) -> Iterator[None]:
+    """Windows keeps a file that is in use."""
+    try:
+        yield
+    except OSError as error:
         raise OutputError(f"{path.name} cannot be deleted: {error.strerror}. Close what uses it.") from error

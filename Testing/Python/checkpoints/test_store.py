@@ -317,6 +317,19 @@ def test_the_shipped_model_is_neither_installed_nor_deleted():
         delete_model("lite_medsam")
 
 
+@pytest.mark.parametrize("file", ["sam_vit_b_01ec64.pth", "sam_vit_b_01ec64.pth.part"])
+def test_a_file_in_use_which_windows_keeps_is_told(folder, monkeypatch, file):
+    folder.mkdir()
+    (folder / file).write_bytes(b"half")
+
+    def refuse(path, missing_ok=False):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(OutputError, match=f"{file} cannot be deleted: Permission denied"):
+        delete_model("sam_vit_b")
+
+
 @pytest.mark.parametrize("name", ["sam_vit_b", "nothing", "../resources/x"])
 def test_what_is_not_installed_cannot_be_deleted(name):
     with pytest.raises(ModelError, match="not installed"):
