@@ -1,5 +1,7 @@
 """Converting a network in a process of its own: what comes of it, and that it can be stopped."""
 
+import os
+import subprocess
 import sys
 import time
 
@@ -61,6 +63,29 @@ def test_it_is_stopped_at_once(python):
     assert time.monotonic() - began < 30
     with pytest.raises(CancelledError):
         job.result()
+
+
+@needs_shell
+def test_what_it_has_started_is_stopped_with_it(python, tmp_path):
+    """Slicer's Python is a launcher: the process that converts is its child."""
+    python(f"sleep 60 & echo $! > {tmp_path}/started; mv {tmp_path}/started {tmp_path}/pid; wait")
+    job = ConversionJob("any")
+    while not (tmp_path / "pid").exists():
+        time.sleep(0.01)
+    job.cancel()
+    assert _ends(int((tmp_path / "pid").read_text()))
+
+
+def _ends(process_id):
+    for _again in range(500):
+        try:
+            os.kill(process_id, 0)
+        except ProcessLookupError:
+            return True
+        if "Z" in subprocess.run(["ps", "-o", "stat=", "-p", str(process_id)], capture_output=True, text=True).stdout:
+            return True
+        time.sleep(0.01)
+    return False
 
 
 def test_slicers_own_python_is_taken_where_there_is_one(monkeypatch):

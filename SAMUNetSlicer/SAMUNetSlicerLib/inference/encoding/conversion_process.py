@@ -6,7 +6,10 @@ The process writes what `OpenVinoEncoder` keeps (weights, no image data); whoeve
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -17,6 +20,7 @@ from ..jobs import CancelledError, Job
 
 _LEFT_OVER_AFTER_S = 3600
 _END_S = 10
+_NO_WINDOW = getattr(subprocess, "CREATE_NO_WINDOW", 0)  # on Windows
 
 
 class ConversionJob(Job[bool]):
@@ -32,7 +36,8 @@ class ConversionJob(Job[bool]):
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+                creationflags=_NO_WINDOW,
+                process_group=0,  # of its own, see `_end`; ignored on Windows
             )
         except OSError:  # no such program, no memory: the result says so
             return
@@ -49,13 +54,24 @@ class ConversionJob(Job[bool]):
         if self.poll():
             return
         self._cancelled = True
-        self._process.kill()
+        _end(self._process)
         self._process.wait(_END_S)
 
 
 def _python() -> str:
     """Slicer's Python where this runs in Slicer, whose own program is no Python."""
     return shutil.which("PythonSlicer") or sys.executable
+
+
+def _end(process: subprocess.Popen) -> None:
+    """With what it has started: Slicer's Python is a launcher, and the process that converts its child."""
+    with contextlib.suppress(OSError):  # it has ended by itself
+        if os.name == "nt":
+            tree = ["taskkill", "/F", "/T", "/PID", str(process.pid)]
+            subprocess.run(tree, capture_output=True, check=False, creationflags=_NO_WINDOW)
+        else:
+            os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
 
 
 def _remove_left_overs(folder: Path) -> None:
