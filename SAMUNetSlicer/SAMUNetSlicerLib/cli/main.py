@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
+import locale
 import os
 import sys
 import warnings
@@ -52,6 +54,13 @@ def _in_words(message: Warning | str, category: type[Warning], filename: str, *w
     return f"samunet: {message}\n" if own else _format_warning(message, category, filename, *where)
 
 
+def _take_all_names() -> None:
+    """SimpleITK hands on names in UTF-8, which Windows takes for its old encoding unless a program says so."""
+    if sys.platform == "win32":
+        with contextlib.suppress(locale.Error):  # a Windows of before 2019
+            locale.setlocale(locale.LC_CTYPE, ".UTF-8")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Returns its exit code; errors that the user can mend are one line on standard error."""
     arguments = build_parser().parse_args(argv)
@@ -61,6 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if sys.stderr is None:  # closed, as by 2>&-
         sys.stderr = io.StringIO()
     warnings.formatwarning = _in_words
+    _take_all_names()
     try:
         code = _COMMANDS[arguments.command].run(arguments)
         print(end="", flush=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import locale
 import os
 import shutil
 import subprocess
@@ -70,3 +71,21 @@ def test_names_that_the_terminal_cannot_show_do_not_end_a_command(tmp_path, monk
     monkeypatch.setattr("sys.stdout", io.TextIOWrapper(stream, encoding="ascii"))
     assert main(["info", str(tmp_path / "käse.nrrd")]) == ExitCode.OK
     assert b"name: k\\xe4se" in stream.getvalue()
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_files_on_windows_may_have_names_in_any_alphabet(monkeypatch, capsys, refused):
+    """SimpleITK's manual names this remedy."""
+    asked = []
+
+    def set_locale(*category_and_name):
+        asked.append(category_and_name)
+        if refused:
+            raise locale.Error
+
+    monkeypatch.setattr("locale.setlocale", set_locale)
+    assert main(["models"]) == ExitCode.OK
+    assert asked == []
+    monkeypatch.setattr("sys.platform", "win32")
+    assert main(["models"]) == ExitCode.OK
+    assert asked == [(locale.LC_CTYPE, ".UTF-8")]
