@@ -291,6 +291,14 @@ def test_the_markups_name_is_the_files_unless_it_is_slicers_own(tmp_path, file_n
     assert only(saved(tmp_path, markup, name=file_name)).markups_name == expected
 
 
+def test_a_name_is_found_that_macos_has_written_with_accents_apart(tmp_path):
+    """Slicer there saves "Läsion.mrk.json" with an a and two dots that follow it."""
+    apart, together = "La\u0308sion", "L\u00e4sion"
+    files = [saved(tmp_path, point_list(point()), name=f"{name}.mrk.json") for name in (apart, "liver")]
+    assert only(files[0]).markups_name == together
+    assert [s.segment for s in collect_prompts(files, [], [together, "liver"])] == [together, "liver"]
+
+
 def test_prompts_of_several_files_are_gathered_by_segment(tmp_path):
     files = [
         saved(tmp_path, point_list(point(), point(label="-2", description="segment=Spleen")), name="liver.mrk.json"),

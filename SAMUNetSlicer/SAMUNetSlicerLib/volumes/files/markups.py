@@ -27,6 +27,7 @@ import csv
 import json
 import os
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -87,7 +88,9 @@ def read_markups(path: str | os.PathLike) -> list[MarkupsPrompt]:
         raise PromptError(f"There is no file {path}.") from error
     except (OSError, UnicodeDecodeError) as error:
         raise PromptError(f"{path.name} cannot be read. Save it again from Slicer as .mrk.json.") from error
-    file_stem = re.sub(r"(\.mrk)?\.(json|fcsv)$", "", path.name, flags=re.IGNORECASE)
+    # macOS takes accents apart in the names of files that Slicer saves, and nobody types them so.
+    file_name = unicodedata.normalize("NFC", path.name)
+    file_stem = re.sub(r"(\.mrk)?\.(json|fcsv)$", "", file_name, flags=re.IGNORECASE)
     try:
         if path.suffix.lower() == ".fcsv":
             return _read_fcsv(text, file_stem)
