@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from ..errors import ModelError
+from ..errors import MemoryShortageError, ModelError, UserError
 
 METADATA_KEY = "samunetslicer"
+# Windows' number for it, as Rust, Python and torch write it; the words around it are in the user's language.
+_NO_MEMORY_LEFT = re.compile(r"error (code: <)?1455\b", re.IGNORECASE)
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:
@@ -46,3 +49,10 @@ def open_checkpoint(path: Path) -> Iterator[BinaryIO]:
 def damaged(path: Path) -> ModelError:
     """What to raise for a file that broke on its way here."""
     return ModelError(f"{path.name} is damaged or incomplete. Download it again.")
+
+
+def not_mapped(path: Path, error: Exception) -> UserError:
+    """What to raise where a file cannot be mapped into memory: on Windows perhaps for want of it, not for damage."""
+    if _NO_MEMORY_LEFT.search(str(error)):
+        return MemoryShortageError(f"There is not enough memory for {path.name}. Close other programs and try again.")
+    return damaged(path)

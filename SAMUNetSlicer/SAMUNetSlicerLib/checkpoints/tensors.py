@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ..errors import ModelError
-from .metadata import damaged, open_checkpoint
+from .metadata import not_mapped, open_checkpoint
 from .torch_archive import TorchArchive
 
 _WRAPPERS = ("model", "state_dict", "net", "model_state_dict")
@@ -23,7 +23,8 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
 
     The form is told by the content, not by the name. Of a `.pth` only tensors are taken: wrappers (`model`,
     `state_dict`, `net`) and the prefix `module.` are removed, an optimizer beside the weights is left out.
-    Raises ModelError for a file that is missing, damaged, of another kind, or unsafe.
+    Raises ModelError for a file that is missing, damaged, of another kind, or unsafe, MemoryShortageError where the
+    system says that it has no memory left for it.
     """
     path = Path(path)
     with open_checkpoint(path) as stream:
@@ -49,7 +50,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         with safe_open(path, framework="pt") as opened:
             return {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 not a mapping
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
-        raise damaged(path) from error
+        raise not_mapped(path, error) from error
 
 
 def _unwrap(content: Any) -> dict[str, Tensor]:

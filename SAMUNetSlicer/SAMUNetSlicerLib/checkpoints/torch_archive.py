@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ModelError
-from .metadata import damaged
+from .metadata import damaged, not_mapped
 from .restricted_unpickler import RestrictedUnpickler
 
 _LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, length of the name, length of the extra field
@@ -73,7 +73,10 @@ class TorchArchive:
     def load(self) -> Any:
         """The pickled object, with tensors that are views of the memory-mapped file and nothing else alive in it."""
         # A private mapping: writing to a tensor would not reach the file.
-        storage = torch.UntypedStorage.from_file(str(self.path), shared=False, nbytes=self.file_size)
+        try:
+            storage = torch.UntypedStorage.from_file(str(self.path), shared=False, nbytes=self.file_size)
+        except RuntimeError as error:
+            raise not_mapped(self.path, error) from error
         mapped = torch.empty(0, dtype=torch.uint8).set_(storage)
 
         def read_storage(number: str, dtype: torch.dtype, elements: int) -> Tensor:

@@ -9,7 +9,7 @@ from torch import nn
 
 from SAMUNetSlicerLib.checkpoints.metadata import METADATA_KEY, read_metadata
 from SAMUNetSlicerLib.checkpoints.tensors import read_tensors, to_float32
-from SAMUNetSlicerLib.errors import ModelError
+from SAMUNetSlicerLib.errors import MemoryShortageError, ModelError
 
 
 @pytest.fixture
@@ -112,3 +112,27 @@ def test_reduced_and_double_precision_become_float32_and_integers_stay():
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ModelError, match=r"absent\.pth"):
         read_tensors(tmp_path / "absent.pth")
+
+
+@pytest.mark.parametrize(
+    ("mapping", "error"),
+    [
+        ("SAMUNetSlicerLib.checkpoints.tensors.safe_open", OSError("El archivo es demasiado grande. (os error 1455)")),
+        ("torch.UntypedStorage.from_file", RuntimeError("Couldn't open file mapping: <a.pth>, error code: <1455>")),
+    ],
+)
+def test_a_windows_without_memory_is_no_damaged_file(state, tmp_path, monkeypatch, mapping, error):
+    """It sets memory aside for a whole file that is mapped to be written to."""
+    path = saved(state, tmp_path)
+    if "safe_open" in mapping:
+        save_file(state, path)
+
+    def refuse(*_given, **_named):
+        raise error
+
+    monkeypatch.setattr(mapping, refuse)
+    with pytest.raises(MemoryShortageError, match=r"not enough memory for model\.pth"):
+        read_tensors(path)
+    error.args = ("error code: <5>",)
+    with pytest.raises(ModelError, match="damaged"):
+        read_tensors(path)
