@@ -60,6 +60,27 @@ def test_missing_packages_are_told_with_what_to_press(user, monkeypatch):
     assert "Install what is missing" in user.message
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError('[WinError 1114] A DLL initialization routine failed. Error loading "c10.dll"'),
+        ImportError("DLL load failed while importing _C"),
+    ],
+)
+def test_packages_that_windows_does_not_load_are_told(user, monkeypatch, error):
+    work = user.panel.work
+    work.set_predictor(None)
+    work._loaded = None
+
+    def refuse(*_arguments):
+        raise error
+
+    monkeypatch.setattr(work.loader, "load", refuse)
+    user.key("A")
+    assert str(error) in user.message
+    assert "Restart Slicer" in user.message
+
+
 def test_out_of_memory_is_told_and_the_work_goes_on(accepted, at, monkeypatch):
     user = accepted
     before = user.voxels().copy()

@@ -214,6 +214,13 @@ class Work:
                     "The Python package '{name}' is missing. Press 'Install what is missing' in the section Set-up."
                 ).format(name=error.name)
             ) from error
+        except (ImportError, OSError) as error:  # Windows refuses a library of a package, mostly of PyTorch
+            raise UserError(
+                _(
+                    "A Python package cannot be loaded ({reason}). Restart Slicer; if that does not help, install "
+                    "PyTorch anew with Slicer's extension PyTorch."
+                ).format(reason=next(iter(str(error).splitlines()), type(error).__name__))
+            ) from error
         self.set_predictor(predictor, identity, name, device)
 
     # -- propagation
