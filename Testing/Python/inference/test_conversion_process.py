@@ -88,6 +88,14 @@ def _ends(process_id):
     return False
 
 
+def test_a_neighbour_that_finishes_just_now_does_not_stop_a_conversion(tmp_path, monkeypatch):
+    monkeypatch.setattr("pathlib.Path.glob", lambda folder, _pattern: [folder / ".new-gone", folder / ".new-old"])
+    (tmp_path / ".new-old").mkdir()
+    os.utime(tmp_path / ".new-old", (0, 0))
+    conversion_process._remove_left_overs(tmp_path)
+    assert not (tmp_path / ".new-old").exists()
+
+
 def test_slicers_own_python_is_taken_where_there_is_one(monkeypatch):
     monkeypatch.setattr(conversion_process.shutil, "which", {"PythonSlicer": "/slicer/bin/PythonSlicer"}.get)
     assert conversion_process._python() == "/slicer/bin/PythonSlicer"

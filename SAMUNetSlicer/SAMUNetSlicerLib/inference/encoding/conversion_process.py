@@ -77,8 +77,9 @@ def _end(process: subprocess.Popen) -> None:
 def _remove_left_overs(folder: Path) -> None:
     """What a process that was stopped has left, but not what another may be writing now."""
     for left in folder.glob(".new-*"):
-        if time.time() - left.stat().st_mtime > _LEFT_OVER_AFTER_S:
-            shutil.rmtree(left, ignore_errors=True)
+        with contextlib.suppress(OSError):  # its process has just finished
+            if time.time() - left.stat().st_mtime > _LEFT_OVER_AFTER_S:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def main(model: str) -> None:
