@@ -26,6 +26,29 @@ def test_the_modules_own_test_passes(user, monkeypatch):
     user.opened.module.runTest()
 
 
+def test_the_modules_own_test_says_what_it_leaves_out_before_anything_is_installed(user, monkeypatch):
+    import slicer
+
+    told = []
+    monkeypatch.setattr(slicer.util, "delayDisplay", lambda text, *_arguments, **_keywords: told.append(text))
+    for name in ("undo_stack", "SAMUNetSlicerLib.scene.history.undo_redo"):
+        monkeypatch.setitem(sys.modules, name, None)
+    user.opened.module.runTest()
+    assert told[-2:] == ["Segmenting was not tested: the module's requirements are not installed.", "Test passed"]
+
+
+def test_the_modules_own_test_leaves_no_keys_behind_in_another_module(user, slicer_app, monkeypatch):
+    import slicer
+    from PySide6 import QtGui
+
+    monkeypatch.setattr(slicer.util, "delayDisplay", lambda *_arguments, **_keywords: None)
+    user.opened.widget.exit()
+    slicer_app.window.module_selector.selectedModule = "SelfTests"
+    user.opened.module.runTest()
+    user.settle()
+    assert not slicer.util.mainWindow().findChildren(QtGui.QShortcut)
+
+
 def test_the_module_can_be_closed_and_opened_again(user):
     from repository import MODULE_FOLDER
     from slicer_host.start import OpenModule
