@@ -80,3 +80,15 @@ def test_planes_of_a_range_are_no_negative_numbers(user):
         assert (box.minimum, box.maximum) == (0, 99_999)
         box.value = -3
         assert box.value == 0
+
+
+def test_what_others_change_is_known_once_the_parameter_node_says_so(user):
+    parameters = user.panel.parameters
+    node = parameters.parameterNode
+    before = node.StartModify()
+    parameters.device = "cpu"
+    node.SetParameter("writeMode", "add")
+    node.SetNodeReferenceID("volume", None)
+    assert (parameters.device, parameters.writeMode, parameters.volume) == ("cpu", "replace", user.volume)
+    node.EndModify(before)
+    assert (parameters.device, parameters.writeMode, parameters.volume) == ("cpu", "add", None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import typing
+import weakref
 from dataclasses import dataclass
 
 import qt
@@ -31,14 +32,16 @@ def parameterNodeWrapper(cls: type) -> type:
     types = typing.get_type_hints(cls)
     defaults = {name: getattr(cls, name, None if _is_node(kind) else kind()) for name, kind in types.items()}
     for name, kind in types.items():
-        setattr(cls, name, property(functools.partial(_read, name, kind), functools.partial(_write, name, kind)))
+        setattr(cls, name, property(functools.partial(_held, name), functools.partial(_change, name, kind)))
 
     def start(self, parameterNode) -> None:
         self.parameterNode = parameterNode
         self._connected, self._updating = {}, False
+        self._values: dict[str, object] = {}
         for name, kind in types.items():
             if not parameterNode.HasParameter(name):
                 _write(name, kind, self, defaults[name])
+        _keep_values(self, types, defaults)
 
     cls.__init__ = start
     cls.allParameters = types
@@ -63,6 +66,34 @@ def _is_node(kind: type) -> bool:
     return isinstance(kind, type) and issubclass(kind, slicer.vtkMRMLNode)
 
 
+def _held(name: str, self):
+    return self._values[name]
+
+
+def _change(name: str, kind: type, self, value) -> None:
+    with slicer.util.NodeModify(self.parameterNode):
+        _write(name, kind, self, value)
+        self._values[name] = _read(name, kind, self)
+
+
+def _keep_values(self, types: dict[str, type], defaults: dict[str, object]) -> None:
+    """As Slicer: what others change is known once the node says that it was modified, nodes included.
+
+    A parameter that is gone by then is given its default again.
+    """
+    held = weakref.ref(self)
+
+    def keep(*_) -> None:
+        wrapper = held()
+        for name, kind in types.items():
+            if not wrapper.parameterNode.HasParameter(name):
+                _write(name, kind, wrapper, defaults[name])
+            wrapper._values[name] = _read(name, kind, wrapper)
+
+    keep()
+    weakref.finalize(self, self.parameterNode.RemoveObserver, self.parameterNode.AddObserver("ModifiedEvent", keep))
+
+
 def _read(name: str, kind: type, self):
     if _is_node(kind):
         return self.parameterNode.GetNodeReference(name)
@@ -74,10 +105,8 @@ def _write(name: str, kind: type, self, value) -> None:
     if _is_node(kind):
         if value is not None and not isinstance(value, kind):
             raise ValueError(f"{name} takes a {kind.__name__}, not {value!r}")
-        before = self.parameterNode.StartModify()
         self.parameterNode.SetParameter(name, "")
         self.parameterNode.SetNodeReferenceID(name, value.GetID() if value is not None else None)
-        self.parameterNode.EndModify(before)
         return
     if not isinstance(value, kind) and not (kind is float and isinstance(value, int)):
         raise ValueError(f"{name} takes a {kind.__name__}, not {value!r}")
