@@ -41,17 +41,18 @@ class Cell:
 
 def cells(states: Sequence[PlaneState]) -> list[Cell]:
     names = status_names()
-    return [_cell(index, state, names[state.status]) for index, state in enumerate(states)]
-
-
-def _cell(index: int, state: PlaneState, name: str) -> Cell:
-    status = state.status
-    text = _("Plane {number}: {status}").format(number=index, status=name)
-    if status in (PlaneStatus.PROPOSED, PlaneStatus.UNCERTAIN):
-        text += ", " + _("confidence {value:.2f}").format(value=state.confidence)
-    if state.stopped:
-        text += f" ({state.stopped})"
-    return Cell(index, status, COLOURS[status], text)
+    # Translated once and not for each plane: Slicer looks at the file that asks, every time.
+    plane, confidence = _("Plane {number}: {status}"), _("confidence {value:.2f}")
+    found = []
+    for index, state in enumerate(states):
+        status = state.status
+        text = plane.format(number=index, status=names[status])
+        if status in (PlaneStatus.PROPOSED, PlaneStatus.UNCERTAIN):
+            text += ", " + confidence.format(value=state.confidence)
+        if state.stopped:
+            text += f" ({state.stopped})"
+        found.append(Cell(index, status, COLOURS[status], text))
+    return found
 
 
 def place_text(cells: Sequence[Cell], marked: int | None, stack_name: str) -> str:
