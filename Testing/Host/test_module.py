@@ -137,6 +137,18 @@ def test_a_failed_installation_is_told_with_what_to_do(user, monkeypatch, packag
     assert looks, "what got installed before the failure is shown"
 
 
+@pytest.mark.parametrize(
+    "error", [OSError("[WinError 126] The specified module could not be found"), ImportError("libcudart.so.12")]
+)
+def test_a_torch_that_cannot_be_imported_once_installed_is_told(user, monkeypatch, error):
+    missing(monkeypatch, torch="")
+    installers = Installers(monkeypatch)
+    installers.import_error = error
+    user.press("checkButton")
+    user.press("installButton")
+    assert "installation failed" in user.message
+
+
 def test_a_refusal_of_slicers_installer_is_told(user, monkeypatch):
     missing(monkeypatch, safetensors="")
     Installers(monkeypatch)

@@ -118,10 +118,13 @@ def _install_packages(requirements_file: Path, names: list[str]) -> None:
 
 @contextmanager
 def _failures_told() -> Iterator[None]:
-    """What Slicer's installers raise, as a message that says what to do."""
+    """What Slicer's installers raise, as a message that says what to do.
+
+    PyTorch's imports it at the end: where a library of the system is missing, that is what fails.
+    """
     try:
         yield
-    except (RuntimeError, CalledProcessError) as error:
+    except (RuntimeError, CalledProcessError, ImportError, OSError) as error:
         raise UserError(
             _(
                 "The installation failed. The Python console (View > Python Console) shows what pip said. Check the "

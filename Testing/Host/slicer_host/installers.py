@@ -7,7 +7,10 @@ from subprocess import CalledProcessError
 
 
 class Installers:
-    """asked: the questions so far. answer: what the user says to them. installed: what was. fails: whether pip does."""
+    """asked: the questions so far. answer: what the user says to them. installed: what was.
+
+    fails: whether pip does. import_error: what importing PyTorch raises after its installation.
+    """
 
     def __init__(self, monkeypatch, old_slicer: bool = False) -> None:
         import sys
@@ -17,6 +20,7 @@ class Installers:
         self.asked: list[str] = []
         self.installed: list = []
         self.answer, self.fails = True, False
+        self.import_error: Exception | None = None
         for question in ("confirmYesNoDisplay", "confirmOkCancelDisplay"):
             monkeypatch.setattr(slicer.util, question, self._ask)
         monkeypatch.setattr(slicer.util, "pip_install", self._pip)
@@ -65,4 +69,6 @@ class Installers:
         if askConfirmation and not self._ask(f"PyTorch will be downloaded and installed: {wanted}."):
             return None
         self._pip(wanted)
+        if self.import_error is not None:
+            raise self.import_error
         return types.ModuleType("torch")
