@@ -68,6 +68,7 @@ class ModulePanel(VTKObservationMixin):
         self._looked = _single_shot(_LOOKING_MS, self.propagate.look_at_view)
         self._changed = _single_shot(0, self._follow_segments)
         self._idle = _single_shot(_IDLE_MS, self._encode_ahead)
+        self._left = _single_shot(0, self._node_left)
         self._watch = Watch(
             Heard(self._prompt_moved, self._segments_changed, self._picture_changed, self._item_changed)
         )
@@ -103,7 +104,7 @@ class ModulePanel(VTKObservationMixin):
             self._disconnect_parameters()
             self.removeObservers()
             self._watch.stop()
-            for timer in (self._moved, self._looked, self._changed, self._idle):
+            for timer in (self._moved, self._looked, self._changed, self._idle, self._left):
                 timer.stop()
 
     def close(self) -> None:
@@ -149,6 +150,9 @@ class ModulePanel(VTKObservationMixin):
     def _node_leaving(self, _scene, _event, node) -> None:
         session = self.work.session
         if session is not None and node in (session.volume_node, session.node):
+            # Slicer's selectors jump to another node now, which the user has not chosen.
+            self._disconnect_parameters()
+            self._left.start()
             self._forget_session()
             self.work.say(_("'{name}' was removed from the scene. Choose another one.").format(name=node.GetName()))
             self.work.notify()
@@ -156,6 +160,14 @@ class ModulePanel(VTKObservationMixin):
             self._moved.start()  # prompts that are gone once the timer rings
         elif session is not None and node is session.workspace.proposals.node:
             self._looked.start()
+
+    def _node_left(self) -> None:
+        """Show what is still chosen, after what was told of the removed node."""
+        told = self.work.message
+        self.connect_parameters()
+        if self.work.message is not told:
+            self.work.say_first(told.text)
+            self.work.notify()
 
     def _forget_session(self) -> None:
         self.propagate.stop()

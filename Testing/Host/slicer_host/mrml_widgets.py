@@ -77,6 +77,9 @@ class qMRMLNodeComboBox(qt.QComboBox):
         self._scene = scene
         events = (scene.NodeAddedEvent, scene.NodeRemovedEvent, scene.EndCloseEvent) if scene else ()
         self._observations = [(scene, scene.AddObserver(event, self._scene_changed)) for event in events]
+        if scene:
+            leaving = scene.AddObserver(scene.NodeAboutToBeRemovedEvent, self._node_leaving, -10.0)
+            self._observations.append((scene, leaving))
         self._rebuild()
 
     def mrmlScene(self):
@@ -85,6 +88,17 @@ class qMRMLNodeComboBox(qt.QComboBox):
     def _scene_changed(self, *_) -> None:
         if shiboken6.isValid(self):  # the scene outlives the panel
             self._rebuild()
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def _node_leaving(self, scene, _event, node) -> None:
+        """As Slicer: the node that takes the place of a removed one is chosen, or the last one, unless all go."""
+        if not shiboken6.isValid(self) or scene.IsClosing() or node.GetID() != self.currentNodeID:
+            return
+        others = [other.GetID() for other in self._nodes()]
+        place = others.index(node.GetID())
+        others.remove(node.GetID())
+        if others:
+            self._set_current_id(others[min(place, len(others) - 1)])
 
     def _nodes(self) -> list:
         nodes = slicer.util.getNodesByClass("vtkMRMLNode", self._scene) if self._scene else []
