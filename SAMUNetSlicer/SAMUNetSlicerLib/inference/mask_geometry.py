@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
 
 
 def largest_component(mask: np.ndarray) -> np.ndarray:
@@ -11,6 +10,9 @@ def largest_component(mask: np.ndarray) -> np.ndarray:
 
     Of equal parts the first one; an empty mask stays empty.
     """
+    # Only now: this file is read at Slicer's start, and scipy takes a while to load.
+    from scipy import ndimage
+
     parts, count = ndimage.label(mask, structure=np.ones((3,) * mask.ndim))
     if count <= 1:
         return mask.astype(bool)
@@ -31,6 +33,8 @@ def box_around(mask: np.ndarray) -> tuple[slice, ...]:
 
 def depth_inside(mask: np.ndarray) -> np.ndarray:
     """Distance in pixels to the nearest pixel outside of a mask of any dimension; beyond its borders all is outside."""
+    from scipy import ndimage
+
     return ndimage.distance_transform_edt(np.pad(mask, 1))[(slice(1, -1),) * mask.ndim]
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import map_coordinates
 
 from .geometry import GridGeometry
 from .planes import ObliqueStack, Plane, PlaneStack, nearest_plane
@@ -212,6 +211,9 @@ def _resample(image: np.ndarray, coordinates: np.ndarray, axis: int) -> np.ndarr
 
 
 def _interpolate_oblique(array_kji: np.ndarray, plane: Plane, geometry: GridGeometry, padding: float) -> np.ndarray:
+    # Only now: this file is read at Slicer's start, and scipy takes a while to load.
+    from scipy.ndimage import map_coordinates
+
     width, height = plane.size_xy
     to_ijk = _plane_to_ijk(plane, geometry)
     image = np.empty((height, width), dtype=np.float32)
@@ -259,6 +261,8 @@ def _spread_aligned(
 def _spread_oblique(mask: np.ndarray, plane: Plane, geometry: GridGeometry) -> VoxelMask:
     voxels, xs, ys = _voxels_under(plane, geometry)
     if mask.dtype.kind == "f":
+        from scipy.ndimage import map_coordinates
+
         scores = map_coordinates(mask, [ys, xs], order=1, mode="nearest", output=np.float32)
         return VoxelMask(voxels, scores > 0)
     height, width = mask.shape

@@ -188,6 +188,19 @@ def test_work_whose_nodes_were_removed_does_not_stay_in_memory(mrml_scene):
     assert removed() is None
 
 
+def test_slicers_start_is_not_held_up_by_large_packages():
+    """Slicer reads the module, and with it the logic, at every start."""
+    script = """
+import sys
+from SAMUNetSlicerLib.scene.logic import SegmentationLogic
+print(sorted({"scipy", "SimpleITK", "PIL", "pydicom", "requests"} & sys.modules.keys()))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=repository.MODULE_FOLDER, check=False
+    )
+    assert done.stdout.strip() == "[]", done.stdout + done.stderr
+
+
 def test_the_logic_starts_before_anything_is_installed():
     script = """
 import sys

@@ -12,8 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import SimpleITK as sitk
-
 from ...errors import InputError
 from ..geometry import GridGeometry
 from ..itk_names import itk_name, itk_text
@@ -107,6 +105,9 @@ def _parse_segment(metadata: Mapping[str, str], index: int) -> SegmentHeader:
 
 def read_metadata(path: str | os.PathLike) -> dict[str, str]:
     """The key/value pairs of an image file's header. Raises InputError where it cannot be read."""
+    # Only now: this file is read at Slicer's start, and SimpleITK takes a while to load.
+    import SimpleITK as sitk
+
     reader = sitk.ImageFileReader()
     reader.SetFileName(itk_name(path))
     if not Path(path).is_file():
