@@ -369,3 +369,19 @@ def test_the_intensity_range_lets_only_some_voxels_change(user, at):
     assert held.any(), user.message
     assert (voxels[held] >= 200).all()
     assert not held[8, 32, 18:22].any()
+
+
+@pytest.mark.parametrize(
+    ("lowest", "highest"), [(0.0, 0.00297), (-1.0, 1.0), (0.0, 3.0e8), (-1024.0, 3071.0), (5.0, 5.0)]
+)
+def test_the_intensity_range_is_as_fine_as_the_volume_asks_for(user, lowest, highest):
+    import slicer
+
+    voxels = np.linspace(lowest, highest, 4 * 8 * 8, dtype=np.float32).reshape(4, 8, 8)
+    user.ui.volumeSelector.setCurrentNode(slicer.util.addVolumeFromArray(voxels, np.eye(4), "Map"))
+    user.settle()
+    span = user.ui.intensityRange
+    assert span.minimumValue <= voxels.min()
+    assert span.maximumValue >= voxels.max()
+    assert span.maximumValue - span.minimumValue <= 1.01 * (highest - lowest)
+    assert highest == lowest or 1000 <= (highest - lowest) / span.singleStep <= 20_000

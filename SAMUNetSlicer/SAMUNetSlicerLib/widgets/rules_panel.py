@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 from slicer.i18n import tr as _
 
 from ..scene.record.editing_rules import Area, EditingRules, Overwrite
 from .combo_boxes import choose, fill, value_of
 from .controllers.session import Session
 from .controllers.work import Work
+
+_DECIMALS = 2
+_FINEST = -12
 
 
 def _overwrite_choices() -> list[tuple[str, str]]:
@@ -46,6 +51,14 @@ def _area_segments(session: Session, rules: EditingRules) -> list[tuple[str, str
     return [(text, held), *choices]
 
 
+def _fineness(width: float) -> tuple[float, int]:
+    """Step and decimals for a range of some width: a thousand steps or more. Slicer's widget has 1 and 2 by itself."""
+    if not math.isfinite(width) or width <= 0:
+        return 1.0, _DECIMALS
+    exponent = max(_FINEST, math.floor(math.log10(width)) - 3)
+    return 10.0**exponent, max(_DECIMALS, -exponent)
+
+
 class RulesPanel:
     """Shows the rules of the session and keeps them with it."""
 
@@ -74,10 +87,17 @@ class RulesPanel:
         )
 
     def volume_chosen(self, lowest: float, highest: float) -> None:
-        """Let the intensity range span a volume's intensities."""
+        """Let the intensity range span a volume's intensities, in steps that are fine enough for them."""
+        span = self._ui.intensityRange
+        step, decimals = _fineness(highest - lowest)
+        if math.isfinite(highest - lowest):  # outwards, since the widget rounds
+            lowest = math.floor(lowest * 10**decimals) / 10**decimals
+            highest = math.ceil(highest * 10**decimals) / 10**decimals
         self._showing = True
-        self._ui.intensityRange.setRange(lowest, highest)
-        self._ui.intensityRange.setValues(lowest, highest)
+        span.decimals = decimals
+        span.setRange(lowest, highest)
+        span.singleStep = step  # after the range, against which Slicer's widget checks it
+        span.setValues(lowest, highest)
         self._showing = False
 
     def refresh(self) -> None:

@@ -66,7 +66,7 @@ class ctkCollapsibleButton(qt.QWidget):
 
 
 class ctkRangeWidget(qt.QWidget):
-    """Two numbers, the lower and the upper one."""
+    """Two numbers, the lower and the upper one, of two decimals and in steps of 1 unless told otherwise."""
 
     valuesChanged = Signal(float, float)
 
@@ -88,6 +88,18 @@ class ctkRangeWidget(qt.QWidget):
         self._low.setValue(low)
         self._high.setValue(high)
 
+    def _set_decimals(self, decimals: int) -> None:
+        self._low.setDecimals(decimals)
+        self._high.setDecimals(decimals)
+
+    def _set_single_step(self, step: float) -> None:
+        """As CTK's: a step that is wider than the range is refused."""
+        if self._low.minimum == self._low.maximum or step <= self._low.maximum - self._low.minimum:
+            self._low.setSingleStep(step)
+            self._high.setSingleStep(step)
+
+    decimals = Property(int, lambda self: self._low.decimals, _set_decimals)
+    singleStep = Property(float, lambda self: self._low.singleStep, _set_single_step)
     minimumValue = Property(float, lambda self: self._low.value, lambda self, v: self._low.setValue(v))
     maximumValue = Property(float, lambda self: self._high.value, lambda self, v: self._high.setValue(v))
     minimum = Property(float, lambda self: self._low.minimum)
