@@ -127,3 +127,15 @@ def test_a_removed_volume_is_told_where_other_work_is_shown_in_its_place(prompte
     prompted.settle()
     assert (prompted.session.volume_node, prompted.session.node) == (other, its)
     assert "'Phantom' was removed" in prompted.message
+
+
+def test_a_removed_node_does_not_connect_parameters_midway_through_an_import(prompted):
+    import slicer
+
+    scene = slicer.mrmlScene
+    scene.RemoveNode(prompted.session.node)
+    scene.StartState(scene.ImportState)
+    prompted.settle()
+    assert prompted.panel.parameters is None
+    scene.EndState(scene.ImportState)
+    assert prompted.panel.parameters.volume is prompted.volume

@@ -163,6 +163,8 @@ class ModulePanel(VTKObservationMixin):
 
     def _node_left(self) -> None:
         """Show what is still chosen, after what was told of the removed node."""
+        if slicer.mrmlScene.IsImporting():
+            return  # the end of the import connects them
         told = self.work.message
         self.connect_parameters()
         if self.work.message is not told:
