@@ -19,14 +19,21 @@ from SAMUNetSlicerLib.cli import main
 from SAMUNetSlicerLib.errors import ExitCode
 
 
-def started(*arguments, stdout=subprocess.PIPE) -> subprocess.Popen:
-    """`samunet` with these arguments."""
+def started(*arguments, stdout=subprocess.PIPE, libraries=()) -> subprocess.Popen:
+    """`samunet` with these arguments. libraries: folders that are looked into before all others for imports."""
     return subprocess.Popen(
         [sys.executable, "-m", "SAMUNetSlicerLib.cli", *arguments],
         stdout=stdout,
         stderr=subprocess.PIPE,
-        env=os.environ | {"PYTHONPATH": str(MODULE_FOLDER)},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, [*libraries, MODULE_FOLDER]))},
     )
+
+
+def test_ctrl_c_while_libraries_are_imported_ends_as_quietly_as_later(tmp_path):
+    Path(tmp_path, "SimpleITK.py").write_text("raise KeyboardInterrupt")
+    command = started("models", libraries=[tmp_path])
+    assert command.communicate() == (b"", b"samunet: Stopped.\n".replace(b"\n", os.linesep.encode()))
+    assert command.returncode == ExitCode.CANCELLED
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes end otherwise there")
