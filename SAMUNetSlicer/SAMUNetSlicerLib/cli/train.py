@@ -31,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--shards", type=Path, help="folder of shards, for SAM-UNet")
     parser.add_argument("--pause-file", type=Path, help="training waits while this file exists")
     parser.add_argument("--measure-every", type=count, default=250, metavar="STEPS", help="(default: 250)")
+    parser.add_argument("--device", default="auto", help="auto (the default), cpu, cuda, mps")
     parser.add_argument("--threads", type=count, default=1, help="of each process (default: 1)")
     parser.add_argument("--processes", type=count, default=1, help="under torchrun: its --nproc-per-node (default: 1)")
 
@@ -39,5 +40,7 @@ def run(arguments: argparse.Namespace) -> ExitCode:
     with needing("train"):
         from ..learning.command import Files, run_training
     files = Files(**{field.name: getattr(arguments, field.name) for field in fields(Files)})
-    run_training(arguments.config, files, arguments.measure_every, arguments.threads, arguments.processes)
+    run_training(
+        arguments.config, files, arguments.measure_every, arguments.threads, arguments.processes, arguments.device
+    )
     return ExitCode.OK

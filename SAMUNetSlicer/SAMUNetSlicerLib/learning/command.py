@@ -13,6 +13,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 from ..errors import InputError
+from ..inference.devices import choose_device
 from ..networks.base import PromptedNetwork
 from ..networks.sam_unet_tiny import SamUnetTiny
 from .curve import draw_curve
@@ -48,25 +49,25 @@ class Files:
 
 
 def run_training(
-    config: str | Path, files: Files, measure_every: int = 250, threads: int = 1, processes: int = 1
+    config: str | Path,
+    files: Files,
+    measure_every: int = 250,
+    threads: int = 1,
+    processes: int = 1,
+    device: str = "auto",
 ) -> None:
     """Train a network as the configuration says; resumes if the folder holds a checkpoint.
 
     Every `measure_every` steps the averaged weights are measured on the development bank, into development.csv.
-    processes: as many train together, when this is started by `torchrun`. Raises InputError and ModelError.
+    processes: as many train together, when this is started by `torchrun`. device: as `devices.choose_device` takes it.
+    Raises UserError, among them InputError and ModelError.
     """
     settings = read_settings(config)
     started = int(os.environ.get("WORLD_SIZE", 1)) if dist.is_torchelastic_launched() else processes
     if started != processes:  # each would train by itself, in the same folder
         raise InputError(f"torchrun started {started} processes. Add --processes {started}.")
     torch.set_num_threads(threads)
-    try:
-        fabric = Fabric(accelerator="auto", devices=processes, strategy="ddp" if processes > 1 else "auto")
-    except MisconfigurationException as error:
-        raise InputError(
-            f"There are fewer graphics cards than processes ({processes}). Start one process a card; to train on the "
-            "processor, hide the cards with CUDA_VISIBLE_DEVICES=-1."
-        ) from error
+    fabric = _fabric(choose_device(device), processes)
     fabric.launch()
     torch.manual_seed(settings.seed)
     network = start_network(settings.family, files.start)
@@ -83,6 +84,19 @@ def run_training(
     train(trainer, files.folder, files.pause_file, after_step)
     if fabric.is_global_zero and (files.folder / LOG).exists():
         draw_curve(files.folder)
+
+
+def _fabric(device: torch.device, processes: int) -> Fabric:
+    if device.index is not None and processes > 1:
+        raise InputError(f"{processes} processes cannot share one graphics card ({device}). Leave its number out.")
+    devices = processes if device.index is None else [device.index]
+    try:
+        return Fabric(accelerator=device.type, devices=devices, strategy="ddp" if processes > 1 else "auto")
+    except MisconfigurationException as error:
+        raise InputError(
+            f"There are fewer graphics cards than processes ({processes}). Start one process a card, or train on the "
+            "processor (--device cpu)."
+        ) from error
 
 
 def _filled(folder: Path) -> Bank:

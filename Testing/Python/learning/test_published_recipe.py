@@ -7,8 +7,8 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from repository import LIBRARY
-from SAMUNetSlicerLib.errors import InputError, ModelError
-from SAMUNetSlicerLib.learning import training
+from SAMUNetSlicerLib.errors import InputError, ModelError, UserError
+from SAMUNetSlicerLib.learning import command, training
 from SAMUNetSlicerLib.learning.command import Files, run_training
 from SAMUNetSlicerLib.learning.data import examples
 from SAMUNetSlicerLib.learning.data.examples import PictureExamples
@@ -92,6 +92,38 @@ def test_more_processes_than_graphics_cards_are_refused_in_plain_words(tmp_path,
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     with pytest.raises(InputError, match=r"fewer graphics cards than processes \(4\)"):
         run_training(CONFIG, Files(tmp_path / "start", tmp_path / "run"), processes=4)
+
+
+@pytest.mark.parametrize(
+    ("device", "processes", "asked"),
+    [
+        ("auto", 2, {"accelerator": "cuda", "devices": 2, "strategy": "ddp"}),
+        ("cuda", 1, {"accelerator": "cuda", "devices": 1, "strategy": "auto"}),
+        ("cuda:1", 1, {"accelerator": "cuda", "devices": [1], "strategy": "auto"}),
+        ("cpu", 2, {"accelerator": "cpu", "devices": 2, "strategy": "ddp"}),
+    ],
+)
+def test_the_device_that_is_wished_for_trains(tmp_path, monkeypatch, device, processes, asked):
+    class Asked(Exception):
+        pass
+
+    def fabric(**how):
+        raise Asked(how)
+
+    monkeypatch.setattr(command, "Fabric", fabric)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with pytest.raises(Asked) as raised:
+        run_training(CONFIG, Files(tmp_path / "start", tmp_path / "run"), processes=processes, device=device)
+    assert raised.value.args == (asked,)
+
+
+@pytest.mark.parametrize(("device", "told"), [("cuda:1", "share one graphics card"), ("gpu", "not known")])
+def test_a_device_that_cannot_train_is_told(tmp_path, monkeypatch, device, told):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with pytest.raises(UserError, match=told):
+        run_training(CONFIG, Files(tmp_path / "start", tmp_path / "run"), processes=2, device=device)
 
 
 def test_an_empty_development_bank_is_told(tmp_path, monkeypatch):

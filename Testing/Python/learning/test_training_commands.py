@@ -104,6 +104,12 @@ def test_a_configuration_that_is_none_is_told(discs, capsys):
     assert "neither a file nor a shipped configuration named 'nothing.toml'" in capsys.readouterr().err
 
 
+def test_the_device_of_a_training_is_an_option(discs, capsys):
+    command = ["train", "sam_unet_tiny", "--from=a.safetensors", "--folder=run", "--device=toaster"]
+    assert main(command) == ExitCode.USAGE
+    assert "'toaster' is not known" in capsys.readouterr().err
+
+
 def test_a_missing_package_is_told_with_the_command_that_installs_it(discs, capsys, monkeypatch):
     monkeypatch.delitem(sys.modules, "SAMUNetSlicerLib.learning.command", raising=False)
     monkeypatch.delitem(sys.modules, "SAMUNetSlicerLib.learning.training", raising=False)
