@@ -138,7 +138,7 @@ def run(arguments: argparse.Namespace) -> ExitCode:
     model = load_network(arguments.model, arguments.family, base=arguments.base, input_size=arguments.input_size)
     print(f"{model.name} on {describe_device(device)}, {orientation_name(planes.stack)} planes", file=sys.stderr)
     if model.network.spec.classes and not prompts:
-        job = ClassJob(planes, model.network, device)
+        job = ClassJob(planes, model.network, device, _tell)
         steps = job.run()
     else:
         check_answers_prompts(model.network.spec)
@@ -195,9 +195,13 @@ def _predictor(arguments: argparse.Namespace, model: LoadedModel, device: torch.
         ZoomPolicy(ZoomMode(arguments.zoom)),
         EngineChoice(arguments.engine),
         Precision(arguments.precision),
-        told=lambda message: print(message, file=sys.stderr),
+        told=_tell,
         disk_cache=DiskCache(default_folder()) if arguments.disk_cache else None,
     )
+
+
+def _tell(message: str) -> None:
+    print(message, file=sys.stderr)
 
 
 def _run_to_the_end(steps: Iterator[PlaneDone]) -> BaseException | None:

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from SAMUNetSlicerLib.errors import MemoryShortageError, UserError
 from SAMUNetSlicerLib.inference.class_maps import classify_planes, stacks
+from SAMUNetSlicerLib.inference.notes import ON_THE_PROCESSOR
 from SAMUNetSlicerLib.networks.base import (
     Decoded,
     Embedding,
@@ -84,6 +86,55 @@ def test_the_published_networks_fit(family):
     results = list(classify_planes(network, [plane(40 * i) for i in range(6)]))
     assert len(results) == 6
     assert max(result.classes_yx.max() for result in results) <= network.spec.classes
+
+
+CARD = torch.device("meta")  # stands in for a graphics card
+SHORTAGE = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+
+class Tight(Thresholds):
+    """Raises `error` wherever it encodes on the card, and the first `failures` times elsewhere."""
+
+    def __init__(self, error=SHORTAGE, failures=0):
+        super().__init__()
+        self.error, self.failures = error, failures
+
+    def encode(self, images):
+        self.failures -= images.device != CARD
+        if images.device == CARD or self.failures >= 0:
+            raise self.error
+        return super().encode(images)
+
+
+class TooLarge(Thresholds):
+    """Its weights alone are too large for the card."""
+
+    def to(self, device):
+        if device == CARD:
+            raise SHORTAGE
+        return super().to(device)
+
+
+@pytest.mark.parametrize("network", [Tight, TooLarge])
+def test_a_shortage_on_the_card_is_told_and_survived_on_the_processor(network):
+    told, planes = [], [plane(100 + i) for i in range(3)]
+    found = list(classify_planes(network(), planes, CARD, told.append))
+    assert told == [ON_THE_PROCESSOR]
+    for ours, expected in zip(found, classify_planes(Thresholds(), planes), strict=True):
+        np.testing.assert_array_equal(ours.classes_yx, expected.classes_yx)
+
+
+def test_a_shortage_on_the_processor_is_survived_once_and_then_told():
+    assert len(list(classify_planes(Tight(failures=1), [plane(100)]))) == 1
+    with pytest.raises(MemoryShortageError, match="not enough memory"):
+        list(classify_planes(Tight(MemoryError(), failures=9), [plane(100)]))
+
+
+def test_what_is_no_shortage_stays_what_it_is():
+    with pytest.raises(UserError, match="card has failed"):
+        list(classify_planes(Tight(RuntimeError("CUDA error: unspecified launch failure")), [plane(100)], CARD))
+    with pytest.raises(RuntimeError, match="shapes"):
+        list(classify_planes(Tight(RuntimeError("shapes cannot be multiplied"), failures=1), [plane(100)]))
 
 
 def test_a_network_that_needs_prompts_is_refused():

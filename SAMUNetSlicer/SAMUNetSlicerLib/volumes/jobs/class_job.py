@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,11 +24,15 @@ def class_name(number: int) -> str:
 
 @dataclass(eq=False)
 class ClassJob:
-    """Labels a volume stack by stack. `results` holds what is finished, as `SegmentationJob.results` does."""
+    """Labels a volume stack by stack. `results` holds what is finished, as `SegmentationJob.results` does.
+
+    told: called with a sentence when a shortage of memory changes how the work is done.
+    """
 
     planes: VolumePlanes
     network: PromptedNetwork
     device: torch.device
+    told: Callable[[str], None] = lambda _message: None
     results: dict[str, SegmentResult] = field(default_factory=dict)
 
     def run(self) -> Iterator[PlaneDone]:
@@ -39,7 +43,8 @@ class ClassJob:
             class_name(n): SegmentResult(SegmentPrompts(class_name(n)), np.zeros(shape, dtype=bool)) for n in numbers
         }
         pictures = _Pictures(self.planes)
-        for done, answer in enumerate(classify_planes(self.network, pictures, self.device), start=1):
+        answers = classify_planes(self.network, pictures, self.device, self.told)
+        for done, answer in enumerate(answers, start=1):
             self._keep(answer, numbers)
             yield PlaneDone("all classes", answer.index, answer.confidence, done, len(pictures))
 
