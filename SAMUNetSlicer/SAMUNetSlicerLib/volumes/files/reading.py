@@ -23,6 +23,7 @@ from ..volume import Modality, Volume
 from ..windows import default_window, thinned
 from .dicom_series import DicomStack, choose_stack, find_stacks, read_stack, stack_of_file
 from .flat_nifti import with_three_dimensions
+from .picture_length import lacks_pixels
 
 _DICOM = "GDCMImageIO"
 
@@ -156,7 +157,7 @@ def _header(path: Path) -> sitk.ImageFileReader:
         raise InputError(f"'{path.name}' is a segmentation, not an image. Give the volume that it was drawn on.")
     if reader.GetDimension() > 4:
         raise InputError(f"'{path.name}' has {reader.GetDimension()} dimensions; volumes of up to 4 can be read.")
-    if lacks_voxels(path):
+    if lacks_voxels(path) or lacks_pixels(path):
         raise InputError(f"'{path.name}' is cut off or damaged: voxels are missing. Copy or export it again.")
     return reader
 
