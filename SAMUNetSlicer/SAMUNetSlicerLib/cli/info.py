@@ -7,12 +7,10 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-
 from ..errors import ExitCode, UserError
 from ..volumes.files.reading import describe_volume, read_frame
 from ..volumes.segmentations.provenance import further_provenance_of, provenance_of
-from ..volumes.segmentations.segmentation_file import open_segmentation
+from ..volumes.segmentations.segmentation_file import count_segments
 
 HELP = "Show what a volume or a .seg.nrrd segmentation holds."
 
@@ -40,7 +38,7 @@ def run(arguments: argparse.Namespace) -> ExitCode:
 
 
 def _describe_segmentation(path: Path) -> dict:
-    geometry, segments = open_segmentation(path)
+    geometry, segments = count_segments(path)
     voxel_ml = float(geometry.spacing_ijk.prod()) / 1000
     return {
         "kind": "segmentation",
@@ -49,12 +47,12 @@ def _describe_segmentation(path: Path) -> dict:
         "segments": [
             {
                 "name": s.name,
-                "voxels": (voxels := int(np.count_nonzero(s.mask_kji))),
+                "voxels": voxels,
                 "volume_ml": round(voxels * voxel_ml, 3),
                 "colour": [round(c, 3) for c in s.colour_rgb],
                 **_describe_provenance(s.tags),
             }
-            for s in segments
+            for s, voxels in segments
         ],
     }
 

@@ -12,7 +12,12 @@ from example_grids import grid_geometries
 from requirements_guard import need
 from SAMUNetSlicerLib.errors import InputError, OutputError
 from SAMUNetSlicerLib.volumes.geometry import LPS_TO_RAS, GridGeometry
-from SAMUNetSlicerLib.volumes.segmentations.segmentation_file import read_segmentation, write_segmentation
+from SAMUNetSlicerLib.volumes.segmentations import segmentation_file
+from SAMUNetSlicerLib.volumes.segmentations.segmentation_file import (
+    count_segments,
+    read_segmentation,
+    write_segmentation,
+)
 from SAMUNetSlicerLib.volumes.segmentations.segmentation_header import read_segment_headers
 from SAMUNetSlicerLib.volumes.segmentations.segments import Segment, named_segments
 from SAMUNetSlicerLib.volumes.segmentations.terminology import TISSUE, terminology_entry
@@ -51,6 +56,37 @@ def test_overlapping_and_empty_segments_come_back(tmp_path):
     geometry, found = read_segmentation(tmp_path / "a.seg.nrrd")
     assert geometry.matches(GEOMETRY, tolerance_mm=1e-9)
     assert_same_segments(found, segments)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.uint32, np.int64, np.float32])
+def test_the_voxels_of_all_segments_are_counted_without_a_mask_of_any(tmp_path, monkeypatch, kind):
+    """Dozens of masks of a large file take minutes."""
+    path = tmp_path / "a.seg.nrrd"
+    write_segmentation(path, GEOMETRY, OVERLAPPING)
+    image = sitk.ReadImage(str(path))
+    typed = sitk.GetImageFromArray(sitk.GetArrayViewFromImage(image).astype(kind), isVector=True)
+    typed.CopyInformation(image)
+    for key in image.GetMetaDataKeys():
+        typed.SetMetaData(key, image.GetMetaData(key))
+    sitk.WriteImage(typed, str(path))
+    expected = [(s.name, s.colour_rgb, s.tags, np.count_nonzero(s.mask_kji)) for s in read_segmentation(path)[1]]
+
+    monkeypatch.setattr(segmentation_file, "Segment", None)
+    geometry, counted = count_segments(path)
+    assert geometry.matches(GEOMETRY, tolerance_mm=1e-9)
+    assert [(header.name, header.colour_rgb, header.tags, voxels) for header, voxels in counted] == expected
+    assert [voxels for _, voxels in counted] == [12, 1, 20, 0]
+
+
+def test_labels_of_any_size_are_counted(tmp_path):
+    labels = np.zeros((2, 3, 4), np.int32)
+    labels[0, 0], labels[1, 1], labels[1, 2, 0] = -7, 3_000_000, 5
+    sitk.WriteImage(sitk.GetImageFromArray(labels), str(tmp_path / "a.nrrd"))
+    assert {header.label_value: voxels for header, voxels in count_segments(tmp_path / "a.nrrd")[1]} == {
+        -7: 4,
+        5: 1,
+        3_000_000: 4,
+    }
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import gzip
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,6 +34,7 @@ _NRRD_TYPES = {np.dtype(np.uint8): "unsigned char", np.dtype(np.uint16): "unsign
 _COMPRESSION_LEVEL = 6
 # A label image with more values than this is an intensity image given by mistake.
 _MOST_LABELS = 1000
+_FEW_VALUES = 1 << 16
 
 
 def write_segmentation(
@@ -135,14 +137,27 @@ def read_segmentation(
 
     Raises InputError where the file cannot be read or is no segmentation.
     """
-    geometry, segments = open_segmentation(path, names)
-    return geometry, list(segments)
+    geometry, image, headers = _opened(path)
+    wanted = [header for header in headers if names is None or header.name in names]
+    try:
+        return geometry, [_segment(image, header) for header in wanted]
+    except ValueError as error:
+        raise InputError(f"{Path(path).name} is damaged: {error}") from error
 
 
-def open_segmentation(
-    path: str | os.PathLike, names: Collection[str] | None = None
-) -> tuple[GridGeometry, Iterator[Segment]]:
-    """As `read_segmentation`, but each mask is made when its segment comes: dozens at once may not fit into memory."""
+def count_segments(path: str | os.PathLike) -> tuple[GridGeometry, list[tuple[SegmentHeader, int]]]:
+    """As `read_segmentation`, but of each segment its header, with a colour, and the number of its voxels.
+
+    This is one pass over the voxels; the masks of dozens of segments take one each and may not fit into memory.
+    """
+    geometry, image, headers = _opened(path)
+    labels = _labels_kjil(image)
+    counts = {layer: _count_values(labels[..., layer]) for layer in {header.layer for header in headers}}
+    return geometry, [(header, counts[header.layer][header.label_value]) for header in headers]
+
+
+def _opened(path: str | os.PathLike) -> tuple[GridGeometry, sitk.Image, list[SegmentHeader]]:
+    """The grid, the label image, and the headers of its segments with their colours. Raises InputError."""
     headers = parse_segment_headers(read_metadata(path))
     file_name = Path(path).name
     try:
@@ -159,8 +174,10 @@ def open_segmentation(
     layers = image.GetNumberOfComponentsPerPixel()
     if any(not 0 <= header.layer < layers for header in headers):
         raise InputError(f"{file_name} is damaged: a segment lies in a layer that the file does not have.")
+    colours = default_colours([header.name for header in headers])
+    headers = [replace(h, colour_rgb=h.colour_rgb or colour) for h, colour in zip(headers, colours, strict=True)]
     try:
-        return geometry_of_image(image), _segments(image, headers, names, file_name)
+        return geometry_of_image(image), image, headers
     except ValueError as error:
         raise InputError(f"{file_name} is damaged: {error}") from error
 
@@ -171,23 +188,25 @@ def _labels_kjil(image: sitk.Image) -> np.ndarray:
     return labels if labels.ndim == 4 else labels[..., np.newaxis]
 
 
-def _segments(
-    image: sitk.Image, headers: Sequence[SegmentHeader], names: Collection[str] | None, file_name: str
-) -> Iterator[Segment]:
-    colours = default_colours([header.name for header in headers])
-    for header, colour in zip(headers, colours, strict=True):
-        if names is not None and header.name not in names:
-            continue
-        try:
-            yield Segment(
-                header.name,
-                _labels_kjil(image)[..., header.layer] == header.label_value,
-                header.colour_rgb or colour,
-                header.terminology or terminology_entry(header.name),
-                header.tags,
-            )
-        except ValueError as error:
-            raise InputError(f"{file_name} is damaged: {error}") from error
+def _segment(image: sitk.Image, header: SegmentHeader) -> Segment:
+    mask = _labels_kjil(image)[..., header.layer] == header.label_value
+    return Segment(
+        header.name, mask, header.colour_rgb, header.terminology or terminology_entry(header.name), header.tags
+    )
+
+
+def _count_values(labels_kji: np.ndarray) -> Counter[int]:
+    """How many voxels have each value; plane by plane, since what is counted is copied."""
+    counts: Counter[int] = Counter()
+    for plane in labels_kji:
+        if plane.dtype.kind in "iu" and plane.min() >= 0 and plane.max() < _FEW_VALUES:
+            numbers = np.bincount(plane.ravel().astype(np.intp))  # much faster than `unique`, which sorts
+            values = np.flatnonzero(numbers)
+            numbers = numbers[values]
+        else:
+            values, numbers = np.unique(plane, return_counts=True)
+        counts.update(dict(zip(values.tolist(), numbers.tolist(), strict=True)))
+    return counts
 
 
 def _headers_of_plain_labels(labels_kjil: np.ndarray, file_name: str) -> list[SegmentHeader]:
