@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,10 +19,16 @@ from .zoom import Crop
 
 @dataclass(frozen=True, eq=False)
 class PlaneImage:
-    """An 8-bit RGB plane (H, W, 3) and a key that names its content (volume, plane, window)."""
+    """An 8-bit RGB plane (H, W, 3) and a key that names its content."""
 
     rgb: np.ndarray
     key: Hashable
+
+    @classmethod
+    def of(cls, rgb: np.ndarray) -> PlaneImage:
+        """Its key is a hash of the pixels, so that equal pictures share their encoding wherever they come from."""
+        digest = hashlib.blake2b(np.ascontiguousarray(rgb).data, digest_size=16)
+        return cls(rgb, (rgb.shape, digest.digest()))
 
     @property
     def size_hw(self) -> tuple[int, int]:

@@ -21,10 +21,6 @@ class VolumePlanes:
     window: Window | None
     _recent: RecentPictures = field(default_factory=RecentPictures, repr=False)
 
-    def __post_init__(self) -> None:
-        # Names the content of every picture, so that encodings can be kept for as long as it stays the same.
-        self._content_key = (self.volume.fingerprint(), self.stack[0].pixel_to_ras.tobytes(), self.window)
-
     def __len__(self) -> int:
         return len(self.stack)
 
@@ -39,5 +35,4 @@ class VolumePlanes:
         return self._recent.get(index, lambda: self._cut(index))
 
     def _cut(self, index: int) -> PlaneImage:
-        picture = to_uint8(sample_plane(self.volume, self.stack[index]), self.window)
-        return PlaneImage(picture, (*self._content_key, index))
+        return PlaneImage.of(to_uint8(sample_plane(self.volume, self.stack[index]), self.window))

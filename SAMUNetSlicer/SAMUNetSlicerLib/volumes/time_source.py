@@ -43,6 +43,4 @@ class FramePlanes:
         return self._recent.get(index, lambda: self._cut(index))
 
     def _cut(self, index: int) -> PlaneImage:
-        volume = self.frame(index)
-        picture = to_uint8(sample_plane(volume, self.plane), self.window)
-        return PlaneImage(picture, (volume.fingerprint(), self.plane.pixel_to_ras.tobytes(), self.window))
+        return PlaneImage.of(to_uint8(sample_plane(self.frame(index), self.plane), self.window))

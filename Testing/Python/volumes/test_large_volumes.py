@@ -16,6 +16,7 @@ from SAMUNetSlicerLib.volumes.planes import Orientation, PlaneStack
 from SAMUNetSlicerLib.volumes.prompts import BoxPrompt, SegmentPrompts
 from SAMUNetSlicerLib.volumes.segmentations.segmentation_file import count_segments, write_segmentation
 from SAMUNetSlicerLib.volumes.segmentations.segments import named_segments
+from SAMUNetSlicerLib.volumes.time_source import FramePlanes
 from SAMUNetSlicerLib.volumes.volume import Modality, Volume
 from SAMUNetSlicerLib.volumes.windows import Window
 
@@ -62,6 +63,19 @@ def test_a_whole_job_holds_no_copy_beside_its_result(on_disk):
     result = job.results["column"].mask_kji
     assert result.sum() > 0.9 * SHAPE[0] * 50 * 50
     assert peak - result.nbytes < on_disk.nbytes / 2, "a copy in 8 bits alone would take as much"
+
+
+def test_a_picture_is_named_by_its_own_content_rather_than_by_the_whole_volume(on_disk, monkeypatch):
+    """To hash a large volume takes seconds, in which the window would stand still."""
+    monkeypatch.setattr(Volume, "fingerprint", None)
+    volume = Volume(on_disk, GridGeometry(SHAPE, np.eye(4)), Modality.CT)
+    stack = PlaneStack(volume.geometry, Orientation.AXIAL)
+    planes, again = (VolumePlanes(volume, stack, Window(0, 1000)) for _ in range(2))
+    other = VolumePlanes(volume, stack, Window(0, 900))
+    assert planes.image(80).key == again.image(80).key
+    assert planes.image(80).key != other.image(80).key
+    moved = FramePlanes(lambda _frame: volume, 2, stack[80], Window(0, 1000))
+    assert moved.image(1).key == planes.image(80).key
 
 
 def test_segments_of_a_file_are_counted_without_their_masks(tmp_path):
