@@ -101,3 +101,75 @@ def test_a_prompt_that_was_moved_off_the_volume_stands_in_nobodys_way(session, d
     assert statuses(session)[7] in ("proposed", "uncertain")
     session.discard_plane()
     assert 7 not in statuses(session)
+
+
+@pytest.fixture
+def clicked(session, desk):
+    """Accepted on two planes; `click(plane, at)` adds a point."""
+    from SAMUNetSlicerLib.volumes.prompts import PointPrompt, SegmentPrompts
+
+    desk.propose(8)
+    session.accept(None)
+    view = np.eye(4)
+
+    def click(plane: int, at=(12, 16)) -> None:
+        view[:3, 3] = centre = desk.world((plane, *at))
+        session.add_prompts(SegmentPrompts("", (PointPrompt(tuple(centre)),)), view)
+
+    return click
+
+
+def prompts(session):
+    return session.workspace.prompts.read(session.segment_id, session.workspace.frame)
+
+
+def test_discarding_a_correction_brings_back_the_prompts_that_the_plane_was_accepted_with(session, clicked):
+    accepted = prompts(session)
+    clicked(6)
+    clicked(6, at=(10, 14))
+    clicked(8)
+    session.go_to(6)
+    session.discard_plane()
+    assert statuses(session) == {6: "accepted", 8: "proposed"}
+    assert len(prompts(session).without(accepted).points) == 1, "that of the other plane"
+    assert not accepted.without(prompts(session))
+    session.undo()
+    assert len(prompts(session).without(accepted).points) == 3
+    assert statuses(session)[6] == "proposed"
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+def test_a_prompt_that_was_moved_or_deleted_after_accepting_is_put_back(session, desk, clicked, deleted):
+    from SAMUNetSlicerLib.widgets.controllers.moved_prompts import preview_moved
+
+    accepted = prompts(session)
+    (node,) = (n for n in desk.space.prompts.nodes(desk.ids[0]) if n.GetNumberOfControlPoints() == 3)
+    upper = max(range(3), key=lambda n: node.GetNthControlPointPosition(n)[2])  # on plane 8
+    if deleted:
+        node.RemoveNthControlPoint(upper)
+    else:
+        node.SetNthControlPointPositionWorld(upper, *desk.world((8, 13, 13)))
+    assert preview_moved(session)
+    assert session.place.index == 8
+    assert not prompts(session).is_close_to(accepted)
+    session.discard_plane()
+    assert statuses(session)[8] == "accepted"
+    assert prompts(session).is_close_to(accepted)
+
+
+def test_a_plane_that_is_accepted_anew_keeps_what_it_was_corrected_with(session, clicked):
+    clicked(6)
+    session.accept_plane()
+    accepted = prompts(session)
+    clicked(6, at=(10, 14))
+    session.discard_plane()
+    assert prompts(session).is_close_to(accepted)
+
+
+def test_prompts_stay_where_the_history_no_longer_tells_which_are_new(session, clicked):
+    clicked(6)
+    session.workspace.history.clear()
+    kept = prompts(session)
+    session.discard_plane()
+    assert statuses(session) == {6: "accepted", 8: "accepted"}
+    assert prompts(session).is_close_to(kept)

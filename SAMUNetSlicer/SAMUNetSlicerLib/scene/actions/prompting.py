@@ -9,8 +9,10 @@ import numpy as np
 
 from ...errors import PromptError
 from ...volumes.prompts import BoxPrompt, PointPrompt, SegmentPrompts
+from ..history.parts import PlanesPart, PromptsPart
 from ..nodes.markups_nodes import read_prompt_nodes
 from ..nodes.segmentation_nodes import check_writable
+from ..record.document import PlaneKey
 from ..record.placed_prompts import PlacedBox, PlacedPoint, PromptSet, from_world
 from ..record.stacks import StackKey
 from .recorder import recording
@@ -81,16 +83,46 @@ def clear_prompts(
         prompts = workspace.prompts.read(segment_id, reading.frame)
         gone = prompts if stack is None else prompts.on_stack(stack)
         if stack is not None and indices is not None:
-
-            def lies_there(placed: PlacedPoint | PlacedBox) -> bool:
-                return not planes_of(workspace, placed, stack).isdisjoint(indices)
-
-            gone = PromptSet(tuple(filter(lies_there, gone.points)), tuple(filter(lies_there, gone.boxes)))
+            gone = _on_planes(workspace, prompts, stack, indices)
         kept = PromptSet(
             tuple(p for p in prompts.points if p not in gone.points),
             tuple(b for b in prompts.boxes if b not in gone.boxes),
         )
         recorder.write_prompts(segment_id, reading.frame, kept)
+
+
+def restore_prompts(workspace: Workspace, key: PlaneKey) -> None:
+    """Bring the prompts on an accepted plane back as they were then; they stay where the history does not know that."""
+    then = _prompts_when_accepted(workspace, key)
+    if then is None:
+        return
+    now, stack = workspace.prompts.read(key.segment_id, key.frame), StackKey(key.stack)
+    gone, back = (_on_planes(workspace, prompts, stack, {key.index}) for prompts in (now, then))
+    with recording(workspace, f"Restore prompts of {workspace.name_of(key.segment_id)}") as recorder:
+        recorder.write_prompts(key.segment_id, key.frame, now.without(gone).with_new(back))
+
+
+def _prompts_when_accepted(workspace: Workspace, key: PlaneKey) -> PromptSet | None:
+    """All prompts of the segment at that time: what came since then is taken back, step by step."""
+    prompts = workspace.prompts.read(key.segment_id, key.frame)
+    for part in workspace.history.done_parts():
+        if isinstance(part, PromptsPart) and (part.segment_id, part.frame) == (key.segment_id, key.frame):
+            prompts = part.before
+        elif isinstance(part, PlanesPart) and key in part.after:
+            before, after = part.before[key], part.after[key]
+            if after.accepted != before.accepted or (before.proposed == after.accepted and after.proposed is None):
+                return prompts
+    return None
+
+
+def _on_planes(workspace: Workspace, prompts: PromptSet, stack: StackKey, indices: Collection[int]) -> PromptSet:
+    """Those that lie on some planes of a stack."""
+
+    def lies_there(placed: PlacedPoint | PlacedBox) -> bool:
+        return not planes_of(workspace, placed, stack).isdisjoint(indices)
+
+    own = prompts.on_stack(stack)
+    return PromptSet(tuple(filter(lies_there, own.points)), tuple(filter(lies_there, own.boxes)))
 
 
 def note_prompts(workspace: Workspace, segment_id: str, stack: StackKey) -> dict[StackKey, set[int]]:

@@ -7,7 +7,7 @@ no longer are as the step left them stay as they are, for undo and for redo; the
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -110,6 +110,11 @@ class History:
     def redo_parts(self) -> tuple[Part, ...]:
         """What the next redo does again."""
         return self._steps[self._stack.index()].parts if self.can_redo else ()
+
+    def done_parts(self) -> Iterator[Part]:
+        """What undo would take back, again and again: the newest first."""
+        for step in reversed([*self._steps][: self._stack.index()]):
+            yield from reversed(step.parts)
 
     def push(self, text: str, parts: Sequence[Part]) -> None:
         """Keep a step that was just done; what could be redone is forgotten. A step without parts is none."""

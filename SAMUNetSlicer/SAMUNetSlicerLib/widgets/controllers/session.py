@@ -12,7 +12,7 @@ from ...errors import EditError
 from ...inference.zoom import Crop
 from ...scene.actions.accepting import AcceptOutcome, proposed_planes
 from ...scene.actions.accepting_in_time import AcceptedItems, proposed_items
-from ...scene.actions.prompting import planes_of
+from ...scene.actions.prompting import planes_of, restore_prompts
 from ...scene.actions.propagating import find_gaps, plane_states, worst_plane
 from ...scene.actions.recorder import recording
 from ...scene.actions.segmenting import prompted_indices
@@ -268,11 +268,15 @@ class Session:
         return bool(proposed_planes(self.workspace, self.segment_id, self.stack, {self.place.index}))
 
     def discard_plane(self) -> None:
-        """Drop the preview on the plane that is worked on; its prompts too, unless the plane was accepted with them."""
+        """Drop the preview on the plane that is worked on, and its prompts; those of an accepted plane become what they
+        were when it was accepted.
+        """
         place, segment_id = self._place(), self._active()
         was_accepted = self.workspace.document.plane(place).accepted is not None
         with self.logic.step(self.node, _("Discard preview of {name}").format(name=self.workspace.name_of(segment_id))):
-            if not was_accepted:
+            if was_accepted:
+                restore_prompts(self.workspace, place)
+            else:
                 self.logic.clearPrompts(self.node, segment_id, {place.index}, self.stack)
             self.logic.discard(self.node, segment_id, {place.index}, self.stack)
 
