@@ -23,6 +23,24 @@ def accepted(user, at):
     return user
 
 
+def test_a_volume_that_has_changed_is_told_once_the_user_rests(accepted):
+    """Not before: to hash a large one takes seconds, in which the window would stand still."""
+    from vtk.util.numpy_support import vtk_to_numpy
+
+    user, document = accepted, accepted.session.workspace.document
+    user.rest()
+    known = dict(document.fingerprints)
+    scalars = user.volume.GetImageData().GetPointData().GetScalars()
+    vtk_to_numpy(scalars)[0] += 1
+    scalars.Modified()
+    user.session.workspace.check()
+    assert document.fingerprints == known
+    user.panel.refresh()
+    user.rest()
+    assert document.fingerprints != known
+    assert "is no longer as it was" in user.message
+
+
 def test_without_a_volume_the_user_is_told_to_choose_one(user):
     user.ui.volumeSelector.setCurrentNode(None)
     user.settle()

@@ -90,8 +90,11 @@ class SegmentationLogic:
         """A new segmentation node on the volume's grid, which follows the volume's parent transform."""
         return create_segmentation(self.scene, volumeNode, name, ROLE_RESULT)
 
-    def workspace(self, segmentationNode, volumeNode=None) -> Workspace:
-        """The work on a segmentation, found in the scene or begun. volumeNode: None for the one used before."""
+    def workspace(self, segmentationNode, volumeNode=None, checkLater: bool = False) -> Workspace:
+        """The work on a segmentation, found in the scene or begun. volumeNode: None for the one used before.
+
+        checkLater: see `ContentCheck.later`.
+        """
         if segmentationNode is None:
             raise InputError("Choose a segmentation, or make one.")
         known = self._workspaces.get(segmentationNode.GetID() or "")
@@ -103,15 +106,13 @@ class SegmentationLogic:
             state = find_state_node(self.scene, segmentationNode)
             volumeNode = None if state is None else state.GetNodeReference(REFERENCE_VOLUME)
         self.forgetRemoved()
-        space = Workspace(self.scene, volumeNode, segmentationNode)
+        space = Workspace(self.scene, volumeNode, segmentationNode, checkLater)
         self._workspaces[segmentationNode.GetID()] = space
         return space
 
     def takeNotes(self, segmentationNode) -> list[str]:
         """What the user must be told since the last call, such as that the volume has changed."""
-        space = self.workspace(segmentationNode)
-        notes, space.notes = space.notes, []
-        return notes
+        return self.workspace(segmentationNode).take_notes()
 
     def reset(self) -> None:
         """Forget everything that is not in the scene: for the end of a scene."""

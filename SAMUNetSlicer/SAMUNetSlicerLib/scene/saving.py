@@ -42,6 +42,7 @@ def save_scene(scene, path: str | os.PathLike) -> None:
         folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=path.parent))
     except OSError as error:
         raise _not_written(path, error) from error
+    scene.StartState(scene.SaveState)  # as Slicer's dialog does: whoever has something to add to the scene adds it now
     try:
         # The bundle takes its inner name from its file, so the name is right from the start, as far as Slicer knows it.
         bundle = folder / _UNFIT_FOR_SLICER.sub("_", path.name)
@@ -54,6 +55,7 @@ def save_scene(scene, path: str | os.PathLike) -> None:
     except OSError as error:
         raise _not_written(path, error) from error
     finally:
+        scene.EndState(scene.SaveState)
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Generator
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
@@ -12,6 +13,8 @@ import numpy as np
 from .geometry import GridGeometry
 
 _VOXEL_TYPES = frozenset(f"{kind}{size}" for kind in "iu" for size in (1, 2, 4, 8)) | {"f4", "f8"}
+
+_HASHED_AT_ONCE = 4 << 20  # bytes
 
 
 class Modality(Enum):
@@ -84,16 +87,18 @@ class Volume:
             highest = max(highest, float(np.max(plane, initial=-np.inf, where=finite)))
         return (lowest, highest) if lowest <= highest else (0.0, 0.0)
 
-    def fingerprint(self) -> str:
-        """Hexadecimal hash of voxels and geometry: the same content gives the same text in any session."""
-        return self._fingerprint
+    def fingerprint_in_steps(self) -> Generator[None, None, str]:
+        """Hexadecimal hash of voxels and geometry: the same content gives the same text in any session.
 
-    @cached_property
-    def _fingerprint(self) -> str:
+        A step takes some milliseconds, all of them together seconds for a large volume.
+        """
         digest = hashlib.blake2b(digest_size=16)
         digest.update(f"{self.voxels.dtype.str[1:]} {self.voxels.shape}".encode())
         # Adding 0 turns -0.0 into 0.0, which is the same place.
         digest.update((self.geometry.ijk_to_ras + 0.0).astype("<f8").tobytes())
         for plane in self.voxels:
-            digest.update(np.ascontiguousarray(plane, dtype=plane.dtype.newbyteorder("<")).data)
+            content = np.ascontiguousarray(plane, dtype=plane.dtype.newbyteorder("<")).reshape(-1).view(np.uint8)
+            for start in range(0, len(content), _HASHED_AT_ONCE):
+                digest.update(content[start : start + _HASHED_AT_ONCE])
+                yield
         return digest.hexdigest()

@@ -30,7 +30,7 @@ from .watching import Heard, Watch
 _RESTING_MS = 150  # a dragged prompt is answered once it rests for so long
 _LOOKING_MS = 50
 _IDLE_MS = 400
-_ENCODING_MS = 5
+_IDLE_TURN_MS = 5
 _ERROR_COLOUR, _ERROR_COLOUR_ON_DARK = "#b00020", "#ff8a80"
 
 
@@ -67,7 +67,7 @@ class ModulePanel(VTKObservationMixin):
         self._moved = _single_shot(_RESTING_MS, self._prompts_moved)
         self._looked = _single_shot(_LOOKING_MS, self.propagate.look_at_view)
         self._changed = _single_shot(0, self._follow_segments)
-        self._idle = _single_shot(_IDLE_MS, self._encode_ahead)
+        self._idle = _single_shot(_IDLE_MS, self._use_idle_time)
         self._left = _single_shot(0, self._node_left)
         self._watch = Watch(
             Heard(self._prompt_moved, self._segments_changed, self._picture_changed, self._item_changed)
@@ -367,9 +367,9 @@ class ModulePanel(VTKObservationMixin):
         else:
             self.segment.prompts_moved()
 
-    def _encode_ahead(self) -> None:
-        if self.work.encode_ahead():
-            self._idle.start(_ENCODING_MS)
+    def _use_idle_time(self) -> None:
+        if self.work.use_idle_time():
+            self._idle.start(_IDLE_TURN_MS)
 
 
 def _single_shot(milliseconds: int, action):

@@ -67,7 +67,7 @@ def test_a_whole_job_holds_no_copy_beside_its_result(on_disk):
 
 def test_a_picture_is_named_by_its_own_content_rather_than_by_the_whole_volume(on_disk, monkeypatch):
     """To hash a large volume takes seconds, in which the window would stand still."""
-    monkeypatch.setattr(Volume, "fingerprint", None)
+    monkeypatch.setattr(Volume, "fingerprint_in_steps", None)
     volume = Volume(on_disk, GridGeometry(SHAPE, np.eye(4)), Modality.CT)
     stack = PlaneStack(volume.geometry, Orientation.AXIAL)
     planes, again = (VolumePlanes(volume, stack, Window(0, 1000)) for _ in range(2))

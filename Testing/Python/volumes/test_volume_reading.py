@@ -25,6 +25,7 @@ from volume_files import (
 
 from example_grids import affine
 from SAMUNetSlicerLib.errors import InputError
+from SAMUNetSlicerLib.stepwise import run_through
 from SAMUNetSlicerLib.volumes.files.dicom_slices import read_header
 from SAMUNetSlicerLib.volumes.files.reading import describe_volume, read_frame, read_volume
 from SAMUNetSlicerLib.volumes.geometry import GridGeometry
@@ -353,16 +354,20 @@ def test_a_volume_is_described_in_json(tmp_path):
     assert rgb["window"] is None
 
 
+def fingerprint_of(volume):
+    return run_through(volume.fingerprint_in_steps())
+
+
 def test_a_fingerprint_follows_content_and_place():
     geometry = GridGeometry(SHAPE_KJI, IJK_TO_RAS)
-    fingerprint = Volume(VOXELS, geometry, name="a").fingerprint()
-    assert Volume(np.asfortranarray(VOXELS), geometry, Modality.CT).fingerprint() == fingerprint
-    assert Volume(VOXELS.astype(">i2"), geometry).fingerprint() == fingerprint
+    fingerprint = fingerprint_of(Volume(VOXELS, geometry, name="a"))
+    assert fingerprint_of(Volume(np.asfortranarray(VOXELS), geometry, Modality.CT)) == fingerprint
+    assert fingerprint_of(Volume(VOXELS.astype(">i2"), geometry)) == fingerprint
     changed = VOXELS.copy()
     changed[1, 2, 3] += 1
     moved = GridGeometry(SHAPE_KJI, IJK_TO_RAS + np.eye(4)[:, [3, 0, 1, 2]] * [0, 0, 0, 0.1])
     others = [Volume(changed, geometry), Volume(VOXELS, moved), Volume(VOXELS.astype(np.int32), geometry)]
-    assert fingerprint not in {volume.fingerprint() for volume in others}
+    assert fingerprint not in {fingerprint_of(volume) for volume in others}
 
 
 def test_voxels_cannot_be_written_through_a_volume():

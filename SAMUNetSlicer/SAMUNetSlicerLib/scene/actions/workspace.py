@@ -27,6 +27,7 @@ from ..nodes.volume_nodes import PlacedVolume, VolumeReader, frame_of, item_valu
 from ..record.document import PlaneKey, PlaneState, changed_planes, renumbered
 from ..record.placed_prompts import PromptSet
 from ..record.stacks import Stack, StackKey, build_stack, moved_key
+from .content_check import ContentCheck
 from .items_work import ItemsWork
 from .kept_pictures import KeptPictures
 from .recovering import recover_proposals
@@ -41,9 +42,11 @@ class Workspace:
 
     `notes` collects what the user must be told; whoever tells it empties the list. Raises InputError where a node is
     missing or the volume cannot be used, EditError where the two nodes lie under different transforms.
+
+    check_later: see `ContentCheck.later`.
     """
 
-    def __init__(self, scene, volume_node, segmentation_node) -> None:
+    def __init__(self, scene, volume_node, segmentation_node, check_later: bool = False) -> None:
         self.scene = scene
         self.volume_node = volume_node
         self.shown_segmentation = segmentation_node
@@ -73,11 +76,16 @@ class Workspace:
         self.seen_prompts = self._read_all_prompts()
         self._follow_items(reading.local)
         self.notes += self.items.opened(self.state_node, reading)
+        self.content = ContentCheck(self, check_later)
         self._take_note_of(reading)
         self._guard = ImportGuard(scene, lambda: self.items.nodes() if self.is_alive() else [])
         if not self.document.planes:
             recover_proposals(self.proposals, reading.local, self.stack, self.document)
             self.save()
+
+    def take_notes(self) -> list[str]:
+        notes, self.notes = self.notes, []
+        return notes
 
     def check(self) -> PlacedVolume:
         """The volume as it is now. Raises InputError or EditError where the work cannot go on; nothing is lost then."""
@@ -226,17 +234,7 @@ class Workspace:
         self._stacks.clear()
         self._pictures.clear()
         self._default_window = None
-        known = self.document.fingerprints.get(reading.frame)
-        if known == reading.fingerprint:
-            return
-        moved = left is not None and grid_move(left.local, reading.local) is not None
-        if known is not None and not (moved and reading.fingerprint_on(left.local) == known):
-            self.notes.append(
-                f"The volume '{self.volume_node.GetName()}' is no longer as it was when this work was done. Segments, "
-                "prompts and accepted planes were kept; check whether they still fit."
-            )
-        self.document.fingerprints[reading.frame] = reading.fingerprint
-        self.save()
+        self.content.begin(None if left is None else left.local, reading)
 
     def _read_all_prompts(self) -> dict[tuple[str, str], PromptSet]:
         """The prompts of all segments, by segment ID and frame."""

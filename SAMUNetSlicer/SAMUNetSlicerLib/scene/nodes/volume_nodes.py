@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import slicer
@@ -37,16 +37,11 @@ class PlacedVolume:
         """The grid in world RAS."""
         return self.volume.geometry
 
-    @cached_property
-    def fingerprint(self) -> str:
-        """Hash of voxels and local grid: moving the volume by a transform does not change it."""
-        return self.fingerprint_on(self.local)
-
-    def fingerprint_on(self, grid: GridGeometry) -> str:
-        """As `fingerprint`, had the voxels stood on another grid of this shape."""
+    def fingerprint_in_steps(self, grid: GridGeometry) -> Generator[None, None, str]:
+        """Hash of voxels and a grid of their shape: the local one, so that a parent transform changes nothing."""
         # Saving and loading a slanting grid changes last digits.
         rounded = GridGeometry(grid.shape_kji, np.round(grid.ijk_to_ras, _GRID_DECIMALS))
-        return Volume(self.volume.voxels, rounded).fingerprint()
+        return Volume(self.volume.voxels, rounded).fingerprint_in_steps()
 
 
 class VolumeReader:

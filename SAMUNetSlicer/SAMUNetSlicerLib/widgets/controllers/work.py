@@ -267,6 +267,24 @@ class Work:
 
     # -- idle time
 
+    def use_idle_time(self) -> bool:
+        """Go on for a short turn with what nobody waits for; False where nothing is left of it."""
+        return self._check_content() or self.encode_ahead()
+
+    def _check_content(self) -> bool:
+        """Whether the volume is as it was when the work on it was done; tells where it is not."""
+        if self.busy or self.breather.is_breathing or self.session is None:
+            return False
+        try:
+            space = self.session.workspace
+            going_on = space.content.go_on()
+        except UserError:
+            return False
+        if space.notes:
+            self._pass_on_messages()
+            self.notify()
+        return going_on
+
     def encode_ahead(self) -> bool:
         """Go on for a short turn with encoding the planes beside the one that is worked on; False where all are.
 
