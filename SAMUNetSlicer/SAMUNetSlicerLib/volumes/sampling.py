@@ -9,6 +9,7 @@ spacing and direction.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,16 +33,17 @@ def sample_plane(volume: Volume, plane: Plane) -> np.ndarray:
     """
     alignment = _align(plane, volume.geometry)
 
-    def cut(array_kji: np.ndarray, padding: float) -> np.ndarray:
+    def cut(array_kji: np.ndarray, padding: Callable[[], float]) -> np.ndarray:
         if alignment is None:
             return _interpolate_oblique(array_kji, plane, volume.geometry, padding)
         return _interpolate_aligned(array_kji, plane, alignment, padding)
 
     if not volume.is_rgb:
-        return cut(volume.voxels, volume.intensity_range[0])
+        # Only asked for where there is something to fill: to find it, all voxels are looked at.
+        return cut(volume.voxels, lambda: volume.intensity_range[0])
     image = np.empty((*plane.shape_yx, 3), dtype=np.uint8)
     for channel in range(3):
-        image[..., channel] = np.clip(cut(volume.voxels[..., channel], 0.0) + 0.5, 0, 255)
+        image[..., channel] = np.clip(cut(volume.voxels[..., channel], lambda: 0.0) + 0.5, 0, 255)
     return image
 
 
@@ -167,13 +169,13 @@ def _slice_yx(array_kji: np.ndarray, alignment: tuple[_Row, _Row, _Row], index: 
 
 
 def _interpolate_aligned(
-    array_kji: np.ndarray, plane: Plane, alignment: tuple[_Row, _Row, _Row], padding: float
+    array_kji: np.ndarray, plane: Plane, alignment: tuple[_Row, _Row, _Row], padding: Callable[[], float]
 ) -> np.ndarray:
     x, y, z = alignment
     width, height = plane.size_xy
     count_z = array_kji.shape[2 - z.axis]
     if not -0.5 <= z.start <= count_z - 0.5:
-        return np.full(plane.shape_yx, padding, dtype=np.float32)
+        return np.full(plane.shape_yx, padding(), dtype=np.float32)
     depth = min(max(z.start, 0.0), count_z - 1.0)
     lower = int(depth)
     image = _slice_yx(array_kji, alignment, lower).astype(np.float32)
@@ -185,8 +187,8 @@ def _interpolate_aligned(
         for coordinates, count in zip((ys, xs), image.shape, strict=True)
     )
     image = np.ascontiguousarray(_resample(_resample(image, ys, axis=0), xs, axis=1))
-    image[outside_y] = padding
-    image[:, outside_x] = padding
+    if outside_y.any() or outside_x.any():
+        image[outside_y] = image[:, outside_x] = padding()
     return image
 
 
@@ -210,7 +212,9 @@ def _resample(image: np.ndarray, coordinates: np.ndarray, axis: int) -> np.ndarr
     return np.where(np.expand_dims(between, 1 - axis), low * (1 - weight) + high * weight, low)
 
 
-def _interpolate_oblique(array_kji: np.ndarray, plane: Plane, geometry: GridGeometry, padding: float) -> np.ndarray:
+def _interpolate_oblique(
+    array_kji: np.ndarray, plane: Plane, geometry: GridGeometry, padding: Callable[[], float]
+) -> np.ndarray:
     # Only now: this file is read at Slicer's start, and scipy takes a while to load.
     from scipy.ndimage import map_coordinates
 
@@ -221,7 +225,9 @@ def _interpolate_oblique(array_kji: np.ndarray, plane: Plane, geometry: GridGeom
         ijk = _pixels_ijk(to_ijk, rows, width)
         map_coordinates(array_kji, ijk[::-1], output=image[rows], order=1, mode="nearest")
         size = geometry.size_ijk[:, None, None]
-        image[rows][((ijk < -0.5 - 1e-6) | (ijk > size - 0.5 + 1e-6)).any(axis=0)] = padding
+        outside = ((ijk < -0.5 - 1e-6) | (ijk > size - 0.5 + 1e-6)).any(axis=0)
+        if outside.any():
+            image[rows][outside] = padding()
     return image
 
 

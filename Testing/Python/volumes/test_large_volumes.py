@@ -14,6 +14,7 @@ from SAMUNetSlicerLib.volumes.jobs.segmentation_job import SegmentationJob
 from SAMUNetSlicerLib.volumes.plane_source import VolumePlanes
 from SAMUNetSlicerLib.volumes.planes import Orientation, PlaneStack
 from SAMUNetSlicerLib.volumes.prompts import BoxPrompt, SegmentPrompts
+from SAMUNetSlicerLib.volumes.sampling import sample_plane
 from SAMUNetSlicerLib.volumes.segmentations.segmentation_file import count_segments, write_segmentation
 from SAMUNetSlicerLib.volumes.segmentations.segments import named_segments
 from SAMUNetSlicerLib.volumes.time_source import FramePlanes
@@ -63,6 +64,13 @@ def test_a_whole_job_holds_no_copy_beside_its_result(on_disk):
     result = job.results["column"].mask_kji
     assert result.sum() > 0.9 * SHAPE[0] * 50 * 50
     assert peak - result.nbytes < on_disk.nbytes / 2, "a copy in 8 bits alone would take as much"
+
+
+@pytest.mark.parametrize("orientation", list(Orientation))
+def test_a_plane_of_the_grid_is_cut_without_looking_for_the_darkest_voxel_of_all(on_disk, monkeypatch, orientation):
+    monkeypatch.setattr(Volume, "intensity_range", None)
+    volume = Volume(on_disk, GridGeometry(SHAPE, np.eye(4)), Modality.CT)
+    assert sample_plane(volume, PlaneStack(volume.geometry, orientation)[120]).max() == 900
 
 
 def test_a_picture_is_named_by_its_own_content_rather_than_by_the_whole_volume(on_disk, monkeypatch):
