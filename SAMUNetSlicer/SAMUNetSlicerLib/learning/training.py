@@ -113,8 +113,9 @@ class Trainer:
 
     def _accumulate(self, rng: np.random.Generator) -> tuple[float, list[float]]:
         """Gradients of one step: the mean over its parts. Mean loss; mean Dice of the first and the last round."""
-        # As many rounds in every process: none waits long for the others.
-        shared = np.random.default_rng([self.settings.seed, self.step])
+        # As many rounds in every process: none waits long for the others. The last number is no process's own; without
+        # one numpy would take 0, the first's, and the rounds would follow from the looks drawn.
+        shared = np.random.default_rng([self.settings.seed, self.step, self.fabric.world_size])
         counts = 1 + shared.choice(len(self.settings.rounds), size=self.settings.accumulation, p=self.settings.rounds)
         parts = [self._learn(rng, int(rounds)) for rounds in counts]
         loss = sum(loss for loss, _ in parts) / len(parts)
