@@ -48,12 +48,13 @@ class Report:
 
 def build_optimizer(network: PromptedNetwork, settings: TrainingSettings) -> torch.optim.Optimizer:
     """Adam or AdamW; a gentler rate where LiteMedSAM's weights are the start; no decay of norms, biases and tokens."""
+    tokens = {f"{name}.weight" for name, module in network.named_modules() if isinstance(module, torch.nn.Embedding)}
     groups: dict[tuple[float, float], list] = {}
     for name, parameter in network.named_parameters():
         if not parameter.requires_grad:
             continue
         rate = settings.pretrained_rate if name.startswith(PRETRAINED) else settings.rate
-        decay = 0.0 if parameter.ndim < 2 or "token" in name or "embed" in name else settings.weight_decay
+        decay = 0.0 if parameter.ndim < 2 or name in tokens else settings.weight_decay
         groups.setdefault((rate, decay), []).append(parameter)
     entries = [{"params": p, "lr": rate, "weight_decay": decay, "peak": rate} for (rate, decay), p in groups.items()]
     if settings.optimizer is Optimizer.ADAM:
