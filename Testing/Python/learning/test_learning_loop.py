@@ -242,7 +242,14 @@ def test_the_rate_rises_stays_and_falls():
     settings = TrainingSettings(steps=100, warm_up=10, cool_down=0.4)
     assert rate_factor(0, settings) == pytest.approx(0.1)
     assert rate_factor(10, settings) == rate_factor(59, settings) == 1
-    assert rate_factor(99, settings) < 0.02
+    assert rate_factor(80, settings) == pytest.approx((1 + 0.01) / 2)
+    assert 0.01 < rate_factor(99, settings) < 0.02
+
+
+def test_the_rate_is_halved_at_a_milestone_also_where_it_falls():
+    settings = TrainingSettings(steps=20, warm_up=0, milestones=(0.5,), cool_down=0.2)
+    assert [rate_factor(step, settings) for step in (9, 10, 15)] == [1, 0.5, 0.5]
+    assert rate_factor(18, settings) == pytest.approx(0.5 * (1 + 0.01) / 2)
 
 
 def test_lite_medsam_is_the_start():

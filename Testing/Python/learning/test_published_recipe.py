@@ -67,6 +67,8 @@ def test_a_wrong_key_of_a_recipe_is_named(tmp_path):
         ("loss_side = 100", "loss_side"),
         ("habits = 3", "int"),
         ("habits = {shares = [1.0, 1.0]}", "shares"),
+        ("habits = {shares = [0.5, 0.1, 0.1, 0.1, 0.1, 0.1]}", "only 5 first prompts"),
+        ("seed = 0.5", "seed"),
         ("rounds = [0.3333333, 0.3333333, 0.3333333]", "rounds"),  # which numpy would refuse when it draws
     ],
 )
