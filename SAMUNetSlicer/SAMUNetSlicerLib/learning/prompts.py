@@ -61,7 +61,10 @@ def coarse(mask: np.ndarray, side: int = MASK_SIZE) -> np.ndarray:
 
 def coarse_mask(mask: np.ndarray) -> np.ndarray:
     """(256, 256) bool to (128, 128) bool: the pixels that it mostly covers; where there are none, all it touches."""
-    shares = coarse(mask)
+    return _mostly(coarse(mask))
+
+
+def _mostly(shares: np.ndarray) -> np.ndarray:
     return shares > 0.5 if (shares > 0.5).any() else shares > 0
 
 
@@ -105,7 +108,7 @@ def correct(prompt: Prompt, logits: np.ndarray, target: np.ndarray) -> Prompt:
 
     logits, target: (128, 128) float32. Where the answer is perfect, only the mask is added.
     """
-    answer, truth = logits > 0, target > 0.5
+    answer, truth = logits > 0, _mostly(target)
     best_size, best = 0, None
     for error, sign in ((truth & ~answer, 1), (answer & ~truth, 0)):
         regions, count = ndimage.label(error)

@@ -93,6 +93,17 @@ def test_a_perfect_answer_needs_no_point():
     assert correct(Prompt(box=(90, 60, 151, 121)), logits, coarse(MASK)).points == ()
 
 
+def test_a_thin_object_is_not_corrected_away():
+    """A line of one pixel covers no more than half of any pixel of the answer's grid."""
+    line = np.zeros((256, 256), bool)
+    line[20:240, 100] = True
+    found, missed = (np.where(coarse(line) > least, 5.0, -5.0).astype(np.float32) for least in (0, 1))
+    assert correct(Prompt(), found, coarse(line)).points == ()
+    ((x, y, sign),) = correct(Prompt(), missed, coarse(line)).points
+    assert sign == 1
+    assert line[round(y), int(x) : int(x) + 2].any()
+
+
 @pytest.mark.parametrize(("radii", "sign"), [((35, 30), 1), ((30, 35), 0)])
 def test_the_larger_error_is_corrected(radii, sign):
     """The answer misses some of the object on one side, and has too much of another size on the other."""
