@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 import torch
 from learning_examples import two_discs
 from PIL import Image
@@ -16,6 +17,7 @@ from SAMUNetSlicerLib.learning.command import Files, _examples
 from SAMUNetSlicerLib.learning.data.examples import StreamExamples, prepare_whole
 from SAMUNetSlicerLib.learning.data.shards import ShardStream, write_shards
 from SAMUNetSlicerLib.learning.data.sources import SourceSpec, Split, find_pairs, read_picture, split_pairs
+from SAMUNetSlicerLib.learning.data.windows import Intensity
 from SAMUNetSlicerLib.learning.settings import TrainingSettings
 from SAMUNetSlicerLib.learning.state import write_tensors
 from SAMUNetSlicerLib.learning.training import CHECKPOINT
@@ -67,6 +69,26 @@ def test_a_stream_goes_on_at_any_picture(shards):
     whole = names(itertools.islice(ShardStream(shards).pictures(), 22))  # twice round, by shards of 4, 4 and 3
     for already in range(20):
         assert names(itertools.islice(ShardStream(shards).pictures(already), 2)) == whole[already : already + 2]
+
+
+def test_pictures_are_written_in_a_random_order_and_shards_read_in_another_each_time(shards):
+    pictures = ShardStream(shards).pictures()
+    rounds = [names(itertools.islice(pictures, 11)) for _ in range(4)]
+    assert all(sorted(one) == sorted(rounds[0]) for one in rounds)
+    assert any(one != rounds[0] for one in rounds)
+    in_shard = [names(itertools.islice(ShardStream(shards, rank=n, world=3).pictures(), 3)) for n in range(3)]
+    assert in_shard != [sorted(one) for one in in_shard]
+
+
+def test_of_a_volume_several_planes_are_written(tmp_path):
+    (tmp_path / "set").mkdir()
+    labels = np.zeros((20, 30, 30), np.uint8)
+    labels[5:15, 5:25, 5:25] = 1
+    for name, array in (("image", labels.astype(np.int16) * 100), ("labels", labels)):
+        sitk.WriteImage(sitk.GetImageFromArray(array), str(tmp_path / "set" / f"a_{name}.nii.gz"))
+    write_pair(tmp_path, "c1_0", Image.fromarray(two_discs().image), Image.fromarray(two_discs().labels))
+    spec = SourceSpec("any", "set", intensity=Intensity.RELATIVE)
+    assert write_shards([spec], tmp_path, tmp_path / "shards", Split.TRAIN, shard_length=4, planes=5).samples == 5 + 1
 
 
 def test_pictures_that_training_would_skip_are_not_written(tmp_path):
