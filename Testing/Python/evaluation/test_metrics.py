@@ -58,6 +58,12 @@ def test_surface_dice_of_a_grown_square():
     assert score(grown, SQUARE, (1, 1), 1).nsd == pytest.approx((40 + 36) / (44 + 36))
 
 
+def test_one_border_pixel_of_many_does_not_count_for_the_distance():
+    answer = SQUARE.copy()
+    answer[28, 28] = True  # of 37 pixels of its border
+    assert score(answer, SQUARE, (1, 1), 1).hd95 == 0
+
+
 def test_a_mask_at_the_images_border_has_a_surface_there():
     a, b = mask((10, 10), ((0, 5), (0, 10))), mask((10, 10), ((0, 10), (0, 10)))
     assert score(a, b, (1, 1), 0.5).hd95 == pytest.approx(5)
@@ -73,5 +79,7 @@ def test_volumes_are_scored_too():
 def test_masks_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="do not agree"):
         score(SQUARE, SQUARE[1:], (1, 1), 1)
+    with pytest.raises(ValueError, match="do not agree"):
+        score(SQUARE, SQUARE, (1, 1, 1), 1)
     with pytest.raises(ValueError, match="empty target"):
         score(SQUARE, np.zeros_like(SQUARE), (1, 1), 1)
