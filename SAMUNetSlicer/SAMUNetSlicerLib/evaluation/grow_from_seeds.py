@@ -37,7 +37,7 @@ def orthogonal_seeds(target_kji: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         margin = max(2.0, _MARGIN * max(rows.stop - rows.start, columns.stop - columns.start))
         away = ndimage.distance_transform_edt(~cut)
         outside[plane] |= (away >= margin) & (away <= 2 * margin)
-    return inside, outside & ~target_kji
+    return inside, outside
 
 
 def grow_from_seeds(

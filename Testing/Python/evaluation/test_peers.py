@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.ndimage import distance_transform_edt
 
 from requirements_guard import need
 from SAMUNetSlicerLib.evaluation.grow_from_seeds import grow_from_seeds, orthogonal_seeds
 from SAMUNetSlicerLib.evaluation.peers import filled_box, grab_cut, inscribed_ellipse, region_growing, rule_methods
+from SAMUNetSlicerLib.inference.mask_geometry import depth_inside
 from SAMUNetSlicerLib.inference.predictor import PlaneImage
 from SAMUNetSlicerLib.inference.prompts import PlanePrompts, Sign
 
@@ -91,3 +93,35 @@ def test_without_contrast_seeds_meet_half_way():
     inside[..., 0] = outside[..., -1] = True
     grown = grow_from_seeds(np.zeros((1, 1, 21)), inside, outside, (1.0, 1.0, 1.0))
     assert 10 <= grown.sum() <= 11
+
+
+def test_seeds_are_the_deeper_half_and_a_frame_that_is_neither_near_nor_far():
+    cube = np.zeros((50, 50, 50), bool)
+    cube[10:40, 10:40, 10:40] = True
+    inside, outside = orthogonal_seeds(cube)
+    assert depth_inside(cube[25])[inside[25]].min() == 8  # of 15
+    away = distance_transform_edt(~cube[25])[outside[25]]
+    assert (away.min(), away.max()) == (3, 6)
+
+
+def test_the_frame_around_a_small_target_is_two_voxels_away():
+    cube = np.zeros((20, 20, 20), bool)
+    cube[8:12, 8:12, 8:12] = True
+    away = distance_transform_edt(~cube[9])[orthogonal_seeds(cube)[1][9]]
+    assert (away.min(), away.max()) == (2, 4)
+
+
+@pytest.mark.parametrize("contrast", [1e-9, 1.0, 1e6])
+def test_seeds_grow_to_an_edge_whatever_the_unit(contrast):
+    inside, outside = np.zeros((2, 1, 1, 21), bool)
+    inside[..., 0] = outside[..., -1] = True
+    grey = np.where(np.arange(21) < 16, 0, contrast)[None, None]
+    assert grow_from_seeds(grey, inside, outside, (1.0, 1.0, 1.0)).sum() == 16
+
+
+def test_a_step_between_thick_planes_is_longer():
+    inside, outside = np.zeros((2, 4, 1, 6), bool)
+    inside[0, 0, 0] = outside[3, 0, 5] = True  # three planes away from the corner, and five voxels
+    flat = np.zeros((4, 1, 6))
+    corners = [grow_from_seeds(flat, inside, outside, (k, 1.0, 1.0))[3, 0, 0] for k in (1.0, 3.0)]
+    assert corners == [True, False]
