@@ -40,16 +40,13 @@ class Augmentation:
         )
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        seed = int(rng.integers(2**31))
+        self._transforms.set_random_state(seed=int(rng.integers(2**31)))
         image = _recolour(image / 255.0, rng)  # one channel where all are alike
         if rng.random() < _INVERT_SHARE:
             image = image.max() - image
         if rng.random() < _SPECKLE_SHARE:
             image = image * (1 + rng.normal(0, rng.uniform(0.05, 0.3), image.shape[1:]))
-        self._transforms.set_random_state(seed=seed)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            image = np.asarray(self._transforms(torch.from_numpy(np.ascontiguousarray(image, np.float32))))
+        image = np.asarray(self._transforms(torch.from_numpy(np.ascontiguousarray(image, np.float32))))
         if len(image) == 1:
             image = np.repeat(image, 3, axis=0)
             if rng.random() < _TINT_SHARE:
