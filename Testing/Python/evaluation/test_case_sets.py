@@ -80,6 +80,17 @@ def test_development_is_what_training_holds_back(tmp_path):
     assert "dermoscopy_validation" in cases.missing
 
 
+def test_a_sets_settings_go_before_those_of_training(tmp_path):
+    picture(tmp_path / "ct" / "1_image.png"), picture(tmp_path / "ct" / "1_mask.png")
+    source = '[[sources]]\nname = "ct"\nfolder = "ct"\nintensity = "ct"\ndevelopment_fraction = 1.0\n'
+    (tmp_path / "training.toml").write_text(source, encoding="utf-8")
+    windows = []
+    for settings in ("", '[settings.ct]\nwindow = "lung"\n'):
+        (tmp_path / "own.toml").write_text(f'training = "training.toml"\n{settings}', encoding="utf-8")
+        windows.append(read_case_set(tmp_path / "own.toml", tmp_path).sources[0].settings.window)
+    assert windows == ["abdomen", "lung"]
+
+
 def test_the_shipped_sets_share_no_folder():
     """A source in both would be trained on and called unseen."""
     import tomllib

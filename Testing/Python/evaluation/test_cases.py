@@ -94,6 +94,23 @@ def test_of_many_cells_some_of_every_size_are_taken(pictured):
     assert areas[-1] == 55 * 15
 
 
+def test_specks_are_not_among_the_instances_to_choose_from(pictured):
+    labels = np.zeros((60, 200), np.uint8)
+    for number in range(8):
+        side = 3 if number < 4 else 10 + number
+        labels[5 : 5 + side, number * 20 : number * 20 + side] = number + 1
+    areas = [int(c.target.sum()) for c in plane_cases(pictured(labels, Objects.INSTANCES))]
+    assert areas == [14**2, 15**2, 16**2, 17**2]
+
+
+def test_a_coloured_mask_is_told_by_its_brightest_channel(pictured):
+    source = pictured(two_parts(255), Objects.BINARY)
+    path = source.files[0].mask
+    Image.fromarray(two_parts(255)[..., None] * np.array([1, 0, 0], np.uint8)).save(path)
+    (case,) = plane_cases(source)
+    assert case.target.sum() == 18 * 18
+
+
 def test_image_and_mask_of_different_sizes_are_refused(pictured, tmp_path):
     source = pictured(two_parts(255), Objects.BINARY)
     Image.fromarray(np.zeros((9, 9), np.uint8)).save(tmp_path / "1-mask.png")
@@ -140,6 +157,19 @@ def test_planes_of_a_volume_stand_at_thirds_of_the_labelled_range(volume_source)
     ]
     assert all(c.target.sum() == 120 for c in cases)
     assert cases[0].pixel_mm == pytest.approx(0.5)
+
+
+def test_a_plane_has_the_largest_component_as_target(volume_source):
+    settings = replace(volume_source.settings, planes_per_label=30)
+    cases = [c for c in plane_cases(replace(volume_source, settings=settings)) if "label 2" in c.name]
+    assert [c.name.split()[-1] for c in cases] == [str(number) for number in range(5, 15)]
+    assert {int(c.target.sum()) for c in cases} == {120}, "in planes 5 to 7 another block lies beside it"
+
+
+def test_a_volume_is_seen_through_the_window_named(volume_source):
+    settings = replace(volume_source.settings, window="1000:2000")
+    case = next(plane_cases(replace(volume_source, settings=settings)))
+    assert case.image.rgb.max() == 0
 
 
 def test_volumes_have_the_largest_component_of_each_label_as_target(volume_source):

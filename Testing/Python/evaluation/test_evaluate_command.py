@@ -162,13 +162,17 @@ def result(source: str, case: str, dice: float, method: str = "m", unit: str = "
 
 def test_the_tables_count_sources_alike_and_show_what_was_not_asked():
     results = [result("a", "1", 0.5), result("a", "2", 0.7), result("b", "1", 1.0), result("b", "1", 0.1, "other")]
-    text = markdown(results, ReportFacts("Title", ("a line",), {"seen": ("b",)}, 0))
+    text = markdown(
+        results, ReportFacts("Title", ("a line",), {"seen": ("b",), "absent": ("c",), "all": ("a", "b")}, 0)
+    )
     by_source = {line.split(" | ")[0]: line for line in text.split("## Dice: exact box")[1].splitlines()}
     assert by_source["| a"].startswith("| a | 2 | 0.600 (")
     assert by_source["| a"].endswith("| – |")
     assert by_source["| b"] == "| b | 1 | 1.000 (1.000 to 1.000) | 0.100 (0.100 to 0.100) |"
     assert by_source["| **mean over sources**"].startswith("| **mean over sources** | 3 | 0.800 (")
     assert by_source["| **without seen**"].startswith("| **without seen** | 2 | 0.600 (")
+    assert "without absent" not in text
+    assert "without all" not in text
     (overview,) = (line for line in text.splitlines() if line.startswith("| exact box | m |"))
     assert [cell.split(" (")[0] for cell in overview.split(" | ")[2:]] == [
         "2", "3", "0.800", "0.600", "0.400", "0.700", "0.2", "– |",  # all, without seen, IoU, NSD, HD95 in mm and px
