@@ -1,7 +1,8 @@
 import numpy as np
 from PIL import Image
 
-from SAMUNetSlicerLib.learning.curve import draw_curve
+from SAMUNetSlicerLib.learning.curve import _smooth, draw_curve
+from SAMUNetSlicerLib.learning.logs import append_line
 
 
 def test_a_curve_is_drawn_with_and_without_development_figures(tmp_path):
@@ -13,3 +14,14 @@ def test_a_curve_is_drawn_with_and_without_development_figures(tmp_path):
     half = without.shape[1] // 2
     assert (without[:, :half] < 128).any()
     assert (with_figures[:, half:] != without[:, half:]).any()
+
+
+def test_a_noisy_curve_is_the_mean_of_the_last_25_steps():
+    smooth = _smooth(np.arange(60.0))
+    assert smooth[[0, 10, 24, 59]].tolist() == [0, 5, 12, 47]
+
+
+def test_a_line_of_a_log_has_four_decimals(tmp_path):
+    for step in (1, 2):
+        append_line(tmp_path / "log.csv", {"step": step, "loss": 0.123456})
+    assert (tmp_path / "log.csv").read_text() == "step,loss\n1,0.1235\n2,0.1235\n"

@@ -24,9 +24,12 @@ def bank(tmp_path):
 
 
 class Answers(torch.nn.Module):
-    """Of each plane what is bright, with `wrong` of its rows turned over until its answer comes back as a prompt."""
+    """What is bright; but of all looks except the first, `wrong` is turned over until the answer comes back as prompt.
 
-    def __init__(self, wrong: slice) -> None:
+    wrong: (128, 128) bool.
+    """
+
+    def __init__(self, wrong: torch.Tensor) -> None:
         super().__init__()
         self.any = torch.nn.Parameter(torch.zeros(1))
         self.wrong = wrong
@@ -37,19 +40,22 @@ class Answers(torch.nn.Module):
     def decode(self, embedding, prompts):
         logits = embedding.features["bright"][prompts.plane_index].clone()
         if prompts.mask_logits is None:
-            logits[:, :, self.wrong] *= -1
+            turned = self.wrong & (prompts.plane_index > 0)[:, None, None]
+            logits[turned[:, None]] *= -1
         return Decoded(logits, None)
 
 
 def test_a_network_that_is_right_is_told_so(bank):
-    figures = measure(Answers(slice(0)), bank)
+    figures = measure(Answers(torch.zeros(128, 128, dtype=torch.bool)), bank)
     assert list(figures) == ["box", "box+1", "box+2", "jittered", "point", "point+1", "point+2"]
     assert min(figures.values()) > 0.97
 
 
-def test_sources_count_alike_and_corrections_after_the_prompt(bank):
-    figures = measure(Answers(slice(100, 128)), bank)  # 56 rows of the input, of which 56 or none are visible
-    whole, cut = (2 * np.array(area) / (2 * np.array(area) + 56 * 256) for area in ([5025, 2821], [7845]))
-    assert figures["box"] == pytest.approx((whole.mean() + 1) / 2, abs=0.02)
-    assert cut < 0.6, "else it would not matter that what is not visible does not count"
+def test_sources_count_alike_what_is_not_visible_does_not_and_corrections_follow_the_prompt(bank):
+    wrong = torch.ones(128, 128, dtype=torch.bool)
+    wrong[:100, :80] = False  # of the last look nothing else is visible
+    figures = measure(Answers(wrong), bank)
+    second = 2 * 2821 / (2 * 2821 + 256 * 256 - 200 * 160)
+    assert figures["box"] == pytest.approx(((1 + second) / 2 + 1) / 2, abs=0.01)
+    assert figures["point"] == pytest.approx(figures["box"])
     assert min(figures["box+1"], figures["point+2"]) > 0.97

@@ -76,9 +76,9 @@ def expected(looks) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     return loss, {name: p.grad for name, p in network.named_parameters()}
 
 
-@pytest.mark.parametrize("rounds", [(1.0,), (0.0, 1.0), (0.0, 0.0, 1.0)])
-def test_a_step_is_the_mean_over_looks_objects_and_rounds(rounds):
-    trainer = build_trainer(rounds=rounds)
+@pytest.mark.parametrize(("rounds", "parts"), [((1.0,), 1), ((0.0, 1.0), 1), ((0.0, 0.0, 1.0), 1), ((1.0,), 3)])
+def test_a_step_is_the_mean_over_looks_objects_rounds_and_parts(rounds, parts):
+    trainer = build_trainer(rounds=rounds, accumulation=parts)
     gradients = gradients_of(trainer)
     loss, exact = expected(trainer.examples.looks)
     assert trainer.report.loss == pytest.approx(loss.item(), rel=1e-4)
@@ -105,6 +105,16 @@ def test_the_report_tells_the_dice_of_the_first_and_the_last_round():
     trainer._answer = lambda *given: (*answer(*given)[:2], next(dices))
     report = next(trainer.run())
     assert (report.first_dice, report.last_dice) == (0.25, 0.75)
+
+
+def test_the_dice_reported_is_that_of_the_answers():
+    trainer = build_trainer(rounds=(1.0,))
+    dices = []
+    for look in trainer.examples.looks:
+        answer = look.image[0, ::2, ::2] / 255 * 2.0 > 0.5
+        truths = (coarse(object_mask(look.parts, members)) > 0.5 for members in look.objects)
+        dices += [2 * (answer & truth).sum() / (answer.sum() + truth.sum()) for truth in truths]
+    assert next(trainer.run()).first_dice == pytest.approx(np.mean(dices), rel=1e-4)
 
 
 def test_gradients_are_shared_and_averaged_by_processes():

@@ -1,4 +1,5 @@
 import numpy as np
+from scipy.ndimage import label
 
 from SAMUNetSlicerLib.learning.data.crops import object_mask
 from SAMUNetSlicerLib.learning.data.synthetic import SIZE, make_picture
@@ -11,12 +12,14 @@ def test_the_same_generator_state_gives_the_same_picture():
     assert first.objects == again.objects
 
 
-def test_every_object_is_there_and_none_fills_the_picture():
-    for seed in range(8):
+def test_every_object_is_there_mostly_in_one_piece_and_none_fills_the_picture():
+    for seed in range(9):
         picture = make_picture(np.random.default_rng(seed))
         assert picture.image.shape[:2] == picture.labels.shape == (SIZE, SIZE)
         for members in picture.objects:
-            assert 0 < object_mask(picture.labels, members).mean() < 0.6
+            mask = object_mask(picture.labels, members)
+            assert 0 < mask.mean() < 0.6
+            assert np.bincount(label(mask)[0].ravel())[1:].max() > 0.75 * mask.sum()
 
 
 def test_some_objects_contain_others():
