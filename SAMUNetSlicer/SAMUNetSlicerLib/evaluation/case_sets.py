@@ -170,7 +170,7 @@ def _listed(content: Mapping, root: Path) -> Iterator[CaseSource]:
         if not all(isinstance(text, str) for text in (name, folder, image)) or not _are_texts(masks):
             raise InputError(f"In the source '{name}' name, folder and image are texts, masks is a list of patterns.")
         files = []
-        for mask in sorted(path for pattern in masks for path in _matching(root / folder, pattern)):
+        for mask in sorted({path for pattern in masks for path in _matching(root / folder, pattern)}):
             found = case_pattern.search(mask.stem)
             case = found.group(0) if found else mask.stem
             files.append(CaseFiles(case, root / folder / image.replace("{case}", case), mask))

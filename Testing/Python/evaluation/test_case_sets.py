@@ -60,6 +60,12 @@ def test_a_set_of_ones_own_finds_images_by_the_masks_names(own_set, tmp_path):
     assert cases.groups == {"easy ones": ("lungs",)}
 
 
+def test_a_mask_that_two_patterns_find_counts_once(own_set, tmp_path):
+    own_set.write_text(SET.replace('["*-mask.png"]', '["*-mask.png", "1*mask.png"]'), encoding="utf-8")
+    (lungs,) = read_case_set(own_set, tmp_path / "data").sources
+    assert [f.mask.name for f in lungs.files] == ["1-mask.png", "2-mask.png"]
+
+
 def test_development_is_what_training_holds_back(tmp_path):
     for number in range(20):
         folder = tmp_path / "images_more" / "us_hc18_fetalhead"
