@@ -118,6 +118,26 @@ def test_a_resumed_training_goes_on_behind_all_parts_of_its_steps(shards, tmp_pa
     assert all(map(torch.equal, drawn, images[8:]))
 
 
+@pytest.mark.parametrize(("rank", "world"), [(0, 1), (1, 2)])
+def test_a_process_trains_on_its_own_shards_in_the_order_of_the_seed(shards, tmp_path, rank, world):
+    network, settings = BrightRegionNetwork(), TrainingSettings(seed=7)
+    files = Files(tmp_path / "start", tmp_path / "run", shards=shards)
+    examples = _examples(network, files, settings, SimpleNamespace(global_rank=rank, world_size=world))
+    drawn = [example.image for example in examples.draw(4, np.random.default_rng(0))]
+    own = itertools.islice(ShardStream(shards, seed=7, rank=rank, world=world).pictures(), 4)
+    images = [prepare_whole(picture, network.spec.preprocessing).image for picture in own]
+    assert all(map(torch.equal, drawn, images))
+
+
+def test_pictures_that_are_held_back_are_not_trained_on(shards, tmp_path):
+    lines = ('name = "discs"', 'folder = "set"', "case_pattern = '^c[0-9]+'", "development_fraction = 0.25")
+    (tmp_path / "sources.toml").write_text("\n".join(["[[sources]]", *lines]), encoding="utf-8")
+    files = Files(tmp_path / "start", tmp_path / "run", data=tmp_path, sources=tmp_path / "sources.toml")
+    examples = _examples(BrightRegionNetwork(), files, TrainingSettings(), None)
+    trained = {pair.case for pair in split_pairs(SPEC, find_pairs(SPEC, tmp_path), Split.TRAIN)}
+    assert {pair.case for pair in examples._pairs} == trained
+
+
 def test_processes_read_different_shards(shards):
     first, second = (ShardStream(shards, rank=rank, world=2)._shards for rank in range(2))
     assert not set(first) & set(second)

@@ -1,11 +1,13 @@
-"""A whole training on a bank, measured on held-back looks."""
+"""A whole training on a bank: how it starts, and how it is measured on held-back looks."""
 
 import csv
 
+import pytest
 import torch
 from learning_examples import write_bank
 from safetensors.torch import load_file
 
+from SAMUNetSlicerLib.errors import ModelError
 from SAMUNetSlicerLib.learning import command
 from SAMUNetSlicerLib.learning.command import Files, run_training
 from SAMUNetSlicerLib.networks.sam_unet_tiny import SamUnetTiny
@@ -36,3 +38,19 @@ def test_the_averaged_weights_are_measured_at_times_and_at_the_end(tmp_path, mon
     assert torch.equal(measured[-1], state[f"average.{WEIGHT}"])
     assert not torch.equal(measured[-1], state[f"model.{WEIGHT}"])
     assert (run / "curve.png").exists()
+
+
+def test_all_processes_start_with_the_same_random_weights(tmp_path, monkeypatch):
+    """Each builds the network by itself, and only gradients are shared."""
+    drawn = []
+
+    def start(family, path):
+        drawn.append(torch.rand(1).item())
+        raise ModelError("enough")
+
+    monkeypatch.setattr(command, "start_network", start)
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        with pytest.raises(ModelError, match="enough"):
+            run_training("sam_unet_tiny", Files(tmp_path / "start", tmp_path / "run"))
+    assert drawn[0] == drawn[1]
