@@ -96,7 +96,8 @@ def test_a_box_stays_inside_a_plane_that_is_not_square():
 def test_all_methods_see_the_same_jittered_box_and_another_seed_gives_another():
     first, second = (run("jittered-box", Scripted(TARGET))[0].prompts.box_xyxy for _ in range(2))
     assert first == second
-    assert case_generator(0, "box", "a").random() != case_generator(1, "box", "a").random()
+    others = [(0, "box", "a"), (1, "box", "a"), (0, "points", "a"), (0, "box", "b")]
+    assert len({case_generator(*words).random() for words in others}) == len(others)
 
 
 def test_the_first_point_is_the_deepest_and_the_next_ones_lie_in_the_largest_error():
@@ -115,6 +116,16 @@ def test_too_much_is_answered_by_a_negative_point():
     region, sign = largest_error(square(10, 12, 33, 20), TARGET)
     assert sign is Sign.NEGATIVE
     np.testing.assert_array_equal(region, square(25, 12, 33, 20))
+
+
+@pytest.mark.parametrize(("width", "sign"), [(3, Sign.POSITIVE), (5, Sign.NEGATIVE)])
+def test_of_a_missing_and_a_surplus_region_the_larger_one_counts(width, sign):
+    target, answer = np.zeros((2, 40, 40), bool)
+    target[5:15, 5:9] = True  # missed
+    answer[25:35, 20 : 20 + width] = True
+    region, found = largest_error(answer, target)
+    assert found is sign
+    assert region.sum() == 10 * max(4, width)
 
 
 def test_the_largest_region_counts_not_the_largest_sum():
