@@ -2,12 +2,11 @@ import numpy as np
 import pytest
 import torch
 
-from fakes import ALL_PROMPTS, BrightRegionNetwork
+from fakes import BrightRegionNetwork
 from SAMUNetSlicerLib.errors import InputError
 from SAMUNetSlicerLib.inference.predictor import PlaneImage, PlanePredictor
 from SAMUNetSlicerLib.inference.prompts import PlanePrompts, bounding_box_xyxy
-from SAMUNetSlicerLib.networks.base import Decoded, PromptKind
-from SAMUNetSlicerLib.volumes.propagation.box_motion import Course, moved_logits
+from SAMUNetSlicerLib.networks.base import Decoded
 from SAMUNetSlicerLib.volumes.propagation.taper import Taper
 from SAMUNetSlicerLib.volumes.propagation.walks import (
     Direction,
@@ -16,7 +15,6 @@ from SAMUNetSlicerLib.volumes.propagation.walks import (
     Propagation,
     PropagationPolicy,
     StopReason,
-    default_rule,
 )
 
 PLANES = 21
@@ -223,29 +221,6 @@ def test_far_from_its_key_plane_a_walk_ends_sooner_unless_another_lies_ahead():
     assert planes_found(PropagationPolicy(far_carried=0.5), 16) == [11, 12, 13, 14, 15]
 
 
-def test_the_neighbours_box_is_widened_for_models_of_boxes_alone(predictor):
-    planes = Ball()
-    answer = answer_at(planes, predictor, 10)
-    x0, y0, x1, y1 = bounding_box_xyxy(answer.mask)
-    same = planes.image(10)  # no motion
-    prompts = Propagation(planes, predictor).next_prompts(answer, same, same, Course())
-    assert prompts.box_xyxy == (x0, y0, x1, y1)
-    boxes_alone = PlanePredictor(BrightRegionNetwork(PromptKind.BOX))
-    margin = max(1.0, 0.03 * max(x1 - x0, y1 - y0))
-    widened = (x0 - margin, y0 - margin, x1 + margin, y1 + margin)
-    assert Propagation(planes, boxes_alone).next_prompts(answer, same, same, Course()).box_xyxy == pytest.approx(
-        widened
-    )
-
-
-def test_the_widened_box_stays_on_the_plane():
-    boxes_alone = PlanePredictor(BrightRegionNetwork(PromptKind.BOX | PromptKind.MASK))
-    bright = PlaneImage(np.full((40, 60, 3), 220, np.uint8), "bright")
-    answer = boxes_alone.predict(bright, PlanePrompts(box_xyxy=(0, 0, 60, 40)))
-    prompts = Propagation(Ball(), boxes_alone).next_prompts(answer, bright, bright, Course())
-    assert prompts.box_xyxy == (0, 0, 60, 40)
-
-
 def test_an_object_has_vanished_below_its_smallest_area(predictor):
     planes = Ball()
     start = answer_at(planes, predictor, 10)
@@ -316,39 +291,11 @@ def test_a_range_beyond_the_stack_ends_with_the_stack():
     assert [s.stop for s in steps if s.stop] == [StopReason.END] * 2
 
 
-def test_a_carried_mask_is_moved_and_doubted_and_only_for_models_that_learnt_to_correct_one():
-    planes = Ball()
-    carrying = PlanePredictor(BrightRegionNetwork(ALL_PROMPTS | PromptKind.NEIGHBOUR_MASK))
-    answer = answer_at(planes, carrying, 10)
-    walk = Propagation(planes, carrying)
-    prompts = walk.next_prompts(answer, planes.image(10), planes.image(11), Course())
-    moved = moved_logits(planes.image(10).rgb, planes.image(11).rgb, answer.logits)
-    np.testing.assert_allclose(prompts.mask, moved - walk.policy.doubt)
-    assert prompts.points_xy == ()
-    towards = Course(goal=planes.mask(13), share=1 / 3)
-    prompts = walk.next_prompts(answer, planes.image(10), planes.image(11), towards)
-    assert prompts.mask is None
-    assert len(prompts.points_xy) == 1
-    other = PlanePredictor(BrightRegionNetwork(ALL_PROMPTS))
-    prompts = Propagation(planes, other).next_prompts(answer, planes.image(10), planes.image(11), Course())
-    assert prompts.mask is None
-    assert len(prompts.points_xy) == 1
-
-
 def test_an_empty_answer_is_not_propagated(predictor):
     planes = Ball()
     empty = predictor.predict(planes.image(0), PlanePrompts(box_xyxy=(10, 10, 30, 30)))
     steps = list(Propagation(planes, predictor).from_plane(0, empty))
     assert all(s.answer is None and s.stop is StopReason.VANISHED for s in steps)
-
-
-def test_the_default_rule_uses_what_the_model_was_trained_for():
-    assert default_rule(PromptKind.BOX) is NeighbourRule.BOX
-    assert default_rule(PromptKind.BOX | PromptKind.MASK) is NeighbourRule.BOX
-    own_masks = PromptKind.BOX | PromptKind.POINTS | PromptKind.MASK
-    assert default_rule(own_masks) is NeighbourRule.BOX_AND_POINT
-    assert default_rule(own_masks | PromptKind.NEIGHBOUR_MASK) is NeighbourRule.BOX_AND_MASK
-    assert default_rule(own_masks | PromptKind.NEIGHBOUR_MASK, is_between=True) is NeighbourRule.BOX_AND_POINT
 
 
 class PausingNetwork(BrightRegionNetwork):

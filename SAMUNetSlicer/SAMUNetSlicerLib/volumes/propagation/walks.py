@@ -17,11 +17,12 @@ import numpy as np
 
 from ...errors import UserError
 from ...inference.agreement import Appearance, Evidence, confidence
-from ...inference.mask_geometry import deepest_point_xy, intersection_over_union
+from ...inference.mask_geometry import deepest_point_xy, dice, intersection_over_union
 from ...inference.predictor import OUTSIDE_LOGIT, PlaneImage, PlaneMask, PlanePredictor, PlaneRequest
 from ...inference.prompts import PlanePrompts, Sign, bounding_box_xyxy
 from ...inference.zoom import Crop
 from ...networks.base import PromptKind
+from .between import ShapeBetween
 from .box_motion import Course, bounded, expect
 from .taper import Taper
 
@@ -70,12 +71,15 @@ class PropagationPolicy:
     loose_margin: for models trained on boxes alone, which were drawn loosely (LiteMedSAM, MedSAM): share of the box's
         longer side by which the expected box is widened on every side, at least 1 pixel. Others get the box as it is:
         they trust boxes, fill what they are given, and masks would grow from plane to plane.
-    doubt: taken off the logits that are carried on with a mask (see `box_motion.expect`). Masks that are carried on as
-        they are never shrink with their object, and walk on where it has ended.
+    doubt: taken off the logits that are carried on with a mask (see `box_motion.expect`), but between key planes.
+        Masks that are carried on as they are never shrink with their object, and walk on where it has ended.
     smallest_area: fewer pixels count as vanished.
     lowest_iou, lowest_support: below either (see `agreement.Evidence`) the walk has drifted and ends before that plane.
     lowest_own_share: so it has where the network's estimate of its answer falls below this share of the estimate for
         the first plane of the walk; beyond an object's end it does.
+    same_dice: between key planes a model that could carry the mask is given box and point nevertheless, where those
+        make the key plane's mask again, with at least this Dice: where they do not, the mask holds what the user has
+        corrected. A mask that box and point explain may be wrong as well, and would be carried on with its errors.
     far_carried, lowest_far_share: once the overlaps since the key plane multiply to less than the former, and no key
         plane lies ahead, so it has where estimate times likeness of the grey values falls below the latter share.
     """
@@ -87,6 +91,7 @@ class PropagationPolicy:
     lowest_iou: float = 0.3
     lowest_support: float = 0.25
     lowest_own_share: float = 0.8
+    same_dice: float = 0.97
     far_carried: float = 0.1
     lowest_far_share: float = 0.9
 
@@ -164,7 +169,8 @@ class Propagation:
         Beyond the outermost key planes it walks outwards, nearest planes first. A plane between two key planes is
         reached from both sides: first from below, and once more from above, reconciled with the first answer; the
         later step counts. Where the walk from above is lost, the first answer stays, with the lower confidence. With
-        one direction only, each key plane's walk ends before the next key plane.
+        one direction only, each key plane's walk ends before the next key plane. What both key planes' outlines tell
+        is added to answers between them.
         """
         within = PlaneRange.of_stack(len(self.planes), within)
         starts = sorted(answers)
@@ -178,14 +184,20 @@ class Propagation:
         ]
         yield from _in_turn(outwards)
         for low, high in pairwise(starts):
+            if high - low == 1:
+                continue
             between = PlaneRange(max(within.first, low + 1), min(within.last, high - 1))
             taper = Taper.through(areas, low, high)
             if direction is Direction.BOTH:
-                yield from self._bridge(low, high, answers, between, taper)
+                steps = self._bridge(low, high, answers, between, taper)
             elif direction is Direction.UP:
-                yield from self._walk(low, answers[low], direction, between, KeyPlane.of(high, answers), taper)
+                steps = self._walk(low, answers[low], direction, between, KeyPlane.of(high, answers), taper)
             else:
-                yield from self._walk(high, answers[high], direction, between, KeyPlane.of(low, answers), taper)
+                steps = self._walk(high, answers[high], direction, between, KeyPlane.of(low, answers), taper)
+            shape = ShapeBetween.of(low, answers[low].mask, high, answers[high].mask)
+            for step in steps:
+                heard = shape is not None and step.answer is not None
+                yield replace(step, answer=shape.beside(step.answer, step.index)) if heard else step
 
     def prepare(self, answers: Mapping[int, PlaneMask], direction: Direction = Direction.BOTH) -> None:
         """Begin to encode the planes that the walks of `from_planes` look at first.
@@ -240,6 +252,7 @@ class Propagation:
             yield PropagationStep(start, direction, None, 0.0, StopReason.VANISHED)
             return
         here, before = self.planes.image(start), None
+        rule = self.rule_from(here, answer, is_between=goal is not None)
         expected = Appearance.under(here.rgb, answer.mask)
         own_at_first, carried = None, 1.0
         crops = crops or {}
@@ -252,7 +265,7 @@ class Propagation:
                 course = Course(before, goal.mask, share=taper.share_of_way(index - step, step, goal.index))
             elif taper is not None:
                 course = Course(before, shrink=taper.shrink(index - step, step))
-            found = self.predictor.predict(there, self.next_prompts(answer, here, there, course), crop)
+            found = self.predictor.predict(there, self.next_prompts(answer, here, there, course, rule), crop)
             if np.count_nonzero(found.mask) < self.policy.smallest_area:
                 yield PropagationStep(index, direction, None, 0.0, StopReason.VANISHED)
                 return
@@ -295,21 +308,37 @@ class Propagation:
             or (is_far and evidence.own * evidence.likeness < policy.lowest_far_share * own_at_first)
         )
 
-    def next_prompts(self, answer: PlaneMask, here: PlaneImage, there: PlaneImage, course: Course) -> PlanePrompts:
+    def rule_from(self, image: PlaneImage, answer: PlaneMask, is_between: bool) -> NeighbourRule:
+        """How the non-empty mask of a key plane goes on; is_between: to another one."""
+        rule = self.policy.rule or default_rule(self.predictor.trained_prompts)
+        if rule is not NeighbourRule.BOX_AND_MASK or self.policy.rule is not None or not is_between:
+            return rule
+        again = self.predictor.predict(image, _box_and_point(answer.mask), answer.crop)
+        is_same = dice(again.mask, answer.mask) >= self.policy.same_dice
+        return NeighbourRule.BOX_AND_POINT if is_same else rule
+
+    def next_prompts(
+        self, answer: PlaneMask, here: PlaneImage, there: PlaneImage, course: Course, rule: NeighbourRule
+    ) -> PlanePrompts:
         """The prompts that the non-empty mask of the plane `here` gives for the plane beside it, `there`."""
         height, width = answer.mask.shape
-        trained = self.predictor.trained_prompts
-        rule = self.policy.rule or default_rule(trained, is_between=course.goal is not None)
-        doubt = self.policy.doubt if rule is NeighbourRule.BOX_AND_MASK else 0.0
-        expected = expect(here.rgb, there.rgb, answer.logits, course, doubt)
+        doubts = rule is NeighbourRule.BOX_AND_MASK and course.goal is None
+        expected = expect(here.rgb, there.rgb, answer.logits, course, self.policy.doubt if doubts else 0.0)
         x0, y0, x1, y1 = expected.box_xyxy
-        margin = 0.0 if PromptKind.POINTS in trained else max(1.0, self.policy.loose_margin * max(x1 - x0, y1 - y0))
+        knows_points = PromptKind.POINTS in self.predictor.trained_prompts
+        margin = 0.0 if knows_points else max(1.0, self.policy.loose_margin * max(x1 - x0, y1 - y0))
         box = (max(0.0, x0 - margin), max(0.0, y0 - margin), min(width, x1 + margin), min(height, y1 + margin))
         if rule is NeighbourRule.BOX_AND_MASK:
             return PlanePrompts(box_xyxy=box, mask=expected.logits)
         if rule is NeighbourRule.BOX_AND_POINT:
-            return PlanePrompts(points_xy=(deepest_point_xy(expected.mask),), signs=(Sign.POSITIVE,), box_xyxy=box)
+            return _box_and_point(expected.mask, box)
         return PlanePrompts(box_xyxy=box)
+
+
+def _box_and_point(mask_yx: np.ndarray, box_xyxy: tuple[float, float, float, float] | None = None) -> PlanePrompts:
+    """box_xyxy: the mask's own, if None."""
+    box = bounding_box_xyxy(mask_yx) if box_xyxy is None else box_xyxy
+    return PlanePrompts(points_xy=(deepest_point_xy(mask_yx),), signs=(Sign.POSITIVE,), box_xyxy=box)
 
 
 def _in_turn(walks: Iterable[Iterator[PropagationStep]]) -> Iterator[PropagationStep]:
@@ -351,12 +380,11 @@ def reconcile(one: PropagationStep, other: PropagationStep, weight_of_one: float
     return replace(other, answer=merged, confidence=max(one.confidence, other.confidence) * float(np.sqrt(agreement)))
 
 
-def default_rule(trained: PromptKind, is_between: bool = False) -> NeighbourRule:
+def default_rule(trained: PromptKind) -> NeighbourRule:
     """The mask where the model has learnt to correct one; else box and point where it knows points.
 
-    Between key planes (`is_between`) box and point as well: where the object goes is known there. Measured on
-    development cases (docs/propagation.md).
+    Measured on development cases (docs/propagation.md).
     """
-    if PromptKind.NEIGHBOUR_MASK in trained and not is_between:
+    if PromptKind.NEIGHBOUR_MASK in trained:
         return NeighbourRule.BOX_AND_MASK
     return NeighbourRule.BOX_AND_POINT if PromptKind.POINTS in trained else NeighbourRule.BOX
