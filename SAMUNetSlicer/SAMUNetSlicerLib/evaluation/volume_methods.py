@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -35,11 +35,11 @@ class VolumeMethod(Protocol):
 
 @dataclass(frozen=True)
 class PropagatedBox:
-    """The exact box on the median plane of the target, propagated; then corrections.
+    """The exact box on the median plane of the target, propagated; then corrections, of two kinds, each from there on.
 
     The extent along the stack is not given. A correction goes to the plane with most wrong pixels that has not been
-    prompted: there the user draws the exact box, or, where the target is absent, ends the range on that side where
-    the target ends. All prompted planes are then propagated anew.
+    prompted: there the user draws the exact box or, by hand, corrects until the plane is right; where the target is
+    absent the range ends on that side where the target ends. All prompted planes are then propagated anew.
     """
 
     name: str
@@ -48,21 +48,34 @@ class PropagatedBox:
     def run(self, case: VolumeCase) -> Iterator[VolumeRound]:
         labelled = case.labelled_planes()
         start = int(labelled[len(labelled) // 2])
-        answers = {start: self._answer(case, start)}
-        within = PlaneRange(0, len(case.planes) - 1)
-        mask = self._propagate(case, answers, within)
+        first = {start: self._boxed(case, start)}
+        mask = self._propagate(case, first, PlaneRange(0, len(case.planes) - 1))
         yield VolumeRound(ONE_BOX, mask)
+        yield from self._corrected(case, first, mask, self._boxed, "correction{}")
+        yield from self._corrected(case, first, mask, _by_hand, "plane{} by hand")
+
+    def _corrected(
+        self,
+        case: VolumeCase,
+        first: Mapping[int, PlaneMask],
+        mask: np.ndarray,
+        correct: Callable[[VolumeCase, int], PlaneMask],
+        unit: str,
+    ) -> Iterator[VolumeRound]:
+        """unit: what a correction is called, with {} for the plural."""
+        answers, labelled = dict(first), case.labelled_planes()
+        within = PlaneRange(0, len(case.planes) - 1)
         for count in range(1, VOLUME_CORRECTIONS + 1):
             worst = worst_plane(case, mask, answers)
             if worst is not None:
                 if case.target_on(worst).any():
-                    answers[worst] = self._answer(case, worst)
+                    answers[worst] = correct(case, worst)
                 else:
                     within = _ended(within, worst, labelled)
                 mask = self._propagate(case, answers, within)
-            yield VolumeRound(f"{ONE_BOX} + {count} correction{'s' if count > 1 else ''}", mask)
+            yield VolumeRound(f"{ONE_BOX} + {count} {unit.format('s' if count > 1 else '')}", mask)
 
-    def _answer(self, case: VolumeCase, index: int) -> PlaneMask:
+    def _boxed(self, case: VolumeCase, index: int) -> PlaneMask:
         prompts = PlanePrompts(box_xyxy=bounding_box_xyxy(case.target_on(index)))
         return self.predictor.predict(case.planes.image(index), prompts)
 
@@ -108,6 +121,11 @@ class SeedsOnThreePlanes:
             grey = np.clip(np.nan_to_num(grey.astype(np.float32), nan=window.lower), window.lower, window.upper)
         inside, outside = orthogonal_seeds(case.target_kji)
         yield VolumeRound(ONE_BOX, grow_from_seeds(grey, inside, outside, case.geometry.spacing_ijk[::-1]))
+
+
+def _by_hand(case: VolumeCase, index: int) -> PlaneMask:
+    """The plane as it should be: corrected by points, or painted, until it is."""
+    return PlaneMask.certain(case.target_on(index))
 
 
 def worst_plane(case: VolumeCase, mask_kji: np.ndarray, prompted: Mapping[int, PlaneMask]) -> int | None:

@@ -18,7 +18,7 @@ from .encoding.encoders import Encoder, TorchEncoder
 from .jobs import CancelledError, Job, SteppedJob
 from .looks import Look, PlaneImage, check_inside, groups_of_like_shape, points_only, to_network_prompts
 from .memory_ladder import MemoryLadder
-from .preprocessing import input_frame, prepare
+from .preprocessing import PROMPT_LOGIT, input_frame, prepare
 from .prompt_rules import AdmittedPrompts, admit
 from .prompts import PlanePrompts, bounding_box_xyxy
 from .zoom import Crop, ZoomPolicy
@@ -42,6 +42,13 @@ class PlaneMask:
     quality: float | None
     crop: Crop
     notes: tuple[str, ...] = ()
+
+    @classmethod
+    def certain(cls, mask_yx: np.ndarray, crop: Crop | None = None) -> PlaneMask:
+        """A (H, W) mask that somebody has settled, as an answer to go on from; crop: None for the whole plane."""
+        height, width = mask_yx.shape
+        logits = np.where(mask_yx, PROMPT_LOGIT, -PROMPT_LOGIT).astype(np.float32)
+        return cls(logits, None, crop or Crop(0, 0, width, height))
 
     @property
     def mask(self) -> np.ndarray:

@@ -49,8 +49,10 @@ SPINDLE &= (K >= 3) & (K <= 15)
 
 def test_one_box_on_the_median_plane_finds_the_whole_object():
     rounds = list(PropagatedBox("p", predictor()).run(make_case(SPINDLE)))
-    assert [r.prompt for r in rounds][:2] == ["one box in 3D", "one box in 3D + 1 correction"]
-    assert len(rounds) == 1 + VOLUME_CORRECTIONS
+    prompts = [r.prompt for r in rounds]
+    assert prompts[:3] == ["one box in 3D", "one box in 3D + 1 correction", "one box in 3D + 2 corrections"]
+    assert prompts[-2:] == ["one box in 3D + 2 planes by hand", "one box in 3D + 3 planes by hand"]
+    assert len(rounds) == 1 + 2 * VOLUME_CORRECTIONS
     assert dice(rounds[0].mask_kji, SPINDLE) > 0.97
 
 
@@ -58,8 +60,16 @@ def test_corrections_mend_planes_that_propagation_missed():
     case = make_case(SPINDLE, bright=SPINDLE & (K != 11))  # dark plane: propagation upwards ends before it
     found = [dice(r.mask_kji, SPINDLE) for r in PropagatedBox("p", predictor()).run(case)]
     assert found[0] < 0.85
-    assert found[-1] > found[0] + 0.05
-    assert all(later >= earlier - 1e-9 for earlier, later in pairwise(found))
+    for corrected in (found[1 : 1 + VOLUME_CORRECTIONS], found[1 + VOLUME_CORRECTIONS :]):
+        assert corrected[-1] > found[0] + 0.05
+        assert all(later >= earlier - 1e-9 for earlier, later in pairwise([found[0], *corrected]))
+
+
+def test_a_plane_by_hand_is_right_whatever_a_box_would_give():
+    case = make_case(SPINDLE, bright=SPINDLE & (K != 11))
+    rounds = {r.prompt: r.mask_kji for r in PropagatedBox("p", predictor()).run(case)}
+    assert not rounds["one box in 3D + 1 correction"][11].any(), "on a dark plane a box finds nothing"
+    assert np.array_equal(rounds["one box in 3D + 1 plane by hand"][11], SPINDLE[11])
 
 
 def test_a_correction_ends_the_range_where_the_target_has_ended():

@@ -29,7 +29,6 @@ if TYPE_CHECKING:  # brings torch, which Slicer gets only later
     from ...networks.base import PromptKind
 
 # Stands for the logits of a mask that is only known as voxels.
-_SURE_LOGIT = 8.0
 
 
 class Predictor(Protocol):
@@ -190,9 +189,7 @@ def known_answer(workspace: Workspace, key: PlaneKey) -> PlaneMask:
     mask_kji = np.zeros(reading.geometry.shape_kji, dtype=bool)
     mask_kji[voxels] = held
     mask_yx = voxels_to_mask(mask_kji, plane, reading.geometry)
-    height, width = plane.shape_yx
-    crop = _crop_of(workspace, key) or Crop(0, 0, width, height)
-    return PlaneMask(np.where(mask_yx, _SURE_LOGIT, -_SURE_LOGIT).astype(np.float32), None, crop)
+    return PlaneMask.certain(mask_yx, _crop_of(workspace, key))
 
 
 def _crop_of(workspace: Workspace, key: PlaneKey) -> Crop | None:
