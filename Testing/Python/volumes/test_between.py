@@ -44,6 +44,8 @@ def test_what_differs_between_the_outlines_is_told_less():
     same = ShapeBetween.of(0, disc(15), 2, disc(15)).beside(silent(), 1).logits
     moved = ShapeBetween.of(0, disc(15, x=34), 2, disc(15, x=46)).beside(silent(), 1).logits
     assert same[40, 40] == pytest.approx(8)
+    radius = np.sqrt(disc(15).sum() / np.pi)
+    assert same[40, 54] - same[40, 51] == pytest.approx(-3 * 16 / radius), "16 logits at a radius"
     assert same[0, 0] == pytest.approx(-8)
     overlap = (disc(15, x=34) & disc(15, x=46)).sum() / (disc(15, x=34) | disc(15, x=46)).sum()
     assert moved[0, 0] == pytest.approx(-8 * overlap)

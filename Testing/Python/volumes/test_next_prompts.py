@@ -9,6 +9,7 @@ from test_propagation import Ball, answer_at, dice
 from fakes import ALL_PROMPTS, BrightRegionNetwork
 from SAMUNetSlicerLib.inference.predictor import PlaneImage, PlanePredictor
 from SAMUNetSlicerLib.inference.prompts import PlanePrompts, bounding_box_xyxy
+from SAMUNetSlicerLib.inference.zoom import Crop
 from SAMUNetSlicerLib.networks.base import PromptKind
 from SAMUNetSlicerLib.volumes.propagation.box_motion import Course, moved_logits
 from SAMUNetSlicerLib.volumes.propagation.walks import (
@@ -96,6 +97,43 @@ def test_between_key_planes_only_what_box_and_point_do_not_tell_is_carried_and_n
     np.testing.assert_allclose(prompts.mask, moved_logits(here.rgb, there.rgb, painted.logits))
     assert prompts.points_xy == ()
     assert walk.rule_from(here, plain, is_between=False) is NeighbourRule.BOX_AND_MASK
+
+
+def test_whether_box_and_point_tell_it_costs_no_encoding_and_is_asked_of_models_alone_that_could_do_otherwise():
+    class Wide(Ball):
+        def mask(self, index):
+            rows, columns = np.mgrid[:400, :400]
+            return (rows - 200) ** 2 + (columns - 200) ** 2 <= 40**2
+
+    planes = Wide()
+    prompts = PlanePrompts(box_xyxy=bounding_box_xyxy(planes.mask(10)))
+    seen = Crop(110, 120, 310, 320)  # not the one that would be chosen without it
+    for trained, rule, asked in (
+        (CARRYING, NeighbourRule.BOX_AND_POINT, 1),
+        (ALL_PROMPTS, NeighbourRule.BOX_AND_POINT, 0),
+        (PromptKind.BOX, NeighbourRule.BOX, 0),
+    ):
+        predictor = PlanePredictor(BrightRegionNetwork(trained))
+        answer = predictor.predict(planes.image(10), prompts, seen)
+        assert answer.crop == seen
+        encoded, answered = predictor.counts.encoded, predictor.counts.answered
+        walk = Propagation(planes, predictor)
+        assert walk.rule_from(planes.image(10), answer, is_between=True) is rule
+        assert (predictor.counts.encoded, predictor.counts.answered) == (encoded, answered + asked)
+
+
+def test_masks_that_box_and_point_tell_are_not_carried_between_key_planes():
+    class Noting(PlanePredictor):
+        def predict(self, image, prompts, crop=None):
+            carried[image.key] = prompts.mask is not None
+            return super().predict(image, prompts, crop)
+
+    carried = {}
+    planes, predictor = Ball(), Noting(BrightRegionNetwork(CARRYING))
+    keys = {index: answer_at(planes, predictor, index) for index in (8, 12)}
+    carried.clear()
+    assert [*Propagation(planes, predictor).from_planes(keys, within=PlaneRange(6, 14))]
+    assert carried == {6: True, 7: True, 8: False, 9: False, 10: False, 11: False, 12: False, 13: True, 14: True}
 
 
 @pytest.mark.parametrize("rule", NeighbourRule)
