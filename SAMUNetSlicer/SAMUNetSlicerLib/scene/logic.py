@@ -334,10 +334,10 @@ class SegmentationLogic:
         space, stack = self._ready(segmentationNode, orientation, sliceToRAS)
         return accepting.reopen(space, segmentID, stack, planes)
 
-    def keepAsIs(self, segmentationNode, segmentID: str, planes, orientation=None, sliceToRAS=None) -> None:
-        """Take planes for accepted as the segment stands there: drawn or corrected by hand."""
+    def keepAsIs(self, segmentationNode, segmentID: str, planes, orientation=None, sliceToRAS=None) -> list[int]:
+        """Take planes for accepted as the segment stands there, drawn or corrected by hand; returns the empty ones."""
         space, stack = self._ready(segmentationNode, orientation, sliceToRAS)
-        accepting.keep_as_is(space, segmentID, stack, planes)
+        return accepting.keep_as_is(space, segmentID, stack, planes)
 
     @contextmanager
     def step(self, segmentationNode, text: str) -> Iterator[None]:

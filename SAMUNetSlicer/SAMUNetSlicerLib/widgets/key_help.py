@@ -14,6 +14,7 @@ def _meanings() -> dict[str, str]:
         "box": _("draw a box: click two opposite corners"),
         "accept": _("write the preview on the shown plane into the segment"),
         "discard": _("stop what is being computed; else stop placing; then: drop the preview on the shown plane"),
+        "keep": _("take the shown plane for right as the segment is drawn there"),
         "undo": _("undo"),
         "redo": _("redo"),
         "propagate": _("propagate to the neighbouring planes"),

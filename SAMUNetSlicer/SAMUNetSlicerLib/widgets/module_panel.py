@@ -57,6 +57,7 @@ class ModulePanel(VTKObservationMixin):
                 "negative": lambda: self.segment.take(Tool.NEGATIVE),
                 "box": lambda: self.segment.take(Tool.BOX),
                 "accept": self.segment.accept,
+                "keep": self.segment.keep_drawn,
                 "discard": self.segment.discard,
                 "undo": self.segment.undo,
                 "redo": self.segment.redo,

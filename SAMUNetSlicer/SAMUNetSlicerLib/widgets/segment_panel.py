@@ -52,6 +52,7 @@ class SegmentPanel:
             (ui.finishButton, self._toggle_finished),
             (ui.acceptButton, self.accept),
             (ui.discardButton, self.drop_preview),
+            (ui.keepButton, self.keep_drawn),
             (ui.undoButton, self.undo),
             (ui.redoButton, self.redo),
             (ui.segmentEditorButton, self._open_segment_editor),
@@ -68,6 +69,7 @@ class SegmentPanel:
             (ui.boxButton, "box"),
             (ui.acceptButton, "accept"),
             (ui.discardButton, "discard"),
+            (ui.keepButton, "keep"),
         ):
             button.toolTip = f"{button.toolTip} ({KEYS[name]})"
 
@@ -170,6 +172,17 @@ class SegmentPanel:
         if self._work.session is not None and self._work.session.place is not None:
             self._on_shown_plane(lambda session: session.discard_plane())
 
+    def keep_drawn(self) -> None:
+        """Take the shown plane for right as the segment stands there, painted in the Segment Editor for example."""
+
+        def keep(session) -> None:
+            if self.view is None:  # no prompt was placed in any yet
+                self.choose_view()
+            self.look_where_the_user_looks()
+            self._work.say(session.keep_drawn())
+
+        self._change(keep)
+
     def undo(self) -> None:
         self._change(lambda session: session.undo())
 
@@ -252,6 +265,7 @@ class SegmentPanel:
         ui.undoButton.enabled, ui.redoButton.enabled = bool(undo_text), bool(redo_text)
         ui.undoButton.toolTip = _("Undo: {step} ({key})").format(step=undo_text or _("nothing"), key=KEYS["undo"])
         ui.redoButton.toolTip = _("Redo: {step} ({key})").format(step=redo_text or _("nothing"), key=KEYS["redo"])
+        allow(ui.keepButton, hindrance)
         if not hindrance and not session.has_preview():
             hindrance = _("There is no preview on the plane that is worked on.")
         allow(ui.acceptButton, hindrance)

@@ -15,6 +15,7 @@ KEYS = {
     "box": "D",
     "accept": "Enter",
     "discard": "Esc",
+    "keep": "K",
     "undo": "Z",
     "redo": "Y",
     "propagate": "P",

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import slicer
 
 from ..scene.nodes.placement import numpy_matrix
-from .controllers.session import choose_nearest_view
 
 
 def slice_nodes() -> Iterator:
@@ -31,7 +30,17 @@ def view_of_point(point_ras):
     under_mouse = crosshair.GetCursorPositionXYZ([0.0, 0.0, 0.0]) if crosshair is not None else None
     if under_mouse is not None:
         nodes.sort(key=lambda node: node is not under_mouse)  # first of equally near ones
-    return nodes[choose_nearest_view(point_ras, [matrix_of(node) for node in nodes])]
+    return nodes[_nearest(point_ras, [matrix_of(node) for node in nodes])]
+
+
+def _nearest(point_ras: Sequence[float], slice_matrices: Sequence[np.ndarray]) -> int:
+    """The matrix (SliceToRAS) on whose plane a point lies, or which is nearest; of equally near ones the first."""
+    distances = []
+    for matrix in slice_matrices:
+        normal = np.cross(matrix[:3, 0], matrix[:3, 1])
+        distances.append(abs((np.asarray(point_ras) - matrix[:3, 3]) @ normal / np.linalg.norm(normal)))
+    # Planes that meet at the point differ by rounding, which must not choose among them.
+    return int(np.argmin(np.round(distances, 3)))
 
 
 def show_point(point_ras, slice_node) -> None:

@@ -108,18 +108,28 @@ def reopen(workspace: Workspace, segment_id: str, stack: StackKey, indices: Coll
     return len(accepted)
 
 
-def keep_as_is(workspace: Workspace, segment_id: str, stack: StackKey, indices: Iterable[int]) -> None:
-    """Mark planes as accepted as the segment stands there: drawn by hand, or corrected in the Segment Editor."""
+def keep_as_is(workspace: Workspace, segment_id: str, stack: StackKey, indices: Iterable[int]) -> list[int]:
+    """Mark planes as accepted as the segment stands there: drawn by hand, or corrected in the Segment Editor.
+
+    Returns those on which the segment is empty, where propagations will end.
+    """
     name = require_segment(workspace, segment_id)
     indices, count = list(indices), len(workspace.stack(stack))
     if not all(0 <= index < count for index in indices):
         raise EditError(f"The volume has planes 0 to {count - 1} only.")
+    empty = []
     with recording(workspace, f"Keep planes of {name}") as recorder:
         for index in indices:
             key = PlaneKey(workspace.frame, segment_id, stack.text, index)
             drop_proposals(recorder, [key])
             entry = PlaneEntry(1.0, PlaneOrigin.PROMPTED)
             recorder.set_plane(key, replace(workspace.document.plane(key), accepted=entry, stopped=""))
+            held = read_voxels(
+                workspace.segmentation_node, segment_id, workspace.check().local, plane_voxels(workspace, key)
+            )
+            if not held.any():
+                empty.append(index)
+    return empty
 
 
 def drop_proposals(recorder: Recorder, keys: Iterable[PlaneKey]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -261,6 +261,16 @@ class Session:
         self._messages += outcome.notes
         return outcome
 
+    def keep_drawn(self) -> str:
+        """Take the plane that is worked on for right as the segment stands there; returns what that means."""
+        self.check_unlocked()
+        index = self._place().index
+        empty = self.logic.keepAsIs(self.node, self._active(), [index], self.stack)
+        told = _("Kept as it is drawn: {stack} plane {index}. Propagations go on from it.")
+        if empty:
+            told = _("Kept as empty: {stack} plane {index}. Propagations end before it.")
+        return told.format(stack=self.stack_name(), index=index)
+
     def has_preview(self) -> bool:
         """Whether the plane that is worked on has something to accept or discard."""
         if self.place is None or self.place.segment_id not in self.segments:
@@ -385,16 +395,3 @@ def _on_one_plane(box: BoxPrompt, plane: Plane) -> BoxPrompt:
     across = int(np.argmax(np.abs(np.array(box.axes_ras) @ plane.normal_ras)))
     size = [plane.thickness_mm if axis == across else side for axis, side in enumerate(box.size_mm)]
     return replace(box, size_mm=tuple(size))
-
-
-def choose_nearest_view(point_ras: Sequence[float], slice_matrices: Sequence[np.ndarray]) -> int:
-    """In which slice view a point was placed: the one whose plane holds it, the first of those that all do.
-
-    slice_matrices: SliceToRAS, in RAS mm.
-    """
-    distances = []
-    for matrix in slice_matrices:
-        normal = np.cross(matrix[:3, 0], matrix[:3, 1])
-        distances.append(abs((np.asarray(point_ras) - matrix[:3, 3]) @ normal / np.linalg.norm(normal)))
-    # Planes that meet at the point differ by rounding, which must not choose among them.
-    return int(np.argmin(np.round(distances, 3)))
