@@ -8,6 +8,7 @@ import os
 import re
 import secrets
 import stat
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -26,6 +27,9 @@ def check_destination(path: str | os.PathLike) -> None:
         raise OutputError(f"The folder of {path} does not exist. Create it or choose another place.")
     if is_folder:
         raise OutputError(f"{path} is a folder. Give the name of a file in it.")
+    # Windows would write a hidden stream of the file that is called by what stands before the colon.
+    if sys.platform == "win32" and ":" in path.name:
+        raise OutputError(f"On Windows {path.name} is no name of a file, since it has a colon. Choose another name.")
     if not os.access(path.parent, os.W_OK):
         raise OutputError(f"The folder of {path} may not be written. Choose another place.")
     # A rename would replace it all the same, or be refused by Windows after the work.

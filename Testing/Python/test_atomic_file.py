@@ -1,4 +1,5 @@
 import contextlib
+import sys
 
 import pytest
 import torch
@@ -142,3 +143,12 @@ def test_a_file_in_use_which_windows_keeps_is_told_as_such(tmp_path, monkeypatch
     with pytest.raises(OutputError, match="close what uses it"), written_whole(target) as stream:
         stream.write(b"new")
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("result.bin", b"earlier")]
+
+
+def test_a_name_that_windows_takes_for_a_stream_of_another_file_is_refused_there_alone(tmp_path, monkeypatch):
+    if sys.platform != "win32":
+        check_destination(tmp_path / "scan:12.nrrd")
+    monkeypatch.setattr("sys.platform", "win32")
+    with pytest.raises(OutputError, match="colon"):
+        check_destination(tmp_path / "scan:12.nrrd")
+    assert list(tmp_path.iterdir()) == []
