@@ -9,11 +9,14 @@ import re
 import secrets
 import stat
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from .errors import OutputError
+
+_WAITS_FOR_SCANNERS_S = (0.05, 0.1, 0.2, 0.4)
 
 
 def check_destination(path: str | os.PathLike) -> None:
@@ -58,6 +61,20 @@ def made_folder(folder: Path) -> Path:
     return folder
 
 
+def put_in_place(new: Path, path: Path) -> None:
+    """Rename a finished file to `path`. Raises OSError.
+
+    On Windows it is tried again for a moment, in which virus scanners hold fresh files.
+    """
+    for wait_s in _WAITS_FOR_SCANNERS_S if sys.platform == "win32" else ():
+        try:
+            new.replace(path)
+            return
+        except PermissionError:
+            time.sleep(wait_s)
+    new.replace(path)
+
+
 def is_left_over(path: Path) -> bool:
     """Whether the name is one that `written_whole` gives to its temporary files, which a killed process leaves."""
     return re.fullmatch(r"\..+\.[0-9a-f]{8}", path.name) is not None
@@ -91,7 +108,7 @@ def written_whole(path: str | os.PathLike) -> Iterator[BinaryIO]:
         with temporary.open("r+b") as stream:
             # A full network disk may say so only now, and a rename must not overtake the data.
             os.fsync(stream.fileno())
-        temporary.replace(path)
+        put_in_place(temporary, path)
     except OSError as error:
         reason = error.strerror or type(error).__name__
         # Windows keeps a file that a program has open, or that a loaded model is read from.

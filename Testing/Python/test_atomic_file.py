@@ -1,5 +1,6 @@
 import contextlib
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -151,4 +152,39 @@ def test_a_name_that_windows_takes_for_a_stream_of_another_file_is_refused_there
     monkeypatch.setattr("sys.platform", "win32")
     with pytest.raises(OutputError, match="colon"):
         check_destination(tmp_path / "scan:12.nrrd")
+    assert list(tmp_path.iterdir()) == []
+
+
+def _held(times, waits, monkeypatch):
+    """A scanner that holds each fresh file for a number of attempts to rename it; waiting takes no time."""
+    replace, refused = Path.replace, []
+
+    def refuse(path, onto):
+        if len(refused) < times:
+            refused.append(path)
+            raise PermissionError(13, "Permission denied", str(onto))
+        return replace(path, onto)
+
+    monkeypatch.setattr("pathlib.Path.replace", refuse)
+    monkeypatch.setattr("time.sleep", waits.append)
+
+
+def test_a_file_that_a_scanner_holds_for_a_moment_is_written_on_windows(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.platform", "win32")
+    waits = []
+    _held(3, waits, monkeypatch)
+    with written_whole(tmp_path / "result.bin") as stream:
+        stream.write(b"new")
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("result.bin", b"new")]
+    assert len(waits) == 3
+
+
+@pytest.mark.parametrize(("system", "longest_s"), [("win32", 1.0), ("linux", 0.0)])
+def test_a_file_that_stays_in_use_is_given_up_after_a_second_at_most(tmp_path, monkeypatch, system, longest_s):
+    monkeypatch.setattr("sys.platform", system)
+    waits = []
+    _held(1000, waits, monkeypatch)
+    with pytest.raises(OutputError, match="close what uses it"), written_whole(tmp_path / "result.bin") as stream:
+        stream.write(b"new")
+    assert sum(waits) <= longest_s
     assert list(tmp_path.iterdir()) == []

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import requests
 
 from .. import project
+from ..atomic_file import put_in_place
 from ..errors import ModelError, OutputError
 from .alone import alone
 from .catalogue import ModelFile
@@ -101,7 +102,7 @@ def _bring(file: ModelFile, folder: Path, patience: Patience) -> Generator[Progr
                 )
             fresh = True  # the beginning may have been an older version's: once more from nothing
         size = part.stat().st_size
-        part.replace(folder / file.name)
+        put_in_place(part, folder / file.name)
     finally:
         _discard_if_empty(part)  # with the tag of what has arrived whole, too
     return size

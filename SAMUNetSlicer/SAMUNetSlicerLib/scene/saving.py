@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
+from ..atomic_file import put_in_place
 from ..errors import OutputError
 
 _LEFT_OVER_AFTER_S = 3600
@@ -51,7 +52,7 @@ def save_scene(scene, path: str | os.PathLike) -> None:
         with bundle.open("rb+") as stream:
             # A full network disk may say so only now, and a rename must not overtake the data.
             os.fsync(stream.fileno())
-        bundle.replace(path)
+        put_in_place(bundle, path)
     except OSError as error:
         raise _not_written(path, error) from error
     finally:
