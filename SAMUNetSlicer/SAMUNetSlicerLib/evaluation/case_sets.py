@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..errors import InputError
-from ..learning.data.sources import Objects, Split, find_pairs, sources_in, split_pairs
+from ..learning.data.sources import Objects, Split, find_pairs, sources_in, split_pairs, stem_of
 from ..learning.data.windows import Intensity
 from ..volumes.windows import parse_window
 
@@ -171,8 +171,9 @@ def _listed(content: Mapping, root: Path) -> Iterator[CaseSource]:
             raise InputError(f"In the source '{name}' name, folder and image are texts, masks is a list of patterns.")
         files = []
         for mask in sorted({path for pattern in masks for path in _matching(root / folder, pattern)}):
-            found = case_pattern.search(mask.stem)
-            case = found.group(0) if found else mask.stem
+            stem = stem_of(mask)
+            found = case_pattern.search(stem)
+            case = found.group(0) if found else stem
             files.append(CaseFiles(case, root / folder / image.replace("{case}", case), mask))
         yield CaseSource(name, tuple(files), SourceSettings.from_mapping(values, name))
 

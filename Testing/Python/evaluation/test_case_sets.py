@@ -146,6 +146,16 @@ def test_values_of_the_wrong_kind_are_told_in_plain_words(own_set, tmp_path, rig
         read_case_set(own_set, tmp_path / "data")
 
 
+@pytest.mark.parametrize("name", ["1.nii.gz", "1.nrrd", "1.png"])
+def test_without_a_pattern_the_case_is_the_masks_name_less_its_whole_ending(tmp_path, name):
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks" / name).touch()
+    own = tmp_path / "own.toml"
+    own.write_text(ELSEWHERE.replace("not/here", "masks").replace("*.png", "*").replace(".png", ".x"), encoding="utf-8")
+    (file,) = read_case_set(own, tmp_path).sources[0].files
+    assert (file.case, file.image.name) == ("1", "1.x")
+
+
 def test_an_images_name_may_hold_other_braces(own_set, tmp_path):
     own_set.write_text(SET.replace("{case}.png", "{id}_{case}.png"), encoding="utf-8")
     assert read_case_set(own_set, tmp_path / "data").sources[0].files[0].image.name == "{id}_1.png"

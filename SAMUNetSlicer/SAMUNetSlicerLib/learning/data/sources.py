@@ -148,7 +148,7 @@ def find_pairs(spec: SourceSpec, root: Path) -> list[Pair]:
     if spec.index:
         pairs = _indexed_pairs(spec, folder)
     elif spec.pairs:
-        pairs = [_pair(spec, folder / image, (folder / mask,), _stem(folder / image)) for image, mask in spec.pairs]
+        pairs = [_pair(spec, folder / image, (folder / mask,), stem_of(folder / image)) for image, mask in spec.pairs]
     else:
         pairs = _pairs_by_name(spec, folder)
     if not pairs:
@@ -283,10 +283,10 @@ def _indexed_pairs(spec: SourceSpec, folder: Path) -> list[Pair]:
 def _pairs_by_name(spec: SourceSpec, folder: Path) -> list[Pair]:
     suffixes = _PICTURE_SUFFIXES + _VOLUME_SUFFIXES
     found = sorted(p for p in folder.iterdir() if p.name.lower().endswith(suffixes)) if folder.is_dir() else []
-    files = {_stem(path): path for path in reversed(found)}
+    files = {stem_of(path): path for path in reversed(found)}
     pairs = []
     for path in found:
-        stem = _stem(path)
+        stem = stem_of(path)
         identity = stem[: len(stem) - len(spec.image_ending)]
         mask = _find_mask(identity, spec.mask_endings, files) if stem.endswith(spec.image_ending) else None
         if mask is not None:
@@ -313,7 +313,8 @@ def is_volume(path: Path) -> bool:
     return path.name.lower().endswith(_VOLUME_SUFFIXES)
 
 
-def _stem(path: Path) -> str:
+def stem_of(path: Path) -> str:
+    """A file's name less its ending, also where that has two dots."""
     suffixes = _PICTURE_SUFFIXES + _VOLUME_SUFFIXES
     suffix = next((s for s in suffixes if path.name.lower().endswith(s)), path.suffix)
     return path.name[: len(path.name) - len(suffix)]
