@@ -15,7 +15,7 @@ from PIL import Image
 from ..errors import InputError
 from ..inference.mask_geometry import largest_component
 from ..inference.predictor import PlaneImage
-from ..learning.data.sources import MIN_AREA, Objects
+from ..learning.data.sources import MIN_AREA, Objects, labels_of
 from ..volumes.files.reading import read_volume
 from ..volumes.geometry import GridGeometry
 from ..volumes.plane_source import VolumePlanes
@@ -107,9 +107,7 @@ def _planes_of_files(source: CaseSource, entry: CaseFiles, quota: int | None) ->
 def _pictured(source: CaseSource, entry: CaseFiles, quota: int | None) -> Iterator[PlaneCase]:
     picture, mask = _read_picture(entry.image), _read_picture(entry.mask)
     rgb = _in_eight_bits(picture, source.settings.window)
-    labels = np.asarray(mask.convert("L") if mask.mode == "LA" else mask)  # how opaque a pixel is labels nothing
-    labels = labels if labels.ndim == 2 else labels[..., :3].max(axis=2)
-    labels = labels.astype(np.uint8) * 255 if labels.dtype == bool else labels
+    labels = labels_of(mask, source.settings.objects)
     if rgb.shape[:2] != labels.shape:
         raise InputError(f"{entry.image.name} and {entry.mask.name} have different sizes.")
     image = PlaneImage(rgb, (source.name, str(entry.image)))

@@ -103,7 +103,25 @@ def test_specks_are_not_among_the_instances_to_choose_from(pictured):
     assert areas == [14**2, 15**2, 16**2, 17**2]
 
 
-def test_a_coloured_mask_is_told_by_its_brightest_channel(pictured):
+def test_each_colour_of_a_mask_is_a_label_as_in_training(pictured):
+    source = pictured(two_parts(255), Objects.COMPONENTS)
+    coloured = np.zeros((40, 40, 3), np.uint8)
+    coloured[2:12, 2:12], coloured[2:12, 12:30] = (255, 0, 0), (0, 255, 0)  # they touch
+    Image.fromarray(coloured).save(source.files[0].mask)
+    assert sorted(int(case.target.sum()) for case in plane_cases(source)) == [10 * 10, 10 * 18]
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
+def test_labels_that_are_grey_keep_their_numbers(pictured, mode):
+    source = pictured(two_parts(3), Objects.COMPONENTS)
+    path = source.files[0].mask
+    with Image.open(path) as mask:
+        mask.convert(mode).save(path)
+    (case,) = plane_cases(source)
+    assert case.name == "1-mask label 3"
+
+
+def test_a_coloured_mask_of_black_and_white_is_told_by_its_brightest_channel(pictured):
     source = pictured(two_parts(255), Objects.BINARY)
     path = source.files[0].mask
     Image.fromarray(two_parts(255)[..., None] * np.array([1, 0, 0], np.uint8)).save(path)

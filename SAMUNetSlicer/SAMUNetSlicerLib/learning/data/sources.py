@@ -230,9 +230,13 @@ def _read_image(pair: Pair, rng: np.random.Generator) -> np.ndarray:
 
 
 def _read_mask(path: Path, objects: Objects) -> np.ndarray:
-    """(H, W) int32. Each colour is a label, but for what is told by its brightness."""
     with Image.open(path) as image:
-        labels = np.asarray(image.convert("L") if image.mode in ("1", "LA") else image)
+        return labels_of(image, objects)
+
+
+def labels_of(mask: Image.Image, objects: Objects) -> np.ndarray:
+    """(H, W) int32. Each colour is a label, but for what is told by its brightness."""
+    labels = np.asarray(mask.convert("L") if mask.mode in ("1", "LA") else mask)  # how opaque it is labels nothing
     if labels.ndim == 2:
         return labels.astype(np.int32)
     colours = labels[..., :3].astype(np.int32)
