@@ -15,6 +15,17 @@ from .prompts import FirstPrompt, Habits
 
 CONFIGURATIONS = Path(__file__).parent / "configs"
 
+# From which number each choice is a whole one; the smallest and the largest that others can be, of lists each number.
+_WHOLE = {
+    **dict.fromkeys(("steps", "images", "accumulation", "objects", "checkpoint_every"), 1),
+    **dict.fromkeys(("warm_up", "seed"), 0),
+}
+_RANGES = {
+    **dict.fromkeys(("cool_down", "milestones", "decay", "exact_boxes", "negative_points"), (0, 1)),
+    **dict.fromkeys(("rate", "pretrained_rate", "weight_decay", "clip", "jitter", "shift"), (0, math.inf)),
+    **dict.fromkeys(("dice", "cross_entropy", "focal", "quality", "focal_gamma"), (0, math.inf)),
+}
+
 
 class Optimizer(StrEnum):
     ADAMW = "adamw"
@@ -114,14 +125,9 @@ def _check(settings: TrainingSettings) -> None:
     for part in (settings, settings.loss, settings.habits):
         for entry in fields(part):
             value = getattr(part, entry.name)
-            for number in value if isinstance(value, tuple) else (value,):
-                if isinstance(entry.default, int | float | tuple) and not _is_number(number):
-                    raise TypeError(f"{entry.name} is not a number")
-    for name in ("steps", "images", "accumulation", "objects", "checkpoint_every"):
-        if getattr(settings, name) < 1 or getattr(settings, name) % 1:
-            raise ValueError(f"{name} is not a whole number from 1")
-    if settings.seed < 0 or settings.seed % 1:
-        raise ValueError("seed is not a whole number from 0")
+            if isinstance(entry.default, int | float | tuple):
+                for number in value if isinstance(value, tuple) else (value,):
+                    _check_number(entry.name, number)
     for name, shares in (("rounds", settings.rounds), ("shares", settings.habits.shares)):
         if min(shares, default=-1) < 0 or not math.isclose(sum(shares), 1, rel_tol=0, abs_tol=1e-8):
             raise ValueError(f"{name} are not shares whose sum is 1")
@@ -129,6 +135,16 @@ def _check(settings: TrainingSettings) -> None:
         raise ValueError(f"there are only {len(FirstPrompt)} first prompts to have shares")
     if settings.loss_side not in (64, 128, 256):
         raise ValueError("loss_side is not 64, 128 or 256")
+
+
+def _check_number(name: str, number: object) -> None:
+    if not _is_number(number):
+        raise TypeError(f"{name} is not a number")
+    if name in _WHOLE and (number < _WHOLE[name] or number % 1):
+        raise ValueError(f"{name} is not a whole number from {_WHOLE[name]}")
+    low, high = _RANGES.get(name, (-math.inf, math.inf))
+    if not low <= number <= high:
+        raise ValueError(f"{name} is below {low}" if high == math.inf else f"{name} is not from {low} to {high}")
 
 
 def _is_number(value: object) -> bool:

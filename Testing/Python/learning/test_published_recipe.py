@@ -69,6 +69,16 @@ def test_a_wrong_key_of_a_recipe_is_named(tmp_path):
         ("habits = {shares = [1.0, 1.0]}", "shares"),
         ("habits = {shares = [0.5, 0.1, 0.1, 0.1, 0.1, 0.1]}", "only 5 first prompts"),
         ("seed = 0.5", "seed"),
+        ("warm_up = 0.5", "warm_up"),
+        ("cool_down = 1.5", "cool_down is not from 0 to 1"),
+        ("decay = 1.01", "decay is not from 0 to 1"),
+        ("milestones = [0.5, 1.5]", "milestones is not from 0 to 1"),
+        ("rate = -1e-3", "rate is below 0"),
+        ("weight_decay = -0.1", "weight_decay is below 0"),
+        ("clip = -1.0", "clip is below 0"),
+        ("loss = {dice = -1.0}", "dice is below 0"),
+        ("habits = {negative_points = 2.0}", "negative_points is not from 0 to 1"),
+        ("habits = {shift = -3.0}", "shift is below 0"),
         ("rounds = [0.3333333, 0.3333333, 0.3333333]", "rounds"),  # which numpy would refuse when it draws
     ],
 )
