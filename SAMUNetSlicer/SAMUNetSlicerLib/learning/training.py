@@ -144,14 +144,19 @@ class Trainer:
         return total, dices
 
     def _share_gradients(self) -> None:
-        """Average over the processes, all parameters in one message."""
+        """Average over the processes, all parameters in one message.
+
+        One that no process has touched keeps no gradient, as in a single process: with zeros it would decay.
+        """
         if self.fabric.world_size == 1:
             return
         parameters = list(self.named.parameters.values())
-        flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).reshape(-1) for p in parameters])
-        flat = self.fabric.all_reduce(flat, reduce_op="mean")
-        for parameter, gradient in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
-            parameter.grad = gradient.view_as(parameter).contiguous()
+        touched = torch.tensor([float(p.grad is not None) for p in parameters], device=self.device)
+        own = [(torch.zeros_like(p) if p.grad is None else p.grad).reshape(-1) for p in parameters]
+        flat = self.fabric.all_reduce(torch.cat([*own, touched]), reduce_op="mean")
+        *gradients, touched = flat.split([*(p.numel() for p in parameters), len(parameters)])
+        for parameter, gradient, share in zip(parameters, gradients, touched.tolist(), strict=True):
+            parameter.grad = gradient.view_as(parameter).contiguous() if share else None
 
     def _autocast(self) -> torch.autocast:
         is_half = self.settings.precision is ForwardPrecision.BFLOAT16

@@ -12,6 +12,7 @@ from SAMUNetSlicerLib.learning.data.crops import object_mask
 from SAMUNetSlicerLib.learning.losses import LossWeights, PromptLoss
 from SAMUNetSlicerLib.learning.prompts import coarse
 from SAMUNetSlicerLib.learning.settings import Draw, ForwardPrecision, TrainingSettings
+from SAMUNetSlicerLib.learning.state import Named
 from SAMUNetSlicerLib.learning.training import Trainer, draw_objects, train
 from SAMUNetSlicerLib.networks.base import Decoded, Embedding
 
@@ -130,6 +131,26 @@ def test_gradients_are_shared_and_averaged_by_processes():
     gradients = gradients_of(trainer)
     assert asked == ["mean"]
     torch.testing.assert_close(gradients, {n: g / 2 for n, g in exact.items()}, rtol=1e-3, atol=1e-6)
+
+
+def test_a_parameter_that_no_process_has_touched_gets_no_gradient_as_in_a_single_one():
+    """Zeros would let it decay."""
+    trainer = build_trainer()
+    ours, theirs, nobodys = (torch.nn.Parameter(torch.ones(2)) for _ in range(3))
+    trainer.named = Named({"ours": ours, "theirs": theirs, "nobodys": nobodys}, {})
+
+    def share(all_reduce):
+        trainer.fabric = SimpleNamespace(world_size=2, all_reduce=all_reduce)
+        trainer._share_gradients()
+
+    sent = []
+    theirs.grad = torch.ones(2)
+    share(lambda flat, reduce_op: sent.append(flat) or flat)
+    theirs.grad, ours.grad = None, torch.ones(2)
+    share(lambda flat, reduce_op: (flat + sent[0]) / 2)
+    assert nobodys.grad is None
+    for parameter in (ours, theirs):
+        torch.testing.assert_close(parameter.grad, torch.tensor([0.5, 0.5]))
 
 
 def test_each_process_and_each_step_draw_numbers_of_their_own():
