@@ -139,3 +139,25 @@ def test_a_removed_node_does_not_connect_parameters_midway_through_an_import(pro
     assert prompted.panel.parameters is None
     scene.EndState(scene.ImportState)
     assert prompted.panel.parameters.volume is prompted.volume
+
+
+def test_a_segmentation_that_shares_segment_ids_with_the_one_before_begins_with_its_own_first(prompted, at):
+    """A copy, or a file that was loaded twice: the table restores what was selected by its ID."""
+    first = prompted.session.node
+    prompted.press("addSegmentButton")
+    prompted.key("A")
+    prompted.click("Red", at((8, 32, 46)))
+    prompted.key("Esc")
+    twin = prompted.panel.logic.createSegmentation(prompted.volume, "Twin")
+    twin.GetSegmentation().DeepCopy(first.GetSegmentation())
+    prompted.ui.segmentationSelector.setCurrentNode(twin)
+    prompted.settle()
+    segments = list(prompted.session.segments)
+    assert segments == list(first.GetSegmentation().GetSegmentIDs())
+    prompted.ui.segmentsTable.setSelectedSegmentIDs([segments[1]])
+    prompted.settle()
+    prompted.ui.segmentationSelector.setCurrentNode(first)
+    prompted.settle()
+    assert prompted.session.segment_id == segments[0]
+    assert prompted.ui.segmentsTable.selectedSegmentIDs() == [segments[0]]
+    assert "restored" in prompted.message

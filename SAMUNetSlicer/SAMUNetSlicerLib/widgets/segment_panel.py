@@ -250,7 +250,10 @@ class SegmentPanel:
         table = ui.segmentsTable
         node = session.node if session is not None else None
         if table.segmentationNode() is not node:
+            # It selects again what it had selected, by ID, also where the other node's segments have the same IDs.
+            blocked = table.blockSignals(True)
             table.setSegmentationNode(node)
+            table.blockSignals(blocked)
         if there and list(table.selectedSegmentIDs()) != [session.segment_id]:
             table.setSelectedSegmentIDs([session.segment_id])
         allow(ui.addSegmentButton, busy_text)
