@@ -311,3 +311,26 @@ def test_a_volume_changed_while_the_answer_is_computed(slow_user):
     user.settle()
     assert user.panel.parameters.volume is other
     assert user.session is None or user.session.volume_node is other
+
+
+def test_a_volume_removed_while_its_prompt_is_answered_is_told_although_other_work_opens_in_its_place(slow_user):
+    import slicer
+
+    from phantoms import add_phantom
+
+    user = slow_user
+    other = add_phantom("Other")
+    its = user.panel.logic.createSegmentation(other, "Its")
+    user.panel.logic.addSegment(its, "Liver", volumeNode=other)
+    user.ui.volumeSelector.setCurrentNode(user.volume)
+    user.key("A")
+    gone = user.panel.parameters.volume
+
+    def remove() -> None:
+        slicer.mrmlScene.RemoveNode(gone)
+        user.app.processEvents()  # what that sets off happens within the same breath
+
+    user.meanwhile.append(remove)
+    user.click("Red", at(user, (8, 32, 20)))
+    assert (user.session.volume_node, user.session.node) == (other, its)
+    assert "'Phantom' was removed" in user.message

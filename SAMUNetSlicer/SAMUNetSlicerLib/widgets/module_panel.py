@@ -45,6 +45,7 @@ class ModulePanel(VTKObservationMixin):
         self._shown_volume = None
         self._shown_segment = ""
         self._last_worked_on: dict[str, str] = {}  # IDs of segmentations by those of volumes
+        self._removed = ""  # what is to be told of a node that was removed
         self._stopped = False  # by choosing other nodes, which is still to be told
         self.work = Work(logic, self._breathe)
         self.set_up = SetUpPanel(ui, self.work, requirements_file, self._keep_choices)
@@ -155,7 +156,8 @@ class ModulePanel(VTKObservationMixin):
             self._disconnect_parameters()
             self._left.start()
             self._forget_session()
-            self.work.say(_("'{name}' was removed from the scene. Choose another one.").format(name=node.GetName()))
+            self._removed = _("'{name}' was removed from the scene. Choose another one.").format(name=node.GetName())
+            self.work.say(self._removed)
             self.work.notify()
         elif self._watch.is_prompt(node):
             self._moved.start()  # prompts that are gone once the timer rings
@@ -166,17 +168,21 @@ class ModulePanel(VTKObservationMixin):
         """Show what is still chosen, after what was told of the removed node."""
         if slicer.mrmlScene.IsImporting():
             return  # the end of the import connects them
-        told = self.work.message
         self.connect_parameters()
-        if self.work.message is not told:
-            self.work.say_first(told.text)
+        self.work.when_free(self._tell_removed)  # opening what is chosen may have been put off, too
+
+    def _tell_removed(self) -> None:
+        if self._removed not in self.work.message.text:
+            self.work.say_first(self._removed)
             self.work.notify()
+        self._removed = ""
 
     def _forget_session(self) -> None:
         self.propagate.stop()
         self.segment.placing.put_down()
         self.segment.view = None
         self.ui.segmentsTable.setSegmentationNode(None)
+        self._removed = ""
         self.work.say("")
         self.work.close()
         self._watch.follow(None)
