@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -240,6 +242,52 @@ def test_a_model_installed_again_under_its_name_answers_from_then_on(shelf, chec
     (folder / "my_run.safetensors").unlink()
     user.press("positiveButton")
     assert user.ui.positiveButton.checked, "what is loaded answers although its file is gone"
+
+
+@pytest.fixture
+def windows(monkeypatch):
+    """Files that are mapped into memory can be neither deleted nor replaced."""
+    if not sys.platform.startswith("linux"):
+        pytest.skip("what is mapped is read from Linux's own list")
+
+    def guarded(change):
+        def act(path, *arguments, **options):
+            for concerned in (path, *arguments):
+                if str(concerned) in Path("/proc/self/maps").read_text(encoding="utf-8"):
+                    raise PermissionError(13, "Permission denied", str(concerned))
+            return change(path, *arguments, **options)
+
+        return act
+
+    monkeypatch.setattr(Path, "unlink", guarded(Path.unlink))
+    monkeypatch.setattr(Path, "replace", guarded(Path.replace))
+
+
+def test_a_loaded_model_is_replaced_and_deleted_also_where_files_in_use_are_kept(
+    windows, shelf, checkpoint, dialogs, folder, monkeypatch
+):
+    import qt
+
+    from fakes import Done
+    from SAMUNetSlicerLib.inference import opening
+
+    user, work = shelf, shelf.panel.work
+    work._predictor, work._loaded = None, None  # no model is loaded yet
+    monkeypatch.setattr(opening, "ConversionJob", lambda _source: Done(False))  # torch is quicker to set up
+    monkeypatch.setattr(qt.QFileDialog, "getOpenFileName", lambda *_arguments: str(checkpoint))
+    for _ in range(2):
+        user.press("installModelButton")
+        wait_for_the_end(user)
+        assert "is installed" in user.message
+        user.press("positiveButton")
+        user.click("Red", (0.0, 0.0, 0.0))
+        user.key("Esc")
+        dialogs.answers.append(yes())
+    click_model(user, "my_run")
+    user.press("deleteModelButton")
+    assert "was deleted" in user.message
+    assert not (folder / "my_run.safetensors").exists()
+    assert "What computes is shown here" in user.ui.deviceLabel.text
 
 
 def test_a_model_that_another_program_deleted_leaves_the_list_when_that_shows(

@@ -116,12 +116,14 @@ class ModelTable:
         path = Path(chosen)
         question = self._store.install_question(path)
         if not question or slicer.util.confirmOkCancelDisplay(question):
+            self._work.let_go_of(self._store.name_for(path))
             self._store.start_install(path)
             self._begin()
 
     def _delete(self) -> None:
         row = self._selected()
         if slicer.util.confirmOkCancelDisplay(self._store.delete_question(row.name)):
+            self._work.let_go_of(row.name)
             text = self._store.delete(row.name)
             self.look()
             self._work.say(text)

@@ -89,10 +89,21 @@ class ModelStore:
         """What must be confirmed before a file is installed; "" where nothing is replaced."""
         from ...checkpoints.installed import find_user_model
 
-        name = self._own_name(path)
+        name = self.name_for(path)
         if find_user_model(name) is None:
             return ""
         return _("There is a model called {name} already. Replace it by {path}?").format(name=name, path=path)
+
+    @staticmethod
+    def name_for(path: Path) -> str:
+        """A name for a file of the user's own: the file's, unless it is kept for a published model."""
+        from ...checkpoints.catalogue import read_catalogue
+        from ...checkpoints.installed import suggest_name
+
+        catalogue = read_catalogue()
+        name = catalogue.spelled(suggest_name(path))
+        entry = catalogue.get(name)
+        return f"{name}_own" if entry is not None and entry.file.digest is not None else name
 
     # -- what to do
 
@@ -107,7 +118,7 @@ class ModelStore:
         """Begin to copy a checkpoint file into the user's models. family: the answer to a `FamilyQuestion`."""
         from ...checkpoints.store import install_in_steps
 
-        self._start(install_in_steps(path, self._own_name(path), family), "", path.name, path)
+        self._start(install_in_steps(path, self.name_for(path), family), "", path.name, path)
 
     def delete(self, name: str) -> str:
         """Delete an installed model, or what a download has left of it. Returns a sentence."""
@@ -229,14 +240,3 @@ class ModelStore:
         if model is None:
             raise ModelError(_("There is no model called {name}.").format(name=name))
         return model
-
-    @staticmethod
-    def _own_name(path: Path) -> str:
-        """A name for a file of the user's own: the file's, unless it is kept for a published model."""
-        from ...checkpoints.catalogue import read_catalogue
-        from ...checkpoints.installed import suggest_name
-
-        catalogue = read_catalogue()
-        name = catalogue.spelled(suggest_name(path))
-        entry = catalogue.get(name)
-        return f"{name}_own" if entry is not None and entry.file.digest is not None else name

@@ -56,6 +56,11 @@ class ModelLoader:
         folder = self._encodings_folder
         predictor.on_disk = None if folder is None else ModelEncodings(DiskCache(folder), model.identity)
 
+    def let_go(self) -> None:
+        """Hold nothing of what is loaded."""
+        self._loaded = self._file = None
+        self.device_text = ""
+
     def is_outdated(self) -> bool:
         """Whether another file has come in the place of the one that was loaded. One that is gone is none."""
         if self._file is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -222,6 +223,15 @@ class Work:
                 ).format(reason=next(iter(str(error).splitlines()), type(error).__name__))
             ) from error
         self.set_predictor(predictor, identity, name, device)
+
+    def let_go_of(self, name: str) -> None:
+        """Hold a model no longer, since Windows keeps a file in use. The next prompt loads it anew."""
+        if self.busy or self._loaded is None or self._loaded[0] != name:
+            return
+        self._stop_encoding_ahead()
+        self.set_predictor(None)
+        self.loader.let_go()
+        gc.collect()  # what refers to itself would keep the file
 
     # -- propagation
 
