@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -326,6 +327,7 @@ def test_a_file_that_is_no_model_is_told(shelf, dialogs, folder, tmp_path, monke
     assert not folder.exists()
 
 
+@pytest.mark.filterwarnings("error:'exec_' will be removed")
 @pytest.mark.parametrize("answer", ["MedSAM, ViT-B", None])
 def test_sam_or_medsam_is_asked(shelf, dialogs, folder, tmp_path, monkeypatch, answer):
     import qt
@@ -365,6 +367,13 @@ def test_sam_or_medsam_is_asked(shelf, dialogs, folder, tmp_path, monkeypatch, a
     from SAMUNetSlicerLib.checkpoints.metadata import read_metadata
 
     assert read_metadata(folder / "vit.safetensors")["family"] == "medsam_vit_b"
+
+
+@pytest.mark.parametrize("name", ["exec", "exec_"])
+def test_a_dialog_is_shown_whatever_qt_calls_that(slicer_app, name):
+    from SAMUNetSlicerLib.widgets.model_table import is_accepted
+
+    assert is_accepted(SimpleNamespace(**{name: lambda: 1}))
 
 
 def test_the_shipped_model_offers_neither_download_nor_deletion(shelf, dialogs):

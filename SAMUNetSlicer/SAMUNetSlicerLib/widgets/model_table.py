@@ -178,6 +178,12 @@ def _ask_family(question: FamilyQuestion) -> str:
     )
     dialog.setComboBoxItems([title for title, _family in question.choices])
     dialog.setComboBoxEditable(False)
-    family = dict(question.choices)[dialog.textValue()] if dialog.exec_() else ""
+    family = dict(question.choices)[dialog.textValue()] if is_accepted(dialog) else ""
     dialog.deleteLater()
     return family
+
+
+def is_accepted(dialog) -> bool:
+    """Show a dialog; whether the user closes it by OK. Qt 6 calls that `exec`, PythonQt of Qt 5 only `exec_`."""
+    show = getattr(dialog, "exec", None) or dialog.exec_
+    return bool(show())
