@@ -210,6 +210,23 @@ def test_a_key_that_ends_typing_neither_accepts_nor_discards(user, widget, key):
     assert user.statuses()[8] == {"Return": "accepted", "Esc": "empty"}[key], "nothing is typed any more"
 
 
+@pytest.mark.parametrize("widget", ["QTextEdit", "QPlainTextEdit"])
+def test_escape_leaves_the_typing_of_several_lines_alone(user, widget):
+    """Slicer's Python console: what is typed next goes there and not to the tools."""
+    from PySide6 import QtCore, QtUiTools
+    from PySide6.QtTest import QTest
+
+    field = QtUiTools.QUiLoader().createWidget(widget, user.ui.firstPlaneSpinBox.parent())
+    field.show()
+    field.setFocus()
+    for key in (QtCore.Qt.Key_Escape, QtCore.Qt.Key_A):
+        QTest.keyClick(user.app.focusWidget(), key)
+    assert field.toPlainText() == "a"
+    field.deleteLater()
+    user.settle()
+    assert user.panel.segment.placing.tool is None
+
+
 def test_a_point_outside_the_volume_is_refused_in_words(user):
     view = user.view("Red")
     logic = view.logic

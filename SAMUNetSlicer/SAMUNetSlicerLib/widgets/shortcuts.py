@@ -24,7 +24,8 @@ KEYS = {
 
 _TWINS = {"Enter": "Return"}  # Qt's Enter is the one beside the digits
 
-_TYPED_INTO = ("QLineEdit", "QAbstractSpinBox", "QTextEdit", "QPlainTextEdit")
+_LINES = ("QTextEdit", "QPlainTextEdit")  # as Slicer's Python console, where Escape ends nothing
+_TYPED_INTO = ("QLineEdit", "QAbstractSpinBox", *_LINES)
 
 
 class Shortcuts:
@@ -58,7 +59,8 @@ class Shortcuts:
         def pressed() -> None:
             focus = slicer.app.focusWidget()
             if focus is not None and _is_typed_into(focus):
-                focus.clearFocus()  # Enter and Escape end the typing of a name or number, nothing more
+                if not any(map(focus.inherits, _LINES)):
+                    focus.clearFocus()  # Enter and Escape end the typing of a name or number, nothing more
                 return
             action()
 
