@@ -41,6 +41,18 @@ def test_a_volume_that_has_changed_is_told_once_the_user_rests(accepted):
     assert "is no longer as it was" in user.message
 
 
+def test_a_scene_is_loaded_without_waiting_for_that(accepted, slicer_app, tmp_path):
+    import slicer
+
+    accepted.panel.logic.saveScene(tmp_path / "work.mrb")
+    slicer_app.new_scene()
+    assert slicer.mrmlScene.ReadFromMRB(str(tmp_path / "work.mrb"))
+    content = accepted.session.workspace.content
+    assert content.go_on()
+    accepted.rest()
+    assert not content.go_on()
+
+
 def test_without_a_volume_the_user_is_told_to_choose_one(user):
     user.ui.volumeSelector.setCurrentNode(None)
     user.settle()

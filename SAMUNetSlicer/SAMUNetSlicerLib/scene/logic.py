@@ -54,9 +54,12 @@ class SegmentationLogic:
 
     Planes are named by an `Orientation` (or its name: "axial"), by the key of their stack in its place, or by
     `sliceToRAS`, the 4 x 4 matrix of a slice view, oblique or not; by default those that the scanner took.
+
+    checkLater: see `ContentCheck.later`; of work that is opened from now on.
     """
 
     def __init__(self, scene=None) -> None:
+        self.checkLater = False
         self._scene = scene
         self._engine: Engine | None = None
         self._workspaces: dict[str, Workspace] = {}
@@ -90,11 +93,8 @@ class SegmentationLogic:
         """A new segmentation node on the volume's grid, which follows the volume's parent transform."""
         return create_segmentation(self.scene, volumeNode, name, ROLE_RESULT)
 
-    def workspace(self, segmentationNode, volumeNode=None, checkLater: bool = False) -> Workspace:
-        """The work on a segmentation, found in the scene or begun. volumeNode: None for the one used before.
-
-        checkLater: see `ContentCheck.later`.
-        """
+    def workspace(self, segmentationNode, volumeNode=None) -> Workspace:
+        """The work on a segmentation, found in the scene or begun. volumeNode: None for the one used before."""
         if segmentationNode is None:
             raise InputError("Choose a segmentation, or make one.")
         known = self._workspaces.get(segmentationNode.GetID() or "")
@@ -106,7 +106,7 @@ class SegmentationLogic:
             state = find_state_node(self.scene, segmentationNode)
             volumeNode = None if state is None else state.GetNodeReference(REFERENCE_VOLUME)
         self.forgetRemoved()
-        space = Workspace(self.scene, volumeNode, segmentationNode, checkLater)
+        space = Workspace(self.scene, volumeNode, segmentationNode, self.checkLater)
         self._workspaces[segmentationNode.GetID()] = space
         return space
 
@@ -364,7 +364,7 @@ class SegmentationLogic:
         Work that is still in the scene, as when another one was added to it, goes on as it is.
         """
         self.forgetRemoved()
-        works = restore(self.scene, modelIsInstalled, self._workspaces.values())
+        works = restore(self.scene, modelIsInstalled, self._workspaces.values(), self.checkLater)
         for work in works:
             if work.workspace is not None:
                 self._workspaces[work.workspace.segmentation_node.GetID()] = work.workspace

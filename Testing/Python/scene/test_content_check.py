@@ -22,7 +22,9 @@ def desk(mrml_scene, monkeypatch):
 
 
 def opened_again(desk) -> Workspace:
-    return SegmentationLogic(desk.space.scene).workspace(desk.segmentation, desk.volume, checkLater=True)
+    logic = SegmentationLogic(desk.space.scene)
+    logic.checkLater = True
+    return logic.workspace(desk.segmentation, desk.volume)
 
 
 def change(volume) -> None:
@@ -52,6 +54,16 @@ def test_an_unchanged_volume_is_not_told(desk):
     space = opened_again(desk)
     assert turns(space) > 100
     assert space.notes == []
+
+
+def test_a_volume_of_a_loaded_scene_is_not_waited_for_either(desk):
+    change(desk.volume)
+    logic = SegmentationLogic(desk.space.scene)
+    logic.checkLater = True
+    (work,) = logic.restore()
+    assert work.notes == ()
+    assert turns(work.workspace) > 100
+    assert CHANGED in work.workspace.notes[0]
 
 
 def test_a_change_before_the_last_one_was_looked_through_is_told(desk):

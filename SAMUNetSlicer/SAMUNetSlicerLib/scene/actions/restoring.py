@@ -37,10 +37,14 @@ def restore(
     scene,
     model_is_installed: Callable[[ModelIdentity], bool] | None = None,
     opened: Iterable[Workspace] = (),
+    check_later: bool = False,
 ) -> list[RestoredWork]:
-    """Open all work that a scene holds, but for what is `opened`. Nothing is removed from it, whatever is missing."""
+    """Open all work that a scene holds, but for what is `opened`. Nothing is removed from it, whatever is missing.
+
+    check_later: see `ContentCheck.later`.
+    """
     known = {space.shown_segmentation: space for space in opened}
-    return [_restore_one(scene, node, model_is_installed, known) for node in list(state_nodes(scene))]
+    return [_restore_one(scene, node, model_is_installed, known, check_later) for node in list(state_nodes(scene))]
 
 
 def _restore_one(
@@ -48,6 +52,7 @@ def _restore_one(
     state_node,
     model_is_installed: Callable[[ModelIdentity], bool] | None,
     known: Mapping[object, Workspace],
+    check_later: bool,
 ) -> RestoredWork:
     volume, segmentation = work_of(state_node)
     name = state_node.GetName() if segmentation is None else segmentation.GetName()
@@ -60,7 +65,7 @@ def _restore_one(
         notes.append("The volume is not in the scene. Load it, then choose it together with this segmentation.")
     elif not was_open:
         try:
-            workspace = Workspace(scene, volume, segmentation)
+            workspace = Workspace(scene, volume, segmentation, check_later)
         except UserError as error:
             notes.append(str(error))
     if workspace is None:

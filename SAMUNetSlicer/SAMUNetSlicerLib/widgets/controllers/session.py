@@ -50,7 +50,7 @@ class Session:
         self._stack: StackKey | None = None
         self._messages: list[str] = []
         self._shown_item: tuple | None = None  # of a sequence: whose prompts and proposals are shown
-        logic.workspace(segmentation_node, volume_node, checkLater=True).content.later = True
+        logic.workspace(segmentation_node, volume_node)
 
     @property
     def workspace(self) -> Workspace:

@@ -44,6 +44,7 @@ class Work:
 
     def __init__(self, logic: SegmentationLogic, breathe: Callable[[], None]) -> None:
         self.logic = logic
+        self.logic.checkLater = True  # see `use_idle_time`
         self.breather = Breather(breathe, self._answer_lasts)
         self.loader = ModelLoader(self.say, self.breather)
         self.session: Session | None = None
