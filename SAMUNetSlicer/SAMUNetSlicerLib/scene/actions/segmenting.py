@@ -28,8 +28,6 @@ if TYPE_CHECKING:  # brings torch, which Slicer gets only later
     from ...inference.prompts import PlanePrompts
     from ...networks.base import PromptKind
 
-# Stands for the logits of a mask that is only known as voxels.
-
 
 class Predictor(Protocol):
     """Answers prompts on a plane; `inference.predictor.PlanePredictor` is one."""
