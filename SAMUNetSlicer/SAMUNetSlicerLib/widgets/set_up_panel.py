@@ -15,6 +15,7 @@ from ..errors import UserError
 from .combo_boxes import choose, fill, value_of
 from .controllers.models import device_choices
 from .controllers.requirements import TORCH, needs, summary
+from .controllers.texts import package_not_loaded
 from .controllers.work import Work
 from .encodings_panel import EncodingsPanel
 from .model_table import ModelTable
@@ -94,11 +95,14 @@ def _install_torch() -> bool:
                 "back here."
             )
         ) from error
-    with _failures_told():
-        # Without a version, pip is content with an older torch that is installed.
-        installed = PyTorchUtils.PyTorchUtilsLogic().installTorch(
-            askConfirmation=True, torchVersionRequirement=str(TORCH.specifier)
-        )
+    try:
+        with _failures_told():
+            # Without a version, pip is content with an older torch that is installed.
+            installed = PyTorchUtils.PyTorchUtilsLogic().installTorch(
+                askConfirmation=True, torchVersionRequirement=str(TORCH.specifier)
+            )
+    except (ImportError, OSError) as error:  # it imports torch at the end
+        raise UserError(package_not_loaded(error)) from error
     return installed is not None
 
 
@@ -118,13 +122,10 @@ def _install_packages(requirements_file: Path, names: list[str]) -> None:
 
 @contextmanager
 def _failures_told() -> Iterator[None]:
-    """What Slicer's installers raise, as a message that says what to do.
-
-    PyTorch's imports it at the end: where a library of the system is missing, that is what fails.
-    """
+    """What Slicer's installers raise, as a message that says what to do."""
     try:
         yield
-    except (RuntimeError, CalledProcessError, ImportError, OSError) as error:
+    except (RuntimeError, CalledProcessError) as error:
         raise UserError(
             _(
                 "The installation failed. The Python console (View > Python Console) shows what pip said. Check the "

@@ -27,6 +27,14 @@ def translated_note(note: str) -> str:
     return dict(zip(NOTES, known, strict=True)).get(note, note)
 
 
+def package_not_loaded(error: Exception) -> str:
+    """Of a package that is installed: the system refuses one of its libraries, mostly of PyTorch, or lacks one."""
+    return _(
+        "A Python package cannot be loaded ({reason}). Restart Slicer; if that does not help, install PyTorch anew "
+        "with Slicer's extension PyTorch."
+    ).format(reason=next(iter(str(error).splitlines()), type(error).__name__))
+
+
 def clinical_notice() -> str:
     """`project.NOT_FOR_CLINICAL_USE` in the user's language."""
     return _("For research only. Not for clinical use.")

@@ -16,7 +16,7 @@ from .breathing import Breather, Interrupted
 from .models import ModelLoader
 from .propagation_run import Along, PropagationRun
 from .session import Session
-from .texts import _
+from .texts import _, package_not_loaded
 
 if TYPE_CHECKING:  # brings torch, which Slicer gets only later
     from ...inference.jobs import Job
@@ -216,13 +216,8 @@ class Work:
                     "The Python package '{name}' is missing. Press 'Install what is missing' in the section Set-up."
                 ).format(name=error.name)
             ) from error
-        except (ImportError, OSError) as error:  # Windows refuses a library of a package, mostly of PyTorch
-            raise UserError(
-                _(
-                    "A Python package cannot be loaded ({reason}). Restart Slicer; if that does not help, install "
-                    "PyTorch anew with Slicer's extension PyTorch."
-                ).format(reason=next(iter(str(error).splitlines()), type(error).__name__))
-            ) from error
+        except (ImportError, OSError) as error:
+            raise UserError(package_not_loaded(error)) from error
         self.set_predictor(predictor, identity, name, device)
 
     def let_go_of(self, name: str) -> None:
