@@ -34,21 +34,19 @@ _PROMPTS_AT_ONCE = 16  # the decoder's maps of one prompt take megabytes
 class PlaneMask:
     """An answer: logits (H, W) float32 (> 0 inside), the network's own quality estimate and where it looked.
 
-    quality: predicted IoU in [0, 1], or None for networks without a quality head.
+    quality: predicted IoU in [0, 1], or None for networks without a quality head. crop: None where none has looked.
     notes: what the user must be told, such as prompts left out.
     """
 
     logits: np.ndarray
     quality: float | None
-    crop: Crop
+    crop: Crop | None
     notes: tuple[str, ...] = ()
 
     @classmethod
     def certain(cls, mask_yx: np.ndarray, crop: Crop | None = None) -> PlaneMask:
-        """A (H, W) mask that somebody has settled, as an answer to go on from; crop: None for the whole plane."""
-        height, width = mask_yx.shape
-        logits = np.where(mask_yx, PROMPT_LOGIT, -PROMPT_LOGIT).astype(np.float32)
-        return cls(logits, None, crop or Crop(0, 0, width, height))
+        """A (H, W) mask that somebody has settled, as an answer to go on from."""
+        return cls(np.where(mask_yx, PROMPT_LOGIT, -PROMPT_LOGIT).astype(np.float32), None, crop)
 
     @property
     def mask(self) -> np.ndarray:

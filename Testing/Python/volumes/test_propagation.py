@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import torch
 
-from fakes import BrightRegionNetwork
+from fakes import ALL_PROMPTS, BrightRegionNetwork
 from SAMUNetSlicerLib.errors import InputError
-from SAMUNetSlicerLib.inference.predictor import PlaneImage, PlanePredictor
+from SAMUNetSlicerLib.inference.predictor import PlaneImage, PlaneMask, PlanePredictor
 from SAMUNetSlicerLib.inference.prompts import PlanePrompts, bounding_box_xyxy
-from SAMUNetSlicerLib.networks.base import Decoded
+from SAMUNetSlicerLib.networks.base import Decoded, PromptKind
 from SAMUNetSlicerLib.volumes.propagation.taper import Taper
 from SAMUNetSlicerLib.volumes.propagation.walks import (
     Direction,
@@ -86,6 +86,25 @@ def answer_at(planes, predictor, index):
 
 def dice(a, b):
     return 2 * (a & b).sum() / (a.sum() + b.sum())
+
+
+@pytest.mark.parametrize("keys", [(10,), (7, 10)])
+def test_a_painted_plane_is_gone_on_from_as_closely_as_a_prompted_one(keys):
+    """Nobody has looked at it, and from the whole plane an object of a quarter of it is answered coarsely."""
+
+    class Small(Ball):
+        def mask(self, index):
+            rows, columns = np.mgrid[:96, :96]
+            return (rows - 48) ** 2 + (columns - 40) ** 2 <= 12**2
+
+    planes = Small()
+    predictor = PlanePredictor(BrightRegionNetwork(ALL_PROMPTS | PromptKind.NEIGHBOUR_MASK))
+    prompted = {key: answer_at(planes, predictor, key) for key in keys}
+    painted = {key: PlaneMask.certain(planes.mask(key)) for key in keys}
+    walk = Propagation(planes, predictor)
+    crops = [{s.index: s.answer.crop for s in walk.from_planes(found) if s.answer} for found in (prompted, painted)]
+    assert crops[0] == crops[1]
+    assert max(crops[0][9].size_hw) < 96
 
 
 @pytest.mark.parametrize("rule", list(NeighbourRule))

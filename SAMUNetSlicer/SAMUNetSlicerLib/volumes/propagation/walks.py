@@ -285,7 +285,7 @@ class Propagation:
             index += step
         yield PropagationStep(index - step, direction, None, 1.0, StopReason.END)
 
-    def _encode_ahead(self, index: int, neighbour: PlaneMask, crop: Crop) -> Crop:
+    def _encode_ahead(self, index: int, neighbour: PlaneMask, crop: Crop | None) -> Crop | None:
         """Begin to encode a plane while the host shows the one beside it; returns the crop to ask it in.
 
         How the object moves between them is found out when the plane is asked for, while it is being encoded.
