@@ -10,7 +10,7 @@ from fakes import BrightRegionNetwork
 from SAMUNetSlicerLib.inference.predictor import PlaneMask, PlanePredictor
 from SAMUNetSlicerLib.inference.zoom import Crop
 from SAMUNetSlicerLib.volumes.propagation.between import ShapeBetween
-from SAMUNetSlicerLib.volumes.propagation.walks import Direction, Propagation
+from SAMUNetSlicerLib.volumes.propagation.walks import Direction, PlaneRange, Propagation
 
 
 def disc(radius, x=40, y=40, shape=(80, 90)):
@@ -79,3 +79,14 @@ def test_every_answer_between_key_planes_is_told_and_none_beyond(monkeypatch, di
     found = {s.index for s in Propagation(planes, predictor).from_planes(keys, direction) if s.answer is not None}
     assert sorted(told) == sorted([9, 10, 11] * times)
     assert found > {9, 10, 11}
+
+
+def test_outlines_take_no_plane_away(monkeypatch):
+    """An object that bows out between the key planes goes on, wherever they expect it."""
+    monkeypatch.setattr(ShapeBetween, "beside", lambda _shape, answer, _index: silent(answer.logits.shape, -1.0))
+    planes, predictor = Ball(), PlanePredictor(BrightRegionNetwork())
+    keys = {index: answer_at(planes, predictor, index) for index in (8, 12)}
+    between = PlaneRange(8, 12)
+    found = {s.index: s.answer for s in Propagation(planes, predictor).from_planes(keys, within=between) if s.answer}
+    assert set(found) == {9, 10, 11}
+    assert all(answer.mask.any() for answer in found.values())

@@ -195,9 +195,7 @@ class Propagation:
             else:
                 steps = self._walk(high, answers[high], direction, between, KeyPlane.of(low, answers), taper)
             shape = ShapeBetween.of(low, answers[low].mask, high, answers[high].mask)
-            for step in steps:
-                heard = shape is not None and step.answer is not None
-                yield replace(step, answer=shape.beside(step.answer, step.index)) if heard else step
+            yield from steps if shape is None else (self._beside(shape, step) for step in steps)
 
     def prepare(self, answers: Mapping[int, PlaneMask], direction: Direction = Direction.BOTH) -> None:
         """Begin to encode the planes that the walks of `from_planes` look at first.
@@ -232,6 +230,14 @@ class Propagation:
                 yield replace(there, direction=step.direction, confidence=min(there.confidence, step.confidence))
             else:
                 yield reconcile(there, step, (high - step.index) / (high - low))
+
+    def _beside(self, shape: ShapeBetween, step: PropagationStep) -> PropagationStep:
+        """What the shape tells, added to a step's answer; but it takes no plane away on which something was found."""
+        if step.answer is None:
+            return step
+        heard = shape.beside(step.answer, step.index)
+        is_left = np.count_nonzero(heard.mask) >= self.policy.smallest_area
+        return replace(step, answer=heard) if is_left else step
 
     def _walk(
         self,
