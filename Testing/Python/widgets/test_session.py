@@ -142,9 +142,11 @@ def test_discarding_a_correction_brings_back_the_prompts_that_the_plane_was_acce
 def test_a_prompt_that_was_moved_or_deleted_after_accepting_is_put_back(session, desk, clicked, deleted):
     from SAMUNetSlicerLib.widgets.controllers.moved_prompts import preview_moved
 
+    clicked(8, at=(10, 14))
+    session.accept_plane()
     accepted = prompts(session)
-    (node,) = (n for n in desk.space.prompts.nodes(desk.ids[0]) if n.GetNumberOfControlPoints() == 3)
-    upper = max(range(3), key=lambda n: node.GetNthControlPointPosition(n)[2])  # on plane 8
+    (node,) = (n for n in desk.space.prompts.nodes(desk.ids[0]) if n.GetNumberOfControlPoints() == 4)
+    upper = max(range(4), key=lambda n: node.GetNthControlPointPosition(n)[2])  # on plane 8
     if deleted:
         node.RemoveNthControlPoint(upper)
     else:
@@ -173,3 +175,12 @@ def test_prompts_stay_where_the_history_no_longer_tells_which_are_new(session, c
     session.discard_plane()
     assert statuses(session) == {6: "accepted", 8: "accepted"}
     assert prompts(session).is_close_to(kept)
+
+
+def test_prompts_that_were_deleted_after_accepting_stay_so_where_there_is_nothing_to_discard(session, desk, clicked):
+    clicked(8)
+    session.accept_plane()
+    desk.logic.clearPrompts(session.node, session.segment_id)
+    session.discard_plane()
+    assert not prompts(session)
+    assert session.history_texts()[0] == "Delete prompts of Liver"

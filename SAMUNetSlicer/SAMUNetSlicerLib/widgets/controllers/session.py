@@ -284,10 +284,10 @@ class Session:
         place, segment_id = self._place(), self._active()
         was_accepted = self.workspace.document.plane(place).accepted is not None
         with self.logic.step(self.node, _("Discard preview of {name}").format(name=self.workspace.name_of(segment_id))):
-            if was_accepted:
-                restore_prompts(self.workspace, place)
-            else:
+            if not was_accepted:
                 self.logic.clearPrompts(self.node, segment_id, {place.index}, self.stack)
+            elif self.has_preview():
+                restore_prompts(self.workspace, place)
             self.logic.discard(self.node, segment_id, {place.index}, self.stack)
 
     def discard(self, indices: Collection[int] | None) -> int:
