@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -37,9 +37,9 @@ class VolumeMethod(Protocol):
 class PropagatedBox:
     """The exact box on the median plane of the target, propagated; then corrections, of two kinds, each from there on.
 
-    The extent along the stack is not given. A correction goes to the plane with most wrong pixels that has not been
-    prompted: there the user draws the exact box or, by hand, corrects until the plane is right; where the target is
-    absent the range ends on that side where the target ends. All prompted planes are then propagated anew.
+    The extent along the stack is not given. A correction goes to the plane with most wrong pixels of those that have
+    not been corrected likewise: there the user draws the exact box or, by hand, corrects until the plane is right; where
+    the target is absent the range ends on that side where the target ends. All these planes are then propagated anew.
     """
 
     name: str
@@ -51,8 +51,8 @@ class PropagatedBox:
         first = {start: self._boxed(case, start)}
         mask = self._propagate(case, first, PlaneRange(0, len(case.planes) - 1))
         yield VolumeRound(ONE_BOX, mask)
-        yield from self._corrected(case, first, mask, self._boxed, "correction{}")
-        yield from self._corrected(case, first, mask, _by_hand, "plane{} by hand")
+        yield from self._corrected(case, first, mask, self._boxed, {start}, "correction{}")
+        yield from self._corrected(case, first, mask, _by_hand, set(), "plane{} by hand")
 
     def _corrected(
         self,
@@ -60,16 +60,18 @@ class PropagatedBox:
         first: Mapping[int, PlaneMask],
         mask: np.ndarray,
         correct: Callable[[VolumeCase, int], PlaneMask],
+        done: Set[int],
         unit: str,
     ) -> Iterator[VolumeRound]:
-        """unit: what a correction is called, with {} for the plural."""
-        answers, labelled = dict(first), case.labelled_planes()
+        """done: planes that need no correction. unit: what a correction is called, with {} for the plural."""
+        answers, labelled, done = dict(first), case.labelled_planes(), set(done)
         within = PlaneRange(0, len(case.planes) - 1)
         for count in range(1, VOLUME_CORRECTIONS + 1):
-            worst = worst_plane(case, mask, answers)
+            worst = worst_plane(case, mask, done)
             if worst is not None:
                 if case.target_on(worst).any():
                     answers[worst] = correct(case, worst)
+                    done.add(worst)
                 else:
                     within = _ended(within, worst, labelled)
                 mask = self._propagate(case, answers, within)
@@ -128,10 +130,10 @@ def _by_hand(case: VolumeCase, index: int) -> PlaneMask:
     return PlaneMask.certain(case.target_on(index))
 
 
-def worst_plane(case: VolumeCase, mask_kji: np.ndarray, prompted: Mapping[int, PlaneMask]) -> int | None:
-    """The plane, not yet prompted, with most wrong voxels; None where no such plane has any."""
+def worst_plane(case: VolumeCase, mask_kji: np.ndarray, done: Set[int]) -> int | None:
+    """The plane with most wrong voxels but for those that are done; None where no other has any."""
     wrong = case.voxels_per_plane(mask_kji != case.target_kji)
-    wrong[list(prompted)] = 0
+    wrong[list(done)] = 0
     return int(wrong.argmax()) if wrong.any() else None
 
 

@@ -81,14 +81,24 @@ def test_a_correction_ends_the_range_where_the_target_has_ended():
     assert dice(rounds[2].mask_kji, target) > 0.97, "one correction for each end"
 
 
-def test_the_worst_plane_has_most_wrong_voxels_and_was_not_prompted():
+def test_the_first_plane_may_be_corrected_by_hand_but_not_by_its_box_again():
+    hollow = SPINDLE & (np.maximum(0, 6 - np.abs(K - 9)) ** 2 <= (ROW - 30) ** 2 + (COLUMN - 34) ** 2)
+    case = make_case(hollow, bright=SPINDLE)  # a box brings the hollow, too, which is widest on the median plane
+    rounds = PropagatedBox("p", predictor()).run(case)
+    wrong = {r.prompt: case.voxels_per_plane(r.mask_kji != hollow) for r in rounds}
+    assert wrong["one box in 3D"].argmax() == 9
+    assert wrong["one box in 3D + 3 corrections"][9] == wrong["one box in 3D"][9]
+    assert wrong["one box in 3D + 1 plane by hand"][9] == 0
+
+
+def test_the_worst_plane_has_most_wrong_voxels_and_was_not_done():
     case = make_case(SPINDLE)
     mask = SPINDLE.copy()
     mask[9] = False
     mask[5, 20:30, 20:30] ^= True
-    assert worst_plane(case, mask, {}) == 9
-    assert worst_plane(case, mask, {9: None}) == 5
-    assert worst_plane(case, SPINDLE, {}) is None
+    assert worst_plane(case, mask, set()) == 9
+    assert worst_plane(case, mask, {9}) == 5
+    assert worst_plane(case, SPINDLE, set()) is None
 
 
 def test_a_fixed_box_answers_on_the_given_planes_only():
