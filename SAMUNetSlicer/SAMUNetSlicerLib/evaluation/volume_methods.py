@@ -38,8 +38,9 @@ class PropagatedBox:
     """The exact box on the median plane of the target, propagated; then corrections, of two kinds, each from there on.
 
     The extent along the stack is not given. A correction goes to the plane with most wrong pixels of those that have
-    not been corrected likewise: there the user draws the exact box or, by hand, corrects until the plane is right; where
-    the target is absent the range ends on that side where the target ends. All these planes are then propagated anew.
+    not been corrected likewise: there the user draws the exact box or, by hand, corrects until the plane is right;
+    where the target is absent the range ends on that side where the target ends. All these planes are then propagated
+    anew.
     """
 
     name: str
