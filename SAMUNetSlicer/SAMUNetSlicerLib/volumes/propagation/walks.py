@@ -316,8 +316,10 @@ class Propagation:
 
     def rule_from(self, image: PlaneImage, answer: PlaneMask, is_between: bool) -> NeighbourRule:
         """How the non-empty mask of a key plane goes on; is_between: to another one."""
-        rule = self.policy.rule or default_rule(self.predictor.trained_prompts)
-        if rule is not NeighbourRule.BOX_AND_MASK or self.policy.rule is not None or not is_between:
+        if self.policy.rule is not None:
+            return self.policy.rule
+        rule = default_rule(self.predictor.trained_prompts)
+        if rule is not NeighbourRule.BOX_AND_MASK or not is_between:
             return rule
         again = self.predictor.predict(image, _box_and_point(answer.mask), answer.crop)
         is_same = dice(again.mask, answer.mask) >= self.policy.same_dice
