@@ -94,38 +94,41 @@ def test_what_others_change_is_known_once_the_parameter_node_says_so(user):
     assert (parameters.device, parameters.writeMode, parameters.volume) == ("cpu", "add", None)
 
 
-def test_a_removed_segmentation_does_not_let_another_be_worked_on(prompted):
+@pytest.fixture
+def others_work(prompted):
+    """Another volume and its segmentation, which hold work too."""
+    import slicer
+
+    volume = slicer.util.addVolumeFromArray(np.zeros((4, 8, 8), dtype=np.int16), np.eye(4), "Other")
+    segmentation = prompted.panel.logic.createSegmentation(volume, "Strange")
+    prompted.panel.logic.addSegment(segmentation, "Liver", volumeNode=volume)
+    prompted.settle()
+    return volume, segmentation
+
+
+def test_a_removed_segmentation_does_not_let_another_be_worked_on(prompted, others_work):
     """Slicer's selector jumps to one: here to the work on another volume."""
     import slicer
 
-    other = slicer.util.addVolumeFromArray(np.zeros((4, 8, 8), dtype=np.int16), np.eye(4), "Other")
-    logic = prompted.panel.logic
-    strange = logic.createSegmentation(other, "Strange")
-    logic.addSegment(strange, "Liver", volumeNode=other)
-    prompted.settle()
+    other, strange = others_work
     slicer.mrmlScene.RemoveNode(prompted.session.node)
     prompted.settle()
     assert prompted.session is None
     assert (prompted.panel.parameters.volume, prompted.panel.parameters.segmentation) == (prompted.volume, None)
     assert prompted.ui.segmentationSelector.currentNode() is None
     assert "was removed" in prompted.message
-    assert logic.workspace(strange).volume_node is other
+    assert prompted.panel.logic.workspace(strange).volume_node is other
     prompted.ui.segmentationSelector.setCurrentNode(strange)
     prompted.settle()
     assert prompted.session.node is strange, "the user may choose it"
 
 
-def test_a_removed_volume_is_told_where_other_work_is_shown_in_its_place(prompted):
+def test_a_removed_volume_is_told_where_other_work_is_shown_in_its_place(prompted, others_work):
     import slicer
 
-    other = slicer.util.addVolumeFromArray(np.zeros((4, 8, 8), dtype=np.int16), np.eye(4), "Other")
-    logic = prompted.panel.logic
-    its = logic.createSegmentation(other, "Its")
-    logic.addSegment(its, "Liver", volumeNode=other)
-    prompted.settle()
     slicer.mrmlScene.RemoveNode(prompted.volume)
     prompted.settle()
-    assert (prompted.session.volume_node, prompted.session.node) == (other, its)
+    assert (prompted.session.volume_node, prompted.session.node) == others_work
     assert "'Phantom' was removed" in prompted.message
 
 

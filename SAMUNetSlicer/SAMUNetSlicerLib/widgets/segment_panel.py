@@ -174,14 +174,7 @@ class SegmentPanel:
 
     def keep_drawn(self) -> None:
         """Take the shown plane for right as the segment stands there, painted in the Segment Editor for example."""
-
-        def keep(session) -> None:
-            if self.view is None:  # no prompt was placed in any yet
-                self.choose_view()
-            self.look_where_the_user_looks()
-            self._work.say(session.keep_drawn())
-
-        self._change(keep)
+        self._on_shown_plane(lambda session: self._work.say(session.keep_drawn()))
 
     def undo(self) -> None:
         self._change(lambda session: session.undo())
@@ -197,6 +190,8 @@ class SegmentPanel:
 
     def _on_shown_plane(self, action: Callable) -> None:
         def act(session) -> None:
+            if self.view is None:  # no prompt was placed in any yet
+                self.choose_view()
             self.look_where_the_user_looks()
             action(session)
 

@@ -24,8 +24,8 @@ KEYS = {
 
 _TWINS = {"Enter": "Return"}  # Qt's Enter is the one beside the digits
 
-_LINES = ("QTextEdit", "QPlainTextEdit")  # as Slicer's Python console, where Escape ends nothing
-_TYPED_INTO = ("QLineEdit", "QAbstractSpinBox", *_LINES)
+_MULTI_LINE = ("QTextEdit", "QPlainTextEdit")  # as Slicer's Python console, where Escape ends nothing
+_TYPED_INTO = ("QLineEdit", "QAbstractSpinBox", *_MULTI_LINE)
 
 
 class Shortcuts:
@@ -59,7 +59,7 @@ class Shortcuts:
         def pressed() -> None:
             focus = slicer.app.focusWidget()
             if focus is not None and _is_typed_into(focus):
-                if not any(map(focus.inherits, _LINES)):
+                if not any(map(focus.inherits, _MULTI_LINE)):
                     focus.clearFocus()  # Enter and Escape end the typing of a name or number, nothing more
                 return
             action()
