@@ -29,19 +29,22 @@ from SAMUNetSlicerLib.inference.encoding.engines import EngineChoice, build_enco
 from SAMUNetSlicerLib.inference.mask_geometry import dice
 from SAMUNetSlicerLib.inference.predictor import PlaneMask, PlanePredictor
 from SAMUNetSlicerLib.volumes.propagation.between import ShapeBetween
-from SAMUNetSlicerLib.volumes.propagation.walks import PlaneRange, Propagation, PropagationPolicy
+from SAMUNetSlicerLib.volumes.propagation.learnt_pixels import LearntPixels
+from SAMUNetSlicerLib.volumes.propagation.steps import PlaneRange
+from SAMUNetSlicerLib.volumes.propagation.walks import Propagation, PropagationPolicy
 
 _PLACES = (0.1, 0.5, 0.9)
 _FEWEST_PLANES = 5
 _CORRECTIONS = 2
 _IN_USE = PropagationPolicy().same_dice
 
-# What is carried on (see `PropagationPolicy.same_dice`), and whether outlines have a voice.
+# What is carried on (see `PropagationPolicy.same_dice`), and whether outlines and pixels have a voice.
 _WAYS = {
-    "box and point": (0.0, False),
-    "the mask": (1.01, False),
-    "the mask, where corrected": (_IN_USE, False),
-    "with outlines (in use)": (_IN_USE, True),
+    "box and point": (0.0, False, False),
+    "the mask": (1.01, False, False),
+    "the mask, where corrected": (_IN_USE, False, False),
+    "with outlines": (_IN_USE, True, False),
+    "and pixels (in use)": (_IN_USE, True, True),
 }
 _OUTLINES = "outlines alone"
 
@@ -82,12 +85,18 @@ def by_outlines(keys: Mapping[int, PlaneMask]) -> dict[int, np.ndarray]:
 
 
 def propagated(
-    case: VolumeCase, predictor: PlanePredictor, keys: Mapping[int, PlaneMask], same_dice: float, with_outlines: bool
+    case: VolumeCase,
+    predictor: PlanePredictor,
+    keys: Mapping[int, PlaneMask],
+    same_dice: float,
+    with_outlines: bool,
+    with_pixels: bool,
 ) -> dict[int, np.ndarray]:
     """Masks on the planes between, as `Propagation` finds them."""
     walk = Propagation(case.planes, predictor, PropagationPolicy(same_dice=same_dice))
     outlines = ShapeBetween.of if with_outlines else lambda *_: None
-    with patch.object(ShapeBetween, "of", outlines):
+    pixels = LearntPixels.of if with_pixels else lambda _: None
+    with patch.object(ShapeBetween, "of", outlines), patch.object(LearntPixels, "of", pixels):
         steps = [*walk.from_planes(keys, within=PlaneRange(min(keys), max(keys)))]
     return {step.index: step.answer.mask for step in steps if step.answer is not None}
 

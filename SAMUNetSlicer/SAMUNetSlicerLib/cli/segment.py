@@ -33,7 +33,7 @@ from ..volumes.jobs.segmentation_job import PlaneDone, SegmentationJob
 from ..volumes.plane_source import VolumePlanes
 from ..volumes.planes import ObliqueStack, Orientation, PlaneStack, acquisition_orientation
 from ..volumes.prompts import BoxExtent
-from ..volumes.propagation.walks import Direction, PlaneRange
+from ..volumes.propagation.steps import Direction, PlaneRange
 from ..volumes.segmentations.segmentation_file import write_segmentation
 from ..volumes.volume import Volume
 from ..volumes.windows import CT_PRESETS, default_window, parse_window

@@ -10,7 +10,8 @@ import numpy as np
 
 from ..inference.predictor import PlaneMask, PlanePredictor
 from ..inference.prompts import PlanePrompts, bounding_box_xyxy
-from ..volumes.propagation.walks import PlaneRange, Propagation
+from ..volumes.propagation.steps import PlaneRange
+from ..volumes.propagation.walks import Propagation
 from ..volumes.sampling import mask_to_voxels
 from .cases import VolumeCase
 from .grow_from_seeds import grow_from_seeds, orthogonal_seeds

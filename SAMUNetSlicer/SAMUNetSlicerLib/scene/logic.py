@@ -35,7 +35,8 @@ from .record.stacks import StackKey, nearest_index, orientation_key, view_key
 from .saving import save_scene
 
 if TYPE_CHECKING:  # bring packages that Slicer gets only later
-    from ..volumes.propagation.walks import Direction, PropagationPolicy
+    from ..volumes.propagation.steps import Direction
+    from ..volumes.propagation.walks import PropagationPolicy
     from .actions.propagating import PropagatedPlane
     from .history.undo_redo import HistoryOutcome
 
@@ -239,7 +240,7 @@ class SegmentationLogic:
         direction: "both", "up" or "down". planes: first and last plane to propose, both included. Close the generator
         to cancel: what is finished stays, as one step to undo. Any other work on the segmentation closes it too.
         """
-        from ..volumes.propagation.walks import Direction, PlaneRange
+        from ..volumes.propagation.steps import Direction, PlaneRange
 
         space, stack = self._ready(segmentationNode, orientation, sliceToRAS)
         running = propagating.propagate(
@@ -268,7 +269,7 @@ class SegmentationLogic:
 
         direction: "up" to later items, "down" to earlier ones, "both". Otherwise as `propagate`.
         """
-        from ..volumes.propagation.walks import Direction
+        from ..volumes.propagation.steps import Direction
         from .actions.propagating_in_time import propagate_in_time
 
         space, stack = self._ready(segmentationNode, orientation, sliceToRAS)

@@ -33,7 +33,7 @@ from SAMUNetSlicerLib.evaluation.benchmarking.propagation_rows import (
 from SAMUNetSlicerLib.evaluation.benchmarking.table import as_markdown, ratio_row
 from SAMUNetSlicerLib.inference.encoding.engines import EngineChoice
 from SAMUNetSlicerLib.inference.predictor import PlanePredictor
-from SAMUNetSlicerLib.volumes.propagation.walks import Direction
+from SAMUNetSlicerLib.volumes.propagation.steps import Direction
 
 CPU = torch.device("cpu")
 RATES = machine.MatrixRates(fp32=1e9, bf16=2e9)

@@ -108,7 +108,7 @@ def test_accepted_planes_bound_the_gaps_and_stay(mrml_scene):
     assert np.array_equal(desk.mask(), before)
 
 
-def test_walks_know_how_large_the_object_is_on_key_planes_that_they_do_not_begin_at(mrml_scene, monkeypatch):
+def test_walks_know_the_key_planes_that_they_do_not_begin_at(mrml_scene, monkeypatch):
     """On the same side where only that side is walked from; all of them between two key planes."""
     desk = Desk(mrml_scene, tube())
     for plane in (2, 4, 8):
@@ -117,9 +117,9 @@ def test_walks_know_how_large_the_object_is_on_key_planes_that_they_do_not_begin
     told = {}
     walk = Propagation.from_planes
 
-    def spy(self, answers, direction, within, areas):
-        told[within.first, within.last] = areas
-        return walk(self, answers, direction, within, areas)
+    def spy(self, answers, direction, within, known):
+        told[within.first, within.last] = {index: int(answer.mask.sum()) for index, answer in known.items()}
+        return walk(self, answers, direction, within, known)
 
     monkeypatch.setattr(Propagation, "from_planes", spy)
     desk.propagate()

@@ -10,7 +10,8 @@ from fakes import BrightRegionNetwork
 from SAMUNetSlicerLib.inference.predictor import PlaneMask, PlanePredictor
 from SAMUNetSlicerLib.inference.zoom import Crop
 from SAMUNetSlicerLib.volumes.propagation.between import ShapeBetween
-from SAMUNetSlicerLib.volumes.propagation.walks import Direction, PlaneRange, Propagation
+from SAMUNetSlicerLib.volumes.propagation.steps import Direction, PlaneRange
+from SAMUNetSlicerLib.volumes.propagation.walks import Propagation
 
 
 def disc(radius, x=40, y=40, shape=(80, 90)):

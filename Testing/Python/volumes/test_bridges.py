@@ -10,14 +10,8 @@ from test_propagation import Ball, answer_at, dice
 from fakes import BrightRegionNetwork
 from SAMUNetSlicerLib.inference.predictor import PlaneMask, PlanePredictor
 from SAMUNetSlicerLib.inference.zoom import Crop
-from SAMUNetSlicerLib.volumes.propagation.walks import (
-    Direction,
-    PlaneRange,
-    Propagation,
-    PropagationStep,
-    StopReason,
-    reconcile,
-)
+from SAMUNetSlicerLib.volumes.propagation.steps import Direction, PlaneRange, PropagationStep, StopReason, reconcile
+from SAMUNetSlicerLib.volumes.propagation.walks import Propagation
 
 
 def test_a_plane_where_the_way_back_is_lost_keeps_the_answer_of_the_way_there():

@@ -11,7 +11,7 @@ from SAMUNetSlicerLib.volumes.jobs.segmentation_job import SegmentationJob
 from SAMUNetSlicerLib.volumes.plane_source import VolumePlanes
 from SAMUNetSlicerLib.volumes.planes import Orientation, PlaneStack
 from SAMUNetSlicerLib.volumes.prompts import BoxPrompt, PointPrompt, SegmentPrompts, Sign
-from SAMUNetSlicerLib.volumes.propagation.walks import Direction, PlaneRange
+from SAMUNetSlicerLib.volumes.propagation.steps import Direction, PlaneRange
 from SAMUNetSlicerLib.volumes.segmentations.provenance import PlaneOrigin
 from SAMUNetSlicerLib.volumes.windows import Window
 

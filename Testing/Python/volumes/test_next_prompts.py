@@ -12,14 +12,8 @@ from SAMUNetSlicerLib.inference.prompts import PlanePrompts, bounding_box_xyxy
 from SAMUNetSlicerLib.inference.zoom import Crop
 from SAMUNetSlicerLib.networks.base import PromptKind
 from SAMUNetSlicerLib.volumes.propagation.box_motion import Course, moved_logits
-from SAMUNetSlicerLib.volumes.propagation.walks import (
-    Direction,
-    NeighbourRule,
-    PlaneRange,
-    Propagation,
-    PropagationPolicy,
-    default_rule,
-)
+from SAMUNetSlicerLib.volumes.propagation.steps import Direction, PlaneRange
+from SAMUNetSlicerLib.volumes.propagation.walks import NeighbourRule, Propagation, PropagationPolicy, default_rule
 
 CARRYING = ALL_PROMPTS | PromptKind.NEIGHBOUR_MASK
 

@@ -7,15 +7,9 @@ from SAMUNetSlicerLib.errors import InputError
 from SAMUNetSlicerLib.inference.predictor import PlaneImage, PlaneMask, PlanePredictor
 from SAMUNetSlicerLib.inference.prompts import PlanePrompts, bounding_box_xyxy
 from SAMUNetSlicerLib.networks.base import Decoded, PromptKind
+from SAMUNetSlicerLib.volumes.propagation.steps import Direction, PlaneRange, StopReason
 from SAMUNetSlicerLib.volumes.propagation.taper import Taper
-from SAMUNetSlicerLib.volumes.propagation.walks import (
-    Direction,
-    NeighbourRule,
-    PlaneRange,
-    Propagation,
-    PropagationPolicy,
-    StopReason,
-)
+from SAMUNetSlicerLib.volumes.propagation.walks import NeighbourRule, Propagation, PropagationPolicy
 
 PLANES = 21
 FIRST, LAST = 4, 16  # planes that show the object
@@ -279,7 +273,7 @@ def test_beyond_the_outermost_key_plane_it_ends_as_key_planes_let_expect():
     assert max(alone) == PLANES - 1
     assert max(after_middle) < PLANES - 1
     assert after_middle[16] < alone[16]
-    told = areas({15: keys[15]}, areas={10: int(keys[10].mask.sum())})
+    told = areas({15: keys[15]}, known={10: keys[10]})
     assert told == after_middle
 
 

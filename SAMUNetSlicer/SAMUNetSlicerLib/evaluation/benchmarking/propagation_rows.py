@@ -17,7 +17,8 @@ from ...inference.encoding.openvino_encoder import OpenVinoEncoder
 from ...inference.mask_geometry import dice
 from ...inference.predictor import PlanePredictor
 from ...networks.parts.published_forms import as_published
-from ...volumes.propagation.walks import Direction, Propagation
+from ...volumes.propagation.steps import Direction
+from ...volumes.propagation.walks import Propagation
 from .phantom import PhantomPlanes
 from .table import Row, in_ms, limit_row, ratio_row
 from .timing import seconds_of

@@ -23,9 +23,11 @@ from .segmenting import Engine, known_answer, propose
 from .workspace import Workspace, require_segment
 
 if TYPE_CHECKING:  # bring torch, which Slicer gets only later
-    from ...volumes.propagation.walks import Direction, PlaneRange, PropagationPolicy, PropagationStep
+    from ...inference.predictor import PlaneMask
+    from ...volumes.propagation.steps import Direction, PlaneRange, PropagationStep
+    from ...volumes.propagation.walks import PropagationPolicy
 
-_AREAS_READ = 5
+_KNOWN_READ = 5
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,8 @@ def propagate(
     that ended by itself has not come. Raises PromptError where there is no key plane, EditError for a segment that is
     gone or finished, and InputError or EditError when nodes vanish on the way; what is finished stays.
     """
-    from ...volumes.propagation.walks import Direction, Propagation, PropagationPolicy
+    from ...volumes.propagation.steps import Direction
+    from ...volumes.propagation.walks import Propagation, PropagationPolicy
 
     direction = direction or Direction.BOTH
     name = require_segment(workspace, segment_id)
@@ -89,14 +92,14 @@ def propagate(
     total = sum(len(gap) * max(1, len(starts)) for gap, starts in ways.items() if starts)
     done = 0
     with recording(workspace, f"Propagate {name}") as recorder:
-        areas = _areas(workspace, segment_id, stack)
+        few = _known_answers(workspace, segment_id, stack)
         # All now: a sequence may show another item by the time that a later gap comes.
         sides = {i for starts in ways.values() for i in starts}
         answers = {i: known_answer(workspace, PlaneKey(frame, segment_id, stack.text, i)) for i in sides}
         for gap, starts in ways.items():
             known = {i: answers[i] for i in starts}
             visited: set[int] = set()
-            for step in walk.from_planes(known, direction, _range_of(gap), _known_to(gap, starts, areas)):
+            for step in walk.from_planes(known, direction, _range_of(gap), _known_to(gap, starts, few)):
                 if not gap.first <= step.index <= gap.last:
                     continue
                 require_segment(workspace, segment_id)
@@ -147,25 +150,25 @@ def _has_mask(workspace: Workspace, key: PlaneKey, state: PlaneState) -> bool:
 
 
 def _starts(gap: Gap, direction: Direction) -> list[int]:
-    from ...volumes.propagation.walks import Direction
+    from ...volumes.propagation.steps import Direction
 
     from_below = gap.below if direction in (Direction.BOTH, Direction.UP) else None
     from_above = gap.above if direction in (Direction.BOTH, Direction.DOWN) else None
     return [start for start in (from_below, from_above) if start is not None]
 
 
-def _areas(workspace: Workspace, segment_id: str, stack: StackKey) -> dict[int, int]:
-    """Pixels on a few of the key planes, evenly spread."""
+def _known_answers(workspace: Workspace, segment_id: str, stack: StackKey) -> dict[int, PlaneMask]:
+    """On a few of the key planes, evenly spread."""
     keys = [key for key, state in workspace.known_planes(segment_id, stack) if is_key(state)]
-    few = {round(place) for place in np.linspace(0, len(keys) - 1, min(len(keys), _AREAS_READ))}
-    return {keys[i].index: int(np.count_nonzero(known_answer(workspace, keys[i]).mask)) for i in few}
+    few = {round(place) for place in np.linspace(0, len(keys) - 1, min(len(keys), _KNOWN_READ))}
+    return {keys[i].index: known_answer(workspace, keys[i]) for i in few}
 
 
-def _known_to(gap: Gap, starts: Sequence[int], areas: Mapping[int, int]) -> dict[int, int]:
+def _known_to(gap: Gap, starts: Sequence[int], known: Mapping[int, PlaneMask]) -> dict[int, PlaneMask]:
     """Of a gap that is walked from one side, only what lies on that side."""
     if len(starts) != 1:
-        return dict(areas)
-    return {index: area for index, area in areas.items() if (index < gap.first) == (starts[0] < gap.first)}
+        return dict(known)
+    return {index: answer for index, answer in known.items() if (index < gap.first) == (starts[0] < gap.first)}
 
 
 def _is_done(gap: Gap, direction: Direction) -> bool:
@@ -175,7 +178,7 @@ def _is_done(gap: Gap, direction: Direction) -> bool:
 
 
 def _range_of(gap: Gap) -> PlaneRange:
-    from ...volumes.propagation.walks import PlaneRange
+    from ...volumes.propagation.steps import PlaneRange
 
     return PlaneRange(gap.first, gap.last)
 
@@ -184,7 +187,7 @@ def take_step(
     recorder: Recorder, key: PlaneKey, step: PropagationStep, engine: Engine, done: int, total: int
 ) -> PropagatedPlane:
     """Make a step of a walk the proposal of its plane, or note why the walk ended there."""
-    from ...volumes.propagation.walks import StopReason
+    from ...volumes.propagation.steps import StopReason
 
     document = recorder.workspace.document
     if step.answer is not None:

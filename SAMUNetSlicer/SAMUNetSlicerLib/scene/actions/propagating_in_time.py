@@ -21,7 +21,8 @@ from .segmenting import Engine, known_answer
 from .workspace import Workspace, require_segment
 
 if TYPE_CHECKING:  # bring torch, which Slicer gets only later
-    from ...volumes.propagation.walks import Direction, PropagationPolicy
+    from ...volumes.propagation.steps import Direction
+    from ...volumes.propagation.walks import PropagationPolicy
     from ...volumes.volume import Volume
 
 
@@ -41,7 +42,8 @@ def propagate_in_time(
     ones, None for both. Raises InputError for a volume that no sequence shows, or items on different grids,
     PromptError where nothing stands on the plane, EditError for a segment that is gone or finished.
     """
-    from ...volumes.propagation.walks import Direction, PlaneRange, Propagation, PropagationPolicy
+    from ...volumes.propagation.steps import Direction, PlaneRange
+    from ...volumes.propagation.walks import Propagation, PropagationPolicy
     from ...volumes.time_source import FramePlanes
 
     name = require_segment(workspace, segment_id)

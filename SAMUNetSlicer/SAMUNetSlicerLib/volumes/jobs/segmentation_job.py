@@ -13,7 +13,8 @@ from ...inference.prompts import PlanePrompts
 from ..plane_prompts import prompted_planes
 from ..plane_source import VolumePlanes
 from ..prompts import SegmentPrompts
-from ..propagation.walks import Direction, PlaneRange, Propagation, PropagationPolicy, StopReason
+from ..propagation.steps import Direction, PlaneRange, StopReason
+from ..propagation.walks import Propagation, PropagationPolicy
 from ..sampling import mask_to_voxels
 from ..segmentations.provenance import PlaneOrigin, PlaneRecord
 

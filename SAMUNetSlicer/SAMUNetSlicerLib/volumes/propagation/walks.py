@@ -6,10 +6,11 @@ was yielded is finished work.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import cache
 from itertools import pairwise
 from typing import Protocol
 
@@ -17,31 +18,18 @@ import numpy as np
 
 from ...errors import UserError
 from ...inference.agreement import Appearance, Evidence, confidence
-from ...inference.mask_geometry import deepest_point_xy, dice, intersection_over_union
-from ...inference.predictor import OUTSIDE_LOGIT, PlaneImage, PlaneMask, PlanePredictor, PlaneRequest
+from ...inference.mask_geometry import deepest_point_xy, dice
+from ...inference.predictor import PlaneImage, PlaneMask, PlanePredictor, PlaneRequest
 from ...inference.prompts import PlanePrompts, Sign, bounding_box_xyxy
 from ...inference.zoom import Crop
 from ...networks.base import PromptKind
 from .between import ShapeBetween
-from .box_motion import Course, bounded, expect
+from .box_motion import Course, expect
+from .learnt_pixels import LearntPixels
+from .steps import Direction, PlaneRange, PropagationStep, StopReason, crop_alone, on_plane, reconcile
 from .taper import Taper
 
-
-class Direction(Enum):
-    """Which way to go from the prompted plane; up is towards higher plane numbers."""
-
-    BOTH = "both"
-    UP = "up"
-    DOWN = "down"
-    NONE = "none"
-
-
-class StopReason(Enum):
-    """Why a walk ended."""
-
-    VANISHED = "the object vanished"
-    DRIFTED = "the mask no longer agrees with its neighbour"
-    END = "the end of the range was reached"
+_LEARNT_FROM = 4  # key planes: more take longer, and are further away
 
 
 class NeighbourRule(Enum):
@@ -97,21 +85,6 @@ class PropagationPolicy:
 
 
 @dataclass(frozen=True, eq=False)
-class PropagationStep:
-    """One finished plane, or the end of one walk (then `answer` is None and `stop` says why).
-
-    evidence: what the confidence rests on; None where there was nothing to judge.
-    """
-
-    index: int
-    direction: Direction
-    answer: PlaneMask | None
-    confidence: float
-    stop: StopReason | None = None
-    evidence: Evidence | None = None
-
-
-@dataclass(frozen=True, eq=False)
 class KeyPlane:
     """A plane whose mask, (H, W) bool and not empty, is known beforehand."""
 
@@ -125,20 +98,17 @@ class KeyPlane:
         return KeyPlane(index, mask) if mask.any() else None
 
 
-@dataclass(frozen=True)
-class PlaneRange:
-    """Plane numbers first .. last, both included."""
+@dataclass(frozen=True, eq=False)
+class Stretch:
+    """Planes that walks go over, and what key planes tell of them.
 
-    first: int
-    last: int
+    taper: how the object's size changes on the way to the next key plane, or ends. pixels: tells which are the
+        object's, learnt when first asked for.
+    """
 
-    def __contains__(self, index: int) -> bool:
-        return self.first <= index <= self.last
-
-    @classmethod
-    def of_stack(cls, count: int, within: PlaneRange | None = None) -> PlaneRange:
-        """All planes of a stack of `count`, or what a range has of them."""
-        return cls(0, count - 1) if within is None else cls(max(0, within.first), min(count - 1, within.last))
+    within: PlaneRange
+    taper: Taper | None
+    pixels: Callable[[], LearntPixels | None]
 
 
 @dataclass
@@ -160,25 +130,31 @@ class Propagation:
         answers: Mapping[int, PlaneMask],
         direction: Direction = Direction.BOTH,
         within: PlaneRange | None = None,
-        areas: Mapping[int, int] | None = None,
+        known: Mapping[int, PlaneMask] | None = None,
     ) -> Iterator[PropagationStep]:
         """Walk from several answered planes (the key planes), which themselves are never answered anew.
 
-        areas: pixels of the object on further planes that are known for sure, from which no walk begins.
+        known: answers on further planes that are certain, from which no walk begins.
 
         Beyond the outermost key planes it walks outwards, nearest planes first. A plane between two key planes is
         reached from both sides: first from below, and once more from above, reconciled with the first answer; the
         later step counts. Where the walk from above is lost, the first answer stays, with the lower confidence. With
         one direction only, each key plane's walk ends before the next key plane. What both key planes' outlines tell
-        is added to answers between them.
+        is added to answers between them, and what several key planes' pixels tell to all.
         """
         within = PlaneRange.of_stack(len(self.planes), within)
         starts = sorted(answers)
         if not starts or direction is Direction.NONE:
             return
-        areas = {**(areas or {}), **{index: int(np.count_nonzero(answers[index].mask)) for index in starts}}
+        known = {**(known or {}), **answers}
+        areas = {index: int(np.count_nonzero(answer.mask)) for index, answer in known.items()}
         outwards = [
-            self._walk(start, answers[start], way, within, taper=Taper.beyond(areas, start, self.planes.step_px))
+            self._walk(
+                start,
+                answers[start],
+                way,
+                Stretch(within, Taper.beyond(areas, start, self.planes.step_px), self._learner(known, areas, start)),
+            )
             for start, way in ((starts[-1], Direction.UP), (starts[0], Direction.DOWN))
             if direction in (way, Direction.BOTH)
         ]
@@ -187,13 +163,13 @@ class Propagation:
             if high - low == 1:
                 continue
             between = PlaneRange(max(within.first, low + 1), min(within.last, high - 1))
-            taper = Taper.through(areas, low, high)
+            stretch = Stretch(between, Taper.through(areas, low, high), self._learner(known, areas, low, high))
             if direction is Direction.BOTH:
-                steps = self._bridge(low, high, answers, between, taper)
+                steps = self._bridge(low, high, answers, stretch)
             elif direction is Direction.UP:
-                steps = self._walk(low, answers[low], direction, between, KeyPlane.of(high, answers), taper)
+                steps = self._walk(low, answers[low], direction, stretch, KeyPlane.of(high, answers))
             else:
-                steps = self._walk(high, answers[high], direction, between, KeyPlane.of(low, answers), taper)
+                steps = self._walk(high, answers[high], direction, stretch, KeyPlane.of(low, answers))
             shape = ShapeBetween.of(low, answers[low].mask, high, answers[high].mask)
             yield from steps if shape is None else (self._beside(shape, step) for step in steps)
 
@@ -211,25 +187,33 @@ class Propagation:
                     self._encode_ahead(index, answer, answer.crop)
 
     def _bridge(
-        self, low: int, high: int, answers: Mapping[int, PlaneMask], between: PlaneRange, taper: Taper
+        self, low: int, high: int, answers: Mapping[int, PlaneMask], stretch: Stretch
     ) -> Iterator[PropagationStep]:
         """Both walks between two key planes; where they meet, the nearer key plane weighs more."""
         from_below: dict[int, PropagationStep] = {}
-        for step in self._walk(low, answers[low], Direction.UP, between, KeyPlane.of(high, answers), taper):
+        for step in self._walk(low, answers[low], Direction.UP, stretch, KeyPlane.of(high, answers)):
             if step.answer is not None:
-                from_below[step.index] = replace(step, answer=_crop_alone(step.answer))
+                from_below[step.index] = replace(step, answer=crop_alone(step.answer))
             yield step
         crops = {index: step.answer.crop for index, step in from_below.items()}
-        for step in self._walk(high, answers[high], Direction.DOWN, between, KeyPlane.of(low, answers), taper, crops):
+        for step in self._walk(high, answers[high], Direction.DOWN, stretch, KeyPlane.of(low, answers), crops):
             there = None if step.stop is StopReason.END else from_below.pop(step.index, None)
             if there is None:
                 yield step
                 continue
-            there = replace(there, answer=_on_plane(there.answer, answers[low].logits.shape))
+            there = replace(there, answer=on_plane(there.answer, answers[low].logits.shape))
             if step.answer is None:  # lost on the way back: what the way there has found stays, believed less
                 yield replace(there, direction=step.direction, confidence=min(there.confidence, step.confidence))
             else:
                 yield reconcile(there, step, (high - step.index) / (high - low))
+
+    def _learner(
+        self, known: Mapping[int, PlaneMask], areas: Mapping[int, int], *beside: int
+    ) -> Callable[[], LearntPixels | None]:
+        """From the known planes nearest to those `beside`."""
+        shown = [index for index, area in areas.items() if area]
+        nearest = sorted(shown, key=lambda index: min(abs(index - other) for other in beside))[:_LEARNT_FROM]
+        return cache(lambda: LearntPixels.of({i: (self.planes.image(i), known[i].mask) for i in nearest}))
 
     def _beside(self, shape: ShapeBetween, step: PropagationStep) -> PropagationStep:
         """What the shape tells, added to a step's answer; but it takes no plane away on which something was found."""
@@ -244,12 +228,11 @@ class Propagation:
         start: int,
         answer: PlaneMask,
         direction: Direction,
-        within: PlaneRange,
+        stretch: Stretch,
         goal: KeyPlane | None = None,
-        taper: Taper | None = None,
         crops: Mapping[int, Crop] | None = None,
     ) -> Iterator[PropagationStep]:
-        """goal: behind the range's end, with the taper on the way to it; a taper alone: how the object should end.
+        """goal: behind the stretch's end.
 
         crops: those that planes were already encoded from, kept where they serve.
         """
@@ -264,6 +247,7 @@ class Propagation:
         crops = crops or {}
         index = start + step
         crop = crops.get(index, answer.crop)
+        pixels, taper, within = stretch.pixels(), stretch.taper, stretch.within
         while index in within:
             there = self.planes.image(index)
             course = Course(before)
@@ -272,6 +256,8 @@ class Propagation:
             elif taper is not None:
                 course = Course(before, shrink=taper.shrink(index - step, step))
             found = self.predictor.predict(there, self.next_prompts(answer, here, there, course, rule), crop)
+            if pixels is not None:
+                found = pixels.beside(found, there, index)
             if np.count_nonzero(found.mask) < self.policy.smallest_area:
                 yield PropagationStep(index, direction, None, 0.0, StopReason.VANISHED)
                 return
@@ -358,34 +344,6 @@ def _in_turn(walks: Iterable[Iterator[PropagationStep]]) -> Iterator[Propagation
                 going.remove(walk)
             else:
                 yield step  # before the next walk's is computed, which may fail
-
-
-def _crop_alone(answer: PlaneMask) -> PlaneMask:
-    """To be kept: whole planes of 2000 x 2000 pixels take 16 MB each, and there may be hundreds."""
-    return replace(answer, logits=answer.logits[answer.crop.slices_yx].copy())
-
-
-def _on_plane(answer: PlaneMask, shape_yx: tuple[int, int]) -> PlaneMask:
-    """The inverse of `_crop_alone`."""
-    logits = np.full(shape_yx, OUTSIDE_LOGIT, dtype=np.float32)
-    logits[answer.crop.slices_yx] = answer.logits
-    return replace(answer, logits=logits)
-
-
-def reconcile(one: PropagationStep, other: PropagationStep, weight_of_one: float) -> PropagationStep:
-    """Two answers for one plane as one: mean logits; the confidence falls with their disagreement.
-
-    Of two that share nothing the nearer key plane's stands: their mean may show neither.
-    """
-    a, b = one.answer, other.answer
-    agreement = intersection_over_union(a.mask, b.mask)
-    if agreement == 0:
-        weight_of_one = round(weight_of_one)
-    # Bounded, so that a plane's never-shown outskirts do not outvote the answer that did look there.
-    logits = weight_of_one * bounded(a.logits) + (1 - weight_of_one) * bounded(b.logits)
-    quality = None if a.quality is None or b.quality is None else min(a.quality, b.quality)
-    merged = replace(b, logits=logits.astype(np.float32), quality=quality)
-    return replace(other, answer=merged, confidence=max(one.confidence, other.confidence) * float(np.sqrt(agreement)))
 
 
 def default_rule(trained: PromptKind) -> NeighbourRule:

@@ -1,0 +1,127 @@
+"""Which pixels are the object's, learnt from the key planes that show it.
+
+A voice beside the network's, where that is unsure: what was settled on key planes tells which grey values and edges,
+and where, make this object. Logistic regression on random Fourier features of the pixels (Rahimi and Recht, "Random
+features for large-scale kernel machines", NIPS 2007). Chosen on development cases (docs/propagation.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ...inference.mask_geometry import box_around
+from ...inference.predictor import PlaneImage, PlaneMask
+
+_SURE_LOGIT = 6.0  # the network is not contradicted where it is surer, nor are the pixels believed more
+_SMOOTHINGS = (1.0, 2.0)  # pixels
+_PIXELS = 3000  # of all key planes together
+_WAVES = 200
+_WAVE_NUMBER = 0.3  # per standard deviation of a feature
+_RIDGE = 0.003
+_NEWTON_STEPS = 6
+_Window = tuple[slice, slice]
+
+
+@dataclass(frozen=True, eq=False)
+class LearntPixels:
+    """Logits of pixels, whatever the network says.
+
+    mean, deviation: (features,) float32, of the pixels learnt from. waves: (features, n), phases: (n,), weights:
+    (1 + features + n,) float32.
+    """
+
+    mean: np.ndarray
+    deviation: np.ndarray
+    waves: np.ndarray
+    phases: np.ndarray
+    weights: np.ndarray
+
+    @classmethod
+    def of(cls, planes: Mapping[int, tuple[PlaneImage, np.ndarray]]) -> LearntPixels | None:
+        """planes: pictures and (H, W) bool masks, not empty, by plane number. None for fewer than two.
+
+        From one alone it could not tell what the object is from where it is.
+        """
+        if len(planes) < 2:
+            return None
+        rng = np.random.default_rng(0)
+        share = _PIXELS // len(planes)
+        samples = [_sample(image, mask, index, share, rng) for index, (image, mask) in sorted(planes.items())]
+        features, inside = (np.concatenate(part) for part in zip(*samples, strict=True))
+        waves = rng.standard_normal((features.shape[1], _WAVES)).astype(np.float32) * np.float32(_WAVE_NUMBER)
+        phases = rng.uniform(0, 2 * np.pi, _WAVES).astype(np.float32)
+        deviation = features.std(axis=0) + np.float32(1e-3)
+        untrained = cls(features.mean(axis=0), deviation, waves, phases, np.zeros(0, np.float32))
+        return replace(untrained, weights=_logistic_regression(untrained._terms(features), inside))
+
+    def beside(self, answer: PlaneMask, image: PlaneImage, index: int) -> PlaneMask:
+        """The network's answer on plane `index`, with what the pixels tell added to its logits where it is unsure."""
+        if not answer.mask.any():
+            return answer
+        window = _around(answer.mask)
+        unsure = np.abs(answer.logits[window]) < _SURE_LOGIT
+        told = self._terms(_features(image, window, index)[unsure]) @ self.weights
+        logits = answer.logits.copy()
+        logits[window][unsure] += np.clip(told, -_SURE_LOGIT, _SURE_LOGIT)
+        return replace(answer, logits=logits)
+
+    def _terms(self, features: np.ndarray) -> np.ndarray:
+        """(pixels, 1 + features + n) float32: what the logits are a weighted sum of."""
+        scaled = (features - self.mean) / self.deviation
+        waves = np.cos(scaled @ self.waves + self.phases) * np.float32(np.sqrt(2 / len(self.phases)))
+        return np.concatenate([np.ones((len(scaled), 1), np.float32), scaled, waves], axis=1)
+
+
+def _sample(
+    image: PlaneImage, mask: np.ndarray, index: int, count: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Features and membership of at most `count` pixels in and around a non-empty mask."""
+    from scipy import ndimage  # only now: see `mask_geometry`
+
+    window = _around(mask)
+    near = ndimage.distance_transform_edt(~mask[window]) <= _margin(mask)
+    chosen = rng.permutation(np.flatnonzero(near))[:count]
+    features = _features(image, window, index).reshape(near.size, -1)
+    return features[chosen], mask[window].ravel()[chosen]
+
+
+def _margin(mask: np.ndarray) -> float:
+    """Pixels around a mask that tell what it is not: .7 of its radius, were it a circle."""
+    return 3 + 0.7 * float(np.sqrt(np.count_nonzero(mask) / np.pi))
+
+
+def _around(mask: np.ndarray) -> _Window:
+    """The part of the plane within that margin of a non-empty mask's box."""
+    margin = int(np.ceil(_margin(mask)))
+    rows, columns = (
+        slice(max(0, side.start - margin), min(length, side.stop + margin))
+        for side, length in zip(box_around(mask), mask.shape, strict=True)
+    )
+    return rows, columns
+
+
+def _features(image: PlaneImage, window: _Window, index: int) -> np.ndarray:
+    """(h, w, features) float32: grey values from sharp to smooth, edges, and where a pixel lies."""
+    from scipy import ndimage
+
+    grey = image.rgb[window] @ np.full(3, 1 / (3 * 255), np.float32)  # several times as fast as mean
+    smooth = [ndimage.gaussian_filter(grey, sigma, truncate=3) for sigma in _SMOOTHINGS]
+    edges = [np.hypot(*np.gradient(picture)) for picture in smooth]
+    rows, columns = np.mgrid[window].astype(np.float32)
+    return np.stack([grey, *smooth, *edges, rows, columns, np.full_like(grey, index)], axis=2)
+
+
+def _logistic_regression(terms: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """Weights of the terms, by Newton's method with a ridge."""
+    terms = terms.astype(float)
+    weights = np.zeros(terms.shape[1])
+    for _ in range(_NEWTON_STEPS):
+        expected = 1 / (1 + np.exp(-np.clip(terms @ weights, -30, 30)))
+        slope = terms.T @ (inside - expected) - _RIDGE * weights
+        certainty = np.maximum(expected * (1 - expected), 1e-4)
+        bend = (terms * certainty[:, None]).T @ terms + _RIDGE * np.eye(len(weights))
+        weights += np.linalg.solve(bend, slope)
+    return weights.astype(np.float32)
