@@ -22,6 +22,7 @@ _WAVES = 200
 _WAVE_NUMBER = 0.3  # per standard deviation of a feature
 _RIDGE = 0.003
 _NEWTON_STEPS = 6
+_REACH = 0.5  # beyond the outermost planes, as a share of the way between them
 _Window = tuple[slice, slice]
 
 
@@ -29,10 +30,12 @@ _Window = tuple[slice, slice]
 class LearntPixels:
     """Logits of pixels, whatever the network says.
 
-    mean, deviation: (features,) float32, of the pixels learnt from. waves: (features, n), phases: (n,), weights:
+    first, last: numbers of the outermost planes learnt from. mean, deviation: (features,) float32, of the pixels learnt from. waves: (features, n), phases: (n,), weights:
     (1 + features + n,) float32.
     """
 
+    first: int
+    last: int
     mean: np.ndarray
     deviation: np.ndarray
     waves: np.ndarray
@@ -54,19 +57,31 @@ class LearntPixels:
         waves = rng.standard_normal((features.shape[1], _WAVES)).astype(np.float32) * np.float32(_WAVE_NUMBER)
         phases = rng.uniform(0, 2 * np.pi, _WAVES).astype(np.float32)
         deviation = features.std(axis=0) + np.float32(1e-3)
-        untrained = cls(features.mean(axis=0), deviation, waves, phases, np.zeros(0, np.float32))
+        untrained = cls(
+            min(planes), max(planes), features.mean(axis=0), deviation, waves, phases, np.zeros(0, np.float32)
+        )
         return replace(untrained, weights=_logistic_regression(untrained._terms(features), inside))
 
     def beside(self, answer: PlaneMask, image: PlaneImage, index: int) -> PlaneMask:
-        """The network's answer on plane `index`, with what the pixels tell added to its logits where it is unsure."""
-        if not answer.mask.any():
+        """The network's answer on plane `index`, with what the pixels tell added to its logits where it is unsure.
+
+        Beyond the planes learnt from they tell less, and soon nothing.
+        """
+        trust = self._trust(index)
+        if trust == 0 or not answer.mask.any():
             return answer
         window = _around(answer.mask)
         unsure = np.abs(answer.logits[window]) < _SURE_LOGIT
-        told = self._terms(_features(image, window, index)[unsure]) @ self.weights
+        place = min(max(index, self.first), self.last)  # how the object goes on beyond is not known
+        told = self._terms(_features(image, window, place)[unsure]) @ self.weights
         logits = answer.logits.copy()
-        logits[window][unsure] += np.clip(told, -_SURE_LOGIT, _SURE_LOGIT)
+        logits[window][unsure] += np.float32(trust) * np.clip(told, -_SURE_LOGIT, _SURE_LOGIT)
         return replace(answer, logits=logits)
+
+    def _trust(self, index: int) -> float:
+        """1 between the planes learnt from, falling to 0 beyond them."""
+        beyond = max(self.first - index, index - self.last, 0)
+        return max(0.0, 1 - beyond / (_REACH * (self.last - self.first)))
 
     def _terms(self, features: np.ndarray) -> np.ndarray:
         """(pixels, 1 + features + n) float32: what the logits are a weighted sum of."""
