@@ -30,8 +30,8 @@ _Window = tuple[slice, slice]
 class LearntPixels:
     """Logits of pixels, whatever the network says.
 
-    first, last: numbers of the outermost planes learnt from. mean, deviation: (features,) float32, of the pixels learnt from. waves: (features, n), phases: (n,), weights:
-    (1 + features + n,) float32.
+    first, last: numbers of the outermost planes learnt from. mean, deviation: (features,) float32, of the pixels learnt
+    from. waves: (features, n), phases: (n,), weights: (1 + features + n,) float32.
     """
 
     first: int
