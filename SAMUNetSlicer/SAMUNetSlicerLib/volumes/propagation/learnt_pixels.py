@@ -22,6 +22,7 @@ _WAVES = 200
 _WAVE_NUMBER = 0.3  # per standard deviation of a feature
 _RIDGE = 0.003
 _NEWTON_STEPS = 6
+_LOUDNESS = 0.7  # as loud as the network they gain little more, and lose more where they are wrong
 _REACH = 0.5  # beyond the outermost planes, as a share of the way between them
 _Window = tuple[slice, slice]
 
@@ -67,21 +68,21 @@ class LearntPixels:
 
         Beyond the planes learnt from they tell less, and soon nothing.
         """
-        trust = self._trust(index)
-        if trust == 0 or not answer.mask.any():
+        loudness = self._loudness(index)
+        if loudness == 0 or not answer.mask.any():
             return answer
         window = _around(answer.mask)
         unsure = np.abs(answer.logits[window]) < _SURE_LOGIT
         place = min(max(index, self.first), self.last)  # how the object goes on beyond is not known
         told = self._terms(_features(image, window, place)[unsure]) @ self.weights
         logits = answer.logits.copy()
-        logits[window][unsure] += np.float32(trust) * np.clip(told, -_SURE_LOGIT, _SURE_LOGIT)
+        logits[window][unsure] += np.float32(loudness) * np.clip(told, -_SURE_LOGIT, _SURE_LOGIT)
         return replace(answer, logits=logits)
 
-    def _trust(self, index: int) -> float:
-        """1 between the planes learnt from, falling to 0 beyond them."""
+    def _loudness(self, index: int) -> float:
+        """Even between the planes learnt from, falling to 0 beyond them."""
         beyond = max(self.first - index, index - self.last, 0)
-        return max(0.0, 1 - beyond / (_REACH * (self.last - self.first)))
+        return _LOUDNESS * max(0.0, 1 - beyond / (_REACH * (self.last - self.first)))
 
     def _terms(self, features: np.ndarray) -> np.ndarray:
         """(pixels, 1 + features + n) float32: what the logits are a weighted sum of."""
