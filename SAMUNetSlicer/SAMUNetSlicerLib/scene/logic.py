@@ -18,7 +18,7 @@ import slicer
 from ..errors import InputError, UserError
 from ..volumes.planes import Orientation, acquisition_orientation
 from ..volumes.windows import Window
-from .actions import accepting, prompting, propagating, segmenting, steps
+from .actions import accepting, prompting, propagating, propagating_in_time, segmenting, steps
 from .actions.accepting import AcceptOutcome
 from .actions.accepting_in_time import AcceptedItems, accept_in_time
 from .actions.recorder import recording
@@ -270,10 +270,9 @@ class SegmentationLogic:
         direction: "up" to later items, "down" to earlier ones, "both". Otherwise as `propagate`.
         """
         from ..volumes.propagation.steps import Direction
-        from .actions.propagating_in_time import propagate_in_time
 
         space, stack = self._ready(segmentationNode, orientation, sliceToRAS)
-        running = propagate_in_time(
+        running = propagating_in_time.propagate_in_time(
             space,
             self._required_engine(),
             segmentID,
