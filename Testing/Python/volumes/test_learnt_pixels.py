@@ -125,6 +125,27 @@ def test_small_objects_are_learnt_too():
     assert np.count_nonzero(found ^ disc(21, radius=2)) <= 2
 
 
+@pytest.mark.parametrize("shape", [(1, 80), (80, 1), (1, 1), (2, 3)])
+def test_planes_of_few_pixels_are_learnt_from(shape):
+    """Those across a volume of one slice."""
+    mask = np.zeros(shape, bool)
+    mask[: (shape[0] + 1) // 2, : (shape[1] + 1) // 2] = True
+    pixels = learnt({0: mask, 3: mask})
+    assert np.array_equal(pixels.beside(answer(mask), picture(mask, 1), 1).mask, mask)
+
+
+def test_large_objects_are_looked_at_in_steps():
+    def large(x):
+        return disc(x // 12, 40, 14).repeat(12, axis=0).repeat(12, axis=1)
+
+    pixels = learnt({2: large(34 * 12), 6: large(46 * 12)})
+    truth, seen = large(40 * 12), answer(large(45 * 12))
+    found = pixels.beside(seen, picture(truth, 4), 4)
+    assert pixels.step == 2
+    assert np.count_nonzero(found.mask ^ truth) < 0.15 * np.count_nonzero(seen.mask ^ truth)
+    assert found.logits.shape == truth.shape
+
+
 def test_the_same_planes_teach_the_same(discs):
     again = learnt({6: disc(46), 2: disc(34)})
     assert np.array_equal(discs.weights, again.weights)

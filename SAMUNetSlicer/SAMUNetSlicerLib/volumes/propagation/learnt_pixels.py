@@ -17,7 +17,10 @@ from ...inference.predictor import PlaneImage, PlaneMask
 
 _SURE_LOGIT = 6.0  # the network is not contradicted where it is surer, nor are the pixels believed more
 _SMOOTHINGS = (1.0, 2.0)  # pixels
+_SLOPE = (-0.5, 0.0, 0.5)
+_LARGEST_SIDE = 400  # pixels of a window: larger ones are looked at in steps, as networks see them
 _PIXELS = 3000  # of all key planes together
+_PIXELS_AT_ONCE = 10_000
 _WAVES = 200
 _WAVE_NUMBER = 0.3  # per standard deviation of a feature
 _RIDGE = 0.003
@@ -31,10 +34,12 @@ _Window = tuple[slice, slice]
 class LearntPixels:
     """Logits of pixels, whatever the network says.
 
-    first, last: numbers of the outermost planes learnt from. mean, deviation: (features,) float32, of the pixels learnt
-    from. waves: (features, n), phases: (n,), weights: (1 + features + n,) float32.
+    step: every how many pixels are looked at. first, last: numbers of the outermost planes learnt from. mean,
+    deviation: (features,) float32, of the pixels learnt from. waves: (features, n), phases: (n,), weights:
+    (1 + features + n,) float32.
     """
 
+    step: int
     first: int
     last: int
     mean: np.ndarray
@@ -53,14 +58,14 @@ class LearntPixels:
             return None
         rng = np.random.default_rng(0)
         share = _PIXELS // len(planes)
-        samples = [_sample(image, mask, index, share, rng) for index, (image, mask) in sorted(planes.items())]
+        sides = [side.stop - side.start for _, mask in planes.values() for side in _around(mask)]
+        step = int(np.ceil(max(sides) / _LARGEST_SIDE))
+        samples = [_sample(image, mask, index, step, share, rng) for index, (image, mask) in sorted(planes.items())]
         features, inside = (np.concatenate(part) for part in zip(*samples, strict=True))
         waves = rng.standard_normal((features.shape[1], _WAVES)).astype(np.float32) * np.float32(_WAVE_NUMBER)
         phases = rng.uniform(0, 2 * np.pi, _WAVES).astype(np.float32)
-        deviation = features.std(axis=0) + np.float32(1e-3)
-        untrained = cls(
-            min(planes), max(planes), features.mean(axis=0), deviation, waves, phases, np.zeros(0, np.float32)
-        )
+        mean, deviation = features.mean(axis=0), features.std(axis=0) + np.float32(1e-3)
+        untrained = cls(step, min(planes), max(planes), mean, deviation, waves, phases, np.zeros(0, np.float32))
         return replace(untrained, weights=_logistic_regression(untrained._terms(features), inside))
 
     def beside(self, answer: PlaneMask, image: PlaneImage, index: int) -> PlaneMask:
@@ -73,11 +78,18 @@ class LearntPixels:
             return answer
         window = _around(answer.mask)
         unsure = np.abs(answer.logits[window]) < _SURE_LOGIT
+        asked = unsure[:: self.step, :: self.step]
         place = min(max(index, self.first), self.last)  # how the object goes on beyond is not known
-        told = self._terms(_features(image, window, place)[unsure]) @ self.weights
-        logits = answer.logits.copy()
-        logits[window][unsure] += np.float32(loudness) * np.clip(told, -_SURE_LOGIT, _SURE_LOGIT)
-        return replace(answer, logits=logits)
+        told = np.zeros(asked.shape, np.float32)
+        features = _features(image, window, self.step, place)[asked]
+        # In parts, since the terms of 400 x 400 pixels take 130 MB.
+        parts = np.array_split(features, 1 + len(features) // _PIXELS_AT_ONCE)
+        logits = np.concatenate([self._terms(part) @ self.weights for part in parts])
+        told[asked] = loudness * np.clip(logits, -_SURE_LOGIT, _SURE_LOGIT)
+        told = told.repeat(self.step, axis=0).repeat(self.step, axis=1)[: unsure.shape[0], : unsure.shape[1]]
+        heard = answer.logits.copy()
+        heard[window][unsure] += told[unsure]
+        return replace(answer, logits=heard)
 
     def _loudness(self, index: int) -> float:
         """Even between the planes learnt from, falling to 0 beyond them."""
@@ -92,16 +104,17 @@ class LearntPixels:
 
 
 def _sample(
-    image: PlaneImage, mask: np.ndarray, index: int, count: int, rng: np.random.Generator
+    image: PlaneImage, mask: np.ndarray, index: int, step: int, count: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Features and membership of at most `count` pixels in and around a non-empty mask."""
     from scipy import ndimage  # only now: see `mask_geometry`
 
     window = _around(mask)
-    near = ndimage.distance_transform_edt(~mask[window]) <= _margin(mask)
+    inside = mask[window][::step, ::step]
+    near = ndimage.distance_transform_edt(~inside) <= _margin(mask) / step
     chosen = rng.permutation(np.flatnonzero(near))[:count]
-    features = _features(image, window, index).reshape(near.size, -1)
-    return features[chosen], mask[window].ravel()[chosen]
+    features = _features(image, window, step, index).reshape(near.size, -1)
+    return features[chosen], inside.ravel()[chosen]
 
 
 def _margin(mask: np.ndarray) -> float:
@@ -119,14 +132,16 @@ def _around(mask: np.ndarray) -> _Window:
     return rows, columns
 
 
-def _features(image: PlaneImage, window: _Window, index: int) -> np.ndarray:
+def _features(image: PlaneImage, window: _Window, step: int, index: int) -> np.ndarray:
     """(h, w, features) float32: grey values from sharp to smooth, edges, and where a pixel lies."""
     from scipy import ndimage
 
-    grey = image.rgb[window] @ np.full(3, 1 / (3 * 255), np.float32)  # several times as fast as mean
+    rows, columns = np.mgrid[tuple(slice(side.start, side.stop, step) for side in window)].astype(np.float32)
+    # Several times as fast as mean.
+    grey = image.rgb[window][::step, ::step] @ np.full(3, 1 / (3 * 255), np.float32)
     smooth = [ndimage.gaussian_filter(grey, sigma, truncate=3) for sigma in _SMOOTHINGS]
-    edges = [np.hypot(*np.gradient(picture)) for picture in smooth]
-    rows, columns = np.mgrid[window].astype(np.float32)
+    # Not np.gradient, which wants two pixels each way: planes may have one.
+    edges = [np.hypot(*(ndimage.correlate1d(picture, _SLOPE, axis) for axis in (0, 1))) for picture in smooth]
     return np.stack([grey, *smooth, *edges, rows, columns, np.full_like(grey, index)], axis=2)
 
 
