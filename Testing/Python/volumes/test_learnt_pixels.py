@@ -78,20 +78,6 @@ def test_where_the_object_is_tells_as_much_as_how_it_looks():
     assert np.count_nonzero(found ^ upper) < 0.1 * upper.sum()
 
 
-def test_edges_tell_what_grey_values_do_not():
-    """A disc of stripes, as bright and as dark as the noise around it, and in the mean the same."""
-
-    def striped(mask, index):
-        rows, _ = np.mgrid[: SHAPE[0], : SHAPE[1]]
-        grey = np.where(mask, np.where(rows // 4 % 2, 140, 60), 100).astype(np.uint8)
-        return PlaneImage(np.repeat(grey[..., None], 3, axis=2), index)
-
-    pixels = LearntPixels.of({index: (striped(disc(x), index), disc(x)) for index, x in ((0, 34), (4, 46))})
-    seen = answer(disc(46), logit=1.0)
-    found = pixels.beside(seen, striped(disc(40), 2), 2).mask
-    assert np.count_nonzero(found ^ disc(40)) < 0.25 * np.count_nonzero(seen.mask ^ disc(40))
-
-
 def test_which_plane_it_is_tells_too():
     """Of pictures that show nothing: near a key plane the object is expected where that has it."""
     flat = PlaneImage(np.full((*SHAPE, 3), 90, np.uint8), 0)
@@ -210,7 +196,14 @@ def test_every_plane_that_a_walk_looks_at_is_told(monkeypatch):
     found = {step.index for step in walk_over((8, 12)) if step.answer is not None}
     assert found == {4, 5, 6, 7, 9, 10, 11, 13, 14, 15, 16}
     assert sorted(told.planes) == [3, 4, 5, 6, 7, *[9] * 2, *[10] * 2, *[11] * 2, 13, 14, 15, 16, 17]
-    assert told.learnt == [[8, 12]] * 3, "once for each way outwards and once for both walks between"
+    assert told.learnt == [[8, 12]], "once for all walks that learn from the same planes"
+
+
+def test_nothing_is_learnt_for_walks_that_look_at_no_plane(monkeypatch):
+    """A gap between key planes is all that a host asks for: outwards from its sides there is nothing to do."""
+    told = Told(monkeypatch)
+    list(walk_over((5, 8, 10, 12, 15, 16), within=PlaneRange(9, 9)))
+    assert told.learnt == [[5, 8, 10, 12]]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 from typing import Protocol
 
@@ -102,8 +102,8 @@ class KeyPlane:
 class Stretch:
     """Planes that walks go over, and what key planes tell of them.
 
-    taper: how the object's size changes on the way to the next key plane, or ends. pixels: tells which are the
-        object's, learnt when first asked for.
+    taper: how the object's size changes on the way to the next key plane, or ends. pixels: learns which are the
+        object's, or remembers; asked only where a plane is looked at, since learning takes time.
     """
 
     within: PlaneRange
@@ -148,12 +148,20 @@ class Propagation:
             return
         known = {**(known or {}), **answers}
         areas = {index: int(np.count_nonzero(answer.mask)) for index, answer in known.items()}
+
+        @cache
+        def learnt(indices: tuple[int, ...]) -> LearntPixels | None:
+            return LearntPixels.of({i: (self.planes.image(i), known[i].mask) for i in indices})
+
+        def pixels(*beside: int) -> Callable[[], LearntPixels | None]:
+            return partial(learnt, _nearest(areas, *beside))
+
         outwards = [
             self._walk(
                 start,
                 answers[start],
                 way,
-                Stretch(within, Taper.beyond(areas, start, self.planes.step_px), self._learner(known, areas, start)),
+                Stretch(within, Taper.beyond(areas, start, self.planes.step_px), pixels(start)),
             )
             for start, way in ((starts[-1], Direction.UP), (starts[0], Direction.DOWN))
             if direction in (way, Direction.BOTH)
@@ -163,7 +171,7 @@ class Propagation:
             if high - low == 1:
                 continue
             between = PlaneRange(max(within.first, low + 1), min(within.last, high - 1))
-            stretch = Stretch(between, Taper.through(areas, low, high), self._learner(known, areas, low, high))
+            stretch = Stretch(between, Taper.through(areas, low, high), pixels(low, high))
             if direction is Direction.BOTH:
                 steps = self._bridge(low, high, answers, stretch)
             elif direction is Direction.UP:
@@ -207,14 +215,6 @@ class Propagation:
             else:
                 yield reconcile(there, step, (high - step.index) / (high - low))
 
-    def _learner(
-        self, known: Mapping[int, PlaneMask], areas: Mapping[int, int], *beside: int
-    ) -> Callable[[], LearntPixels | None]:
-        """From the known planes nearest to those `beside`."""
-        shown = [index for index, area in areas.items() if area]
-        nearest = sorted(shown, key=lambda index: min(abs(index - other) for other in beside))[:_LEARNT_FROM]
-        return cache(lambda: LearntPixels.of({i: (self.planes.image(i), known[i].mask) for i in nearest}))
-
     def _beside(self, shape: ShapeBetween, step: PropagationStep) -> PropagationStep:
         """What the shape tells, added to a step's answer; but it takes no plane away on which something was found."""
         if step.answer is None:
@@ -247,7 +247,7 @@ class Propagation:
         crops = crops or {}
         index = start + step
         crop = crops.get(index, answer.crop)
-        pixels, taper, within = stretch.pixels(), stretch.taper, stretch.within
+        taper, within = stretch.taper, stretch.within
         while index in within:
             there = self.planes.image(index)
             course = Course(before)
@@ -256,6 +256,7 @@ class Propagation:
             elif taper is not None:
                 course = Course(before, shrink=taper.shrink(index - step, step))
             found = self.predictor.predict(there, self.next_prompts(answer, here, there, course, rule), crop)
+            pixels = stretch.pixels()
             if pixels is not None:
                 found = pixels.beside(found, there, index)
             if np.count_nonzero(found.mask) < self.policy.smallest_area:
@@ -333,6 +334,12 @@ def _box_and_point(mask_yx: np.ndarray, box_xyxy: tuple[float, float, float, flo
     """box_xyxy: the mask's own, if None."""
     box = bounding_box_xyxy(mask_yx) if box_xyxy is None else box_xyxy
     return PlanePrompts(points_xy=(deepest_point_xy(mask_yx),), signs=(Sign.POSITIVE,), box_xyxy=box)
+
+
+def _nearest(areas: Mapping[int, int], *beside: int) -> tuple[int, ...]:
+    """The known planes that show the object nearest to those `beside`, in rising order."""
+    shown = [index for index, area in areas.items() if area]
+    return tuple(sorted(sorted(shown, key=lambda index: min(abs(index - other) for other in beside))[:_LEARNT_FROM]))
 
 
 def _in_turn(walks: Iterable[Iterator[PropagationStep]]) -> Iterator[PropagationStep]:
