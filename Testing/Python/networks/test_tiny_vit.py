@@ -18,10 +18,11 @@ def with_random_values(module: torch.nn.Module) -> torch.nn.Module:
     return module.eval()
 
 
-@pytest.mark.parametrize("height", [7, 32, 33, 64, 70])
-def test_strips_give_what_the_whole_picture_gives(height):
-    block = with_random_values(MobileConv(4))
-    x = torch.randn(2, 4, height, 9)
+@pytest.mark.parametrize("height", [7, 64, 65, 128, 150])
+@pytest.mark.parametrize("width", [4, 32, 40])
+def test_strips_and_shares_of_channels_give_what_the_whole_picture_gives(height, width):
+    block = with_random_values(MobileConv(width))
+    x = torch.randn(2, width, height, 9)
     with torch.inference_mode():
         torch.testing.assert_close(run_through(block.steps(x)), run_through(as_published(block).steps(x)))
 

@@ -66,6 +66,6 @@ def _planes_that_fit(network: PromptedNetwork, device: torch.device) -> int:
     return max(1, min(_MOST_PLANES, free // 2 // per_plane))
 
 
-_FORM = "3"  # of converted networks; what was converted otherwise is not read any more
+_FORM = "4"  # of converted networks; what was converted otherwise is not read any more
 _BYTES_PER_PIXEL = 4096  # of the largest layers, in float32
 _MOST_PLANES = 16

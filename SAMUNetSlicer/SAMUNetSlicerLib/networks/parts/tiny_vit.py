@@ -24,7 +24,8 @@ HEADS = (2, 4, 5, 10)
 WINDOWS = (7, 7, 14, 7)
 STRIDES = (2, 2, 1)  # of the downsampling after stages 0, 1, 2
 EMBEDDING_WIDTH = 256
-STRIP_ROWS = 32
+STRIP_ROWS = 64
+HIDDEN_AT_ONCE = 64  # channels
 
 
 class ConvNorm(nn.Sequential):
@@ -35,12 +36,17 @@ class ConvNorm(nn.Sequential):
         self.add_module("c", nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False))
         self.add_module("bn", nn.BatchNorm2d(outputs))
 
+    def folded(self) -> tuple[Tensor, Tensor]:
+        """Weight and bias of the one convolution that both are, with the norm's running statistics."""
+        scale = self.bn.weight * torch.rsqrt(self.bn.running_var + self.bn.eps)
+        return self.c.weight * scale[:, None, None, None], self.bn.bias - self.bn.running_mean * scale
+
 
 class MobileConv(nn.Module):
-    """Inverted bottleneck of the first stage, which works on every pixel.
+    """Inverted bottleneck of the first stage, which works on every pixel; frozen, as the whole encoder is.
 
-    A processor computes it strip by strip: the 256 channels of a whole picture (67 MB) would pass through the memory
-    at every operation, a strip's stay in the cache.
+    A processor computes it strip by strip, and a share of the hidden channels at a time: all 256 of a whole picture
+    (67 MB) would pass through the memory at every operation, those of a part stay in the cache.
     """
 
     def __init__(self, width: int) -> None:
@@ -52,13 +58,25 @@ class MobileConv(nn.Module):
 
     def steps(self, x: Tensor) -> Generator[None, None, Tensor]:
         """(N, C, H, W) to the same shape, pausing after every strip."""
+        (weight1, bias1), (weight2, bias2), (weight3, bias3) = (
+            c.folded() for c in (self.conv1, self.conv2, self.conv3)
+        )
+        hidden = len(weight1)
+        on_card = x.device.type != "cpu"
+        rows, at_once = (x.shape[2], hidden) if on_card else (STRIP_ROWS, HIDDEN_AT_ONCE)
         strips = []
-        rows = STRIP_ROWS if x.device.type == "cpu" else x.shape[2]
         for top in range(0, x.shape[2], rows):
             # With the rows beside it, which the 3 x 3 convolution looks at.
             above = min(1, top)
-            inner = F.gelu(self.conv2(F.gelu(self.conv1(x[:, :, top - above : top + rows + 1]))))
-            strips.append(F.gelu(x[:, :, top : top + rows] + self.conv3(inner)[:, :, above : above + rows]))
+            seen = x[:, :, top - above : top + rows + 1]
+            summed = x[:, :, top : top + rows]
+            for first in range(0, hidden, at_once):
+                part = slice(first, first + at_once)
+                wide = F.gelu(F.conv2d(seen, weight1[part], bias1[part]))
+                wide = F.gelu(F.conv2d(wide, weight2[part], bias2[part], padding=1, groups=wide.shape[1]))
+                narrow = F.conv2d(wide, weight3[:, part], None if first else bias3)
+                summed = summed + narrow[:, :, above : above + rows]
+            strips.append(F.gelu(summed))
             yield
         return torch.cat(strips, dim=2)
 
