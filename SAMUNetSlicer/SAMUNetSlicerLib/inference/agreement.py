@@ -9,6 +9,7 @@ from scipy import ndimage
 
 from .mask_geometry import intersection_over_union
 from .predictor import PlaneMask
+from .preprocessing import grey_of
 from .prompts import bounding_box_xyxy
 
 SMALLEST_DEVIATION = 16.0  # grey values: flat regions still differ from plane to plane
@@ -32,7 +33,7 @@ class Appearance:
         around = np.s_[
             max(0, y0 - _BORDER_PIXELS) : y1 + _BORDER_PIXELS, max(0, x0 - _BORDER_PIXELS) : x1 + _BORDER_PIXELS
         ]
-        grey, mask = rgb[around].mean(axis=2), mask_yx[around]
+        grey, mask = grey_of(rgb[around]), mask_yx[around]
         rim = mask & ~ndimage.binary_erosion(mask, iterations=_BORDER_PIXELS)
         beyond = ndimage.binary_dilation(mask, iterations=_BORDER_PIXELS) & ~mask
         contrast = float(grey[rim].mean() - grey[beyond].mean()) if beyond.any() else 0.0

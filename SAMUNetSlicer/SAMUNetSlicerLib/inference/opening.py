@@ -64,4 +64,6 @@ def open_in_steps(
         if not (went_well and encoder.prepare_from_kept()):
             told(NO_OPENVINO)
             return open_predictor(model, device, engine=EngineChoice.TORCH, told=told)
+    yield
+    encoder.prepare_ahead()
     return predictor

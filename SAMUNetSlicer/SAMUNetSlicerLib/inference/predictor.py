@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Hashable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Hashable, Iterable, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -21,6 +21,7 @@ from .memory_ladder import MemoryLadder
 from .preprocessing import PROMPT_LOGIT, input_frame, prepare
 from .prompt_rules import AdmittedPrompts, admit
 from .prompts import PlanePrompts, bounding_box_xyxy
+from .threads import torch_threads
 from .zoom import Crop, ZoomPolicy
 
 T = TypeVar("T")
@@ -152,12 +153,12 @@ class PlanePredictor:
         """Embeddings of some crops of a plane, from the cache where they are known."""
         return self.begin_encode([(image, crop) for crop in crops]).result()
 
-    def begin_encode(self, wanted: Sequence[tuple[PlaneImage, Crop]]) -> Job[list[Embedding]]:
+    def begin_encode(self, wanted: Sequence[tuple[PlaneImage, Crop]], ahead: bool = False) -> Job[list[Embedding]]:
         """Encode crops of a few planes, to be polled. Each is kept in the cache as soon as it is done.
 
-        A job that is cancelled leaves the cache with what was finished.
+        A job that is cancelled leaves the cache with what was finished. ahead: see `Encoder.begin`.
         """
-        return SteppedJob(self._despite_shortage(lambda: self._encode(wanted)))
+        return SteppedJob(self._despite_shortage(lambda: self._encode(wanted, ahead)))
 
     def encode_ahead(self, request: PlaneRequest) -> Crop:
         """Begin what `predict` of the same request will wait for, unless it is known or under way; returns its crop.
@@ -167,22 +168,40 @@ class PlanePredictor:
         """
         look = self._first_look(request.image, request.prompts, request.crop)
         key = (look.image.key, look.crop)
-        if key not in self.cache and key not in self._ahead:
-            job = self.begin_encode([(look.image, look.crop)])
-            if not job.poll():
-                self._ahead[key] = job
+        if key not in self._ahead:
+            self.give_up_ahead([look.image])  # another guess of its crop
+            if key not in self.cache:
+                job = self.begin_encode([(look.image, look.crop)], ahead=True)
+                if not job.poll():
+                    self._ahead[key] = job
         return look.crop
 
+    @property
+    def count_ahead(self) -> int:
+        """How many encodings begun ahead nobody has waited for yet."""
+        return len(self._ahead)
+
+    @property
+    def has_room_beside(self) -> bool:
+        """Whether one more encoding could be under way beside what was begun ahead."""
+        return 0 < self.count_ahead < self.encode_planes.planes_ahead
+
     def poll_ahead(self) -> bool:
-        """Go on for a short turn with what was begun ahead. True once none of it is under way."""
-        for key, job in [*self._ahead.items()]:
+        """Go on for a short turn with what was begun first. True once that is over, and where nothing is begun."""
+        for key, job in [*self._ahead.items()][:1]:
             if not job.poll():
                 return False
             del self._ahead[key]
         return True
 
+    def give_up_ahead(self, images: Iterable[PlaneImage]) -> None:
+        """Give up what was begun ahead of some pictures: hosts that do not poll would keep it."""
+        keys = {image.key for image in images}
+        for key in [key for key in self._ahead if key[0] in keys]:
+            self._ahead.pop(key).cancel()
+
     def cancel_ahead(self) -> None:
-        """Give up what was begun ahead, since something else is wanted now."""
+        """Give up all that was begun ahead, since something else is wanted now."""
         for job in self._ahead.values():
             job.cancel()
         self._ahead.clear()
@@ -249,20 +268,20 @@ class PlanePredictor:
         for look in looks:
             with suppress(CancelledError):  # then it is encoded here
                 yield self._ahead.pop((look.image.key, look.crop), None)
-        self._give_up_wrong_guesses({look.image.key for look in looks})
+        self.give_up_ahead(look.image for look in looks)  # from other crops: wrong guesses
         embeddings = yield from self._encode([(look.image, look.crop) for look in looks])
         answers: list[PlaneMask | None] = [None] * len(looks)
         for group in groups_of_like_shape(looks, self.prompts_at_once):
-            decoded = self._decode([looks[i] for i in group], [embeddings[i] for i in group])
+            with self._threads_beside():
+                decoded = self._decode([looks[i] for i in group], [embeddings[i] for i in group])
             for i, answer in zip(group, decoded, strict=True):
                 answers[i] = answer
             yield
         return answers
 
-    def _give_up_wrong_guesses(self, images: set[Hashable]) -> None:
-        """What was begun ahead of pictures that are answered from other crops: hosts that do not poll would keep it."""
-        for key in [key for key in self._ahead if key[0] in images]:
-            self._ahead.pop(key).cancel()
+    def _threads_beside(self) -> AbstractContextManager:
+        """The threads that encodings ahead leave to what is done meanwhile."""
+        return torch_threads(torch.get_num_threads() - self.count_ahead * self.encode_planes.threads_ahead)
 
     @torch.inference_mode()
     def _decode(self, looks: Sequence[Look], embeddings: Sequence[Embedding]) -> list[PlaneMask]:
@@ -284,7 +303,9 @@ class PlanePredictor:
             answers.append(PlaneMask(logits, quality, look.crop))
         return answers
 
-    def _encode(self, wanted: Sequence[tuple[PlaneImage, Crop]]) -> Generator[Job | None, Any, list[Embedding]]:
+    def _encode(
+        self, wanted: Sequence[tuple[PlaneImage, Crop]], ahead: bool = False
+    ) -> Generator[Job | None, Any, list[Embedding]]:
         keys = [(image.key, crop) for image, crop in wanted]
         device, cache = self.device, self.cache  # both are others after `move_to`
         # Held here as well: the cache may give the first up before the last are done.
@@ -303,9 +324,10 @@ class PlanePredictor:
             batch = {key: missing.pop(key) for key in [*missing][: self.planes_at_once]}
             inputs = []
             for rgb in batch.values():
-                inputs.append(prepare(rgb, self.network.spec.preprocessing)[0])
+                with self._threads_beside():
+                    inputs.append(prepare(rgb, self.network.spec.preprocessing)[0])
                 yield
-            encoded = yield self.encode_planes.begin(to_device(torch.stack(inputs), device))
+            encoded = yield self.encode_planes.begin(to_device(torch.stack(inputs), device), ahead)
             self.counts.encoded += len(batch)
             for (key, rgb), embedding in zip(batch.items(), encoded.separate(), strict=True):
                 found[key] = embedding

@@ -17,6 +17,12 @@ MEAN = np.array([123.675, 116.28, 103.53], dtype=np.float32)
 DEVIATION = np.array([58.395, 57.12, 57.375], dtype=np.float32)
 
 
+def grey_of(rgb: np.ndarray) -> np.ndarray:
+    """(..., 3) of 8 bit to (...) float32: the mean of the channels, several times as fast as numpy's."""
+    red, green, blue = np.moveaxis(rgb, -1, 0)
+    return (red.astype(np.float32) + green + blue) / np.float32(3)
+
+
 @dataclass(frozen=True)
 class InputFrame:
     """How a picture of `original_hw` lies in the square network input: top left, resized to `resized_hw`."""

@@ -34,7 +34,7 @@ class InPairs(Encoder):
     def __init__(self, network):
         self.network, self.calls = network, []
 
-    def begin(self, images):
+    def begin(self, images, ahead=False):
         self.calls.append(len(images))
         return TorchEncoder(self.network).begin(images)
 
@@ -183,8 +183,8 @@ def test_polling_finishes_what_was_begun_ahead_once(monkeypatch):
     predictor = PlanePredictor(SlowNetwork())
     for number in (0, 1, 0):
         predictor.encode_ahead(PlaneRequest(plane(number), BOX))
-    while not predictor.poll_ahead():
-        pass
+    while predictor.count_ahead:
+        predictor.poll_ahead()
     predictor.encode_ahead(PlaneRequest(plane(1), BOX))
     predictor.predict(plane(0), BOX)
     predictor.predict(plane(1), BOX)
@@ -208,8 +208,8 @@ def test_a_wrong_guess_of_the_crop_is_given_up_with_the_answer_from_another(monk
     predictor.encode_ahead(PlaneRequest(plane(1), BOX))
     predictor.predict(plane(0), BOX)
     assert [key for key, _crop in predictor._ahead] == [1]
-    while not predictor.poll_ahead():
-        pass
+    while predictor.count_ahead:
+        predictor.poll_ahead()
     assert predictor.counts.encoded == 2
 
 

@@ -36,7 +36,7 @@ class Tight(Encoder):
         self.error = error or torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
         self.calls = []
 
-    def begin(self, images):
+    def begin(self, images, ahead=False):
         self.calls.append(len(images))
         if len(images) > self.room or len(self.calls) <= self.failures:
             raise self.error
@@ -168,7 +168,7 @@ class Card(Encoder):
     def __init__(self, network, room):
         self.network, self.room, self.begun = network, room, 0
 
-    def begin(self, images):
+    def begin(self, images, ahead=False):
         self.begun += 1
         if images.device == CARD and self.begun > self.room:
             raise torch.OutOfMemoryError("CUDA out of memory")
@@ -235,8 +235,8 @@ def test_a_shortage_of_work_ahead_moves_all_that_is_under_way(told, monkeypatch)
     _, second = worker._ahead.values()
     while worker.device == CARD:
         second.poll()
-    while not worker.poll_ahead():
-        pass
+    while worker.count_ahead:
+        worker.poll_ahead()
     assert devices_of_encodings(worker) == {"cpu"}
     assert len(worker.cache) == 2
     for number in (0, 1):

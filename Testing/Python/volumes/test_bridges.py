@@ -103,6 +103,6 @@ def test_a_key_plane_is_not_encoded_ahead():
     answers = {index: answer_at(planes, predictor, index) for index in (9, 10)}
     predictor.cache.clear()
     Propagation(planes, predictor).prepare(answers)
-    while not predictor.poll_ahead():
-        pass
+    while predictor.count_ahead:
+        predictor.poll_ahead()
     assert predictor.counts.encoded == 4, "two key planes, and one plane beside each"

@@ -327,8 +327,8 @@ def test_the_next_plane_is_begun_while_this_one_is_shown_so_that_a_step_only_dec
     walk.prepare(starts, Direction.UP)
     steps = walk.from_planes(starts, Direction.UP)
     for answered in range(3):
-        while not predictor.poll_ahead():
-            pass
+        while predictor.count_ahead:
+            predictor.poll_ahead()
         encoded = predictor.counts.encoded
         assert encoded == 2 + answered, "the prompted plane, each answered one, and one ahead"
         assert next(steps).answer is not None

@@ -55,7 +55,7 @@ class TimedPropagation:
         return self._predictor.counts.encoded - self._before[1]
 
     def turn(self, planes: int) -> bool:
-        """Go on by some planes, the encoding of the one after them included. False once all are done."""
+        """Go on by some planes, the encodings begun of those after them included. False once all are done."""
         done = 0
         began = time.perf_counter()
         while done < planes:
@@ -68,8 +68,9 @@ class TimedPropagation:
                 self.masks[step.index] = step.answer.mask
                 way = step.direction
                 done += 1
-        while not self._predictor.poll_ahead():
-            time.sleep(_POLL_S)
+        while self._predictor.count_ahead:
+            if not self._predictor.poll_ahead():
+                time.sleep(_POLL_S)
         self._seconds[way].append((time.perf_counter() - began) / done)
         return True
 

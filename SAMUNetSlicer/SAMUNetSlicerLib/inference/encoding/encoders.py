@@ -31,19 +31,26 @@ class Precision(Enum):
 class Encoder(ABC):
     """Encodes (N, 3, S, S) prepared planes that lie on the predictor's device.
 
-    planes_at_once: how many planes one call takes best. signature: differs where the answers do, weights apart.
-    Embeddings are bfloat16 where they were computed in half precision, since they take half the room so.
+    planes_at_once: how many planes one call takes best. planes_ahead: how many encodings begun ahead keep it busy.
+    threads_ahead: how many of the processor's threads each of them takes meanwhile. signature: differs where the
+    answers do, weights apart. Embeddings are bfloat16 where they were computed in half precision, since they take half
+    the room so.
     """
 
     planes_at_once = 1
+    planes_ahead = 1
+    threads_ahead = 0
     signature = ""
 
     def prepare(self) -> None:  # noqa: B027 (most have nothing to prepare)
         """Do what is done once and takes seconds, rather than with the first plane."""
 
+    def prepare_ahead(self) -> None:  # noqa: B027
+        """Likewise for what only encodings ahead need."""
+
     @abstractmethod
-    def begin(self, images: Tensor) -> Job[Embedding]:
-        """Begin to encode."""
+    def begin(self, images: Tensor, ahead: bool = False) -> Job[Embedding]:
+        """Begin to encode; ahead: nobody waits yet, so that many planes a second matter more than one soon."""
 
     def __call__(self, images: Tensor) -> Embedding:
         """Encode, waiting for it."""
@@ -61,7 +68,7 @@ class TorchEncoder(Encoder):
     def signature(self) -> str:
         return f"torch {self.precision.value}"
 
-    def begin(self, images: Tensor) -> Job[Embedding]:
+    def begin(self, images: Tensor, ahead: bool = False) -> Job[Embedding]:
         if images.device.type == "cuda":
             with self._mode(images.device):
                 return _CudaJob(self._network, images, self._kept_type)

@@ -11,12 +11,14 @@ development cases (docs/propagation.md).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import SimpleITK as sitk
 
-from ...inference.preprocessing import PROMPT_LOGIT
+from ...inference.preprocessing import PROMPT_LOGIT, grey_of
 from ...inference.prompts import bounding_box_xyxy
 
 Box = tuple[float, float, float, float]
@@ -113,6 +115,18 @@ def _scaled(box: np.ndarray, factor: float) -> np.ndarray:
     return middle + factor * (box - middle)
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """For all of ITK: several are slower on pictures this small, and wait for one another while planes are encoded."""
+    before = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+    try:
+        yield
+    finally:
+        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(before)
+
+
+@_one_thread()
 def moved_logits(here: np.ndarray, there: np.ndarray, logits_here: np.ndarray) -> np.ndarray:
     """(H, W) float32: the answer for the plane `here`, moved as the picture around its mask moves to `there`."""
     window = _window(logits_here > 0)
@@ -140,7 +154,6 @@ def _displacements(fixed: sitk.Image, moving: sitk.Image) -> sitk.Image:
     for shrink, iterations in _ITERATIONS:
         here, there = (_shrunk(image, shrink) for image in (fixed, moving))
         demons = sitk.FastSymmetricForcesDemonsRegistrationFilter()
-        demons.SetNumberOfThreads(1)  # more are slower on pictures this small, and take processors from the encoder
         demons.SetNumberOfIterations(iterations)
         demons.SetSmoothDisplacementField(True)
         demons.SetStandardDeviations(_FIELD_DEVIATION)
@@ -164,4 +177,4 @@ def _window(mask: np.ndarray) -> tuple[slice, slice]:
 
 
 def _grey(rgb: np.ndarray) -> sitk.Image:
-    return sitk.GetImageFromArray(rgb.mean(axis=2, dtype=np.float32))
+    return sitk.GetImageFromArray(grey_of(rgb))

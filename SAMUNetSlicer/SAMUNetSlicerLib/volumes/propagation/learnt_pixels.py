@@ -11,9 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 
 from ...inference.mask_geometry import box_around
 from ...inference.predictor import PlaneImage, PlaneMask
+from ...inference.preprocessing import grey_of
+from ...inference.threads import torch_threads
 
 _SURE_LOGIT = 6.0  # the network is not contradicted where it is surer, nor are the pixels believed more
 _SMOOTHINGS = (1.0, 2.0)  # pixels
@@ -66,7 +69,7 @@ class LearntPixels:
         phases = rng.uniform(0, 2 * np.pi, _WAVES).astype(np.float32)
         mean, deviation = features.mean(axis=0), features.std(axis=0) + np.float32(1e-3)
         untrained = cls(step, min(planes), max(planes), mean, deviation, waves, phases, np.zeros(0, np.float32))
-        return replace(untrained, weights=_logistic_regression(untrained._terms(features), inside))
+        return replace(untrained, weights=_logistic_regression(untrained._terms(features).numpy(), inside))
 
     def beside(self, answer: PlaneMask, image: PlaneImage, index: int) -> PlaneMask:
         """The network's answer on plane `index`, with what the pixels tell added to its logits where it is unsure.
@@ -84,7 +87,7 @@ class LearntPixels:
         features = _features(image, window, self.step, place)[asked]
         # In parts, since the terms of 400 x 400 pixels take 130 MB.
         parts = np.array_split(features, 1 + len(features) // _PIXELS_AT_ONCE)
-        logits = np.concatenate([self._terms(part) @ self.weights for part in parts])
+        logits = np.concatenate([self._logits(part) for part in parts])
         told[asked] = loudness * np.clip(logits, -_SURE_LOGIT, _SURE_LOGIT)
         told = told.repeat(self.step, axis=0).repeat(self.step, axis=1)[: unsure.shape[0], : unsure.shape[1]]
         heard = answer.logits.copy()
@@ -96,11 +99,16 @@ class LearntPixels:
         beyond = max(self.first - index, index - self.last, 0)
         return _LOUDNESS * max(0.0, 1 - beyond / (_REACH * (self.last - self.first)))
 
-    def _terms(self, features: np.ndarray) -> np.ndarray:
+    def _logits(self, features: np.ndarray) -> np.ndarray:
+        """(pixels,) float32. On one thread of torch's: numpy's would wait actively for more for a tenth of a second."""
+        with torch_threads(1):
+            return (self._terms(features) @ torch.from_numpy(self.weights)).numpy()
+
+    def _terms(self, features: np.ndarray) -> torch.Tensor:
         """(pixels, 1 + features + n) float32: what the logits are a weighted sum of."""
-        scaled = (features - self.mean) / self.deviation
-        waves = np.cos(scaled @ self.waves + self.phases) * np.float32(np.sqrt(2 / len(self.phases)))
-        return np.concatenate([np.ones((len(scaled), 1), np.float32), scaled, waves], axis=1)
+        scaled = torch.from_numpy((features - self.mean) / self.deviation)
+        waves = torch.cos(torch.addmm(torch.from_numpy(self.phases), scaled, torch.from_numpy(self.waves)))
+        return torch.cat([torch.ones(len(scaled), 1), scaled, waves * (2 / len(self.phases)) ** 0.5], dim=1)
 
 
 def _sample(
@@ -137,8 +145,7 @@ def _features(image: PlaneImage, window: _Window, step: int, index: int) -> np.n
     from scipy import ndimage
 
     rows, columns = np.mgrid[tuple(slice(side.start, side.stop, step) for side in window)].astype(np.float32)
-    # Several times as fast as mean.
-    grey = image.rgb[window][::step, ::step] @ np.full(3, 1 / (3 * 255), np.float32)
+    grey = grey_of(image.rgb[window][::step, ::step]) / np.float32(255)
     smooth = [ndimage.gaussian_filter(grey, sigma, truncate=3) for sigma in _SMOOTHINGS]
     # Not np.gradient, which wants two pixels each way: planes may have one.
     edges = [np.hypot(*(ndimage.correlate1d(picture, _SLOPE, axis) for axis in (0, 1))) for picture in smooth]

@@ -1,16 +1,28 @@
-"""What a walk over planes yields, where it may go, and two walks' answers for one plane as one."""
+"""What a walk goes over and yields, where it may go, and two walks' answers for one plane as one."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Protocol
 
 import numpy as np
 
 from ...inference.agreement import Evidence
 from ...inference.mask_geometry import intersection_over_union
-from ...inference.predictor import OUTSIDE_LOGIT, PlaneMask
+from ...inference.predictor import OUTSIDE_LOGIT, PlaneImage, PlaneMask
 from .box_motion import bounded
+
+
+class PlaneSource(Protocol):
+    """Numbered planes of one stack. step_px: from one to the next, in pixels; 0 where they do not follow in space."""
+
+    @property
+    def step_px(self) -> float: ...
+
+    def __len__(self) -> int: ...
+
+    def image(self, index: int) -> PlaneImage: ...
 
 
 class Direction(Enum):

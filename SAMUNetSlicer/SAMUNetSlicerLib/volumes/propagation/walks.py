@@ -7,26 +7,24 @@ was yielded is finished work.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cache, partial
 from itertools import pairwise
-from typing import Protocol
 
 import numpy as np
 
-from ...errors import UserError
 from ...inference.agreement import Appearance, Evidence, confidence
 from ...inference.mask_geometry import deepest_point_xy, dice
-from ...inference.predictor import PlaneImage, PlaneMask, PlanePredictor, PlaneRequest
+from ...inference.predictor import PlaneImage, PlaneMask, PlanePredictor
 from ...inference.prompts import PlanePrompts, Sign, bounding_box_xyxy
 from ...inference.zoom import Crop
 from ...networks.base import PromptKind
+from .ahead import LookAhead
 from .between import ShapeBetween
 from .box_motion import Course, expect
 from .learnt_pixels import LearntPixels
-from .steps import Direction, PlaneRange, PropagationStep, StopReason, crop_alone, on_plane, reconcile
+from .steps import Direction, PlaneRange, PlaneSource, PropagationStep, StopReason, crop_alone, on_plane, reconcile
 from .taper import Taper
 
 _LEARNT_FROM = 4  # key planes: more take longer, and are further away
@@ -38,17 +36,6 @@ class NeighbourRule(Enum):
     BOX = "bounding box"
     BOX_AND_POINT = "bounding box and the point deepest inside"
     BOX_AND_MASK = "bounding box and the mask, both moved"
-
-
-class PlaneSource(Protocol):
-    """Numbered planes of one stack. step_px: from one to the next, in pixels; 0 where they do not follow in space."""
-
-    @property
-    def step_px(self) -> float: ...
-
-    def __len__(self) -> int: ...
-
-    def image(self, index: int) -> PlaneImage: ...
 
 
 @dataclass(frozen=True)
@@ -187,12 +174,11 @@ class Propagation:
         For hosts that must not stand still: they poll `predictor.poll_ahead` before every step, the first included.
         """
         within = PlaneRange.of_stack(len(self.planes))
-        found = {start: answer for start, answer in answers.items() if answer.mask.any()}
-        for start, answer in found.items():
-            for way, step in ((Direction.UP, 1), (Direction.DOWN, -1)):
-                index = start + step
-                if direction in (way, Direction.BOTH) and index in within and index not in answers:
-                    self._encode_ahead(index, answer, answer.crop)
+        if not answers:
+            return
+        for way, start, step in ((Direction.UP, max(answers), 1), (Direction.DOWN, min(answers), -1)):
+            if direction in (way, Direction.BOTH) and answers[start].mask.any():
+                LookAhead(self.planes, self.predictor, step, within).begin_after(start, answers[start])
 
     def _bridge(
         self, low: int, high: int, answers: Mapping[int, PlaneMask], stretch: Stretch
@@ -244,51 +230,37 @@ class Propagation:
         rule = self.rule_from(here, answer, is_between=goal is not None)
         expected = Appearance.under(here.rgb, answer.mask)
         own_at_first, carried = None, 1.0
-        crops = crops or {}
-        index = start + step
-        crop = crops.get(index, answer.crop)
         taper, within = stretch.taper, stretch.within
-        while index in within:
-            there = self.planes.image(index)
-            course = Course(before)
-            if goal is not None:
-                course = Course(before, goal.mask, share=taper.share_of_way(index - step, step, goal.index))
-            elif taper is not None:
-                course = Course(before, shrink=taper.shrink(index - step, step))
-            found = self.predictor.predict(there, self.next_prompts(answer, here, there, course, rule), crop)
-            pixels = stretch.pixels()
-            if pixels is not None:
-                found = pixels.beside(found, there, index)
-            if np.count_nonzero(found.mask) < self.policy.smallest_area:
-                yield PropagationStep(index, direction, None, 0.0, StopReason.VANISHED)
-                return
-            seen = Appearance.under(there.rgb, found.mask)
-            evidence = Evidence.of(found, answer.mask, expected, seen, carried)
-            trust = confidence(evidence)
-            own_at_first = evidence.own if own_at_first is None else own_at_first
-            if self._has_drifted(evidence, own_at_first, is_between=goal is not None):
-                yield PropagationStep(index, direction, None, trust, StopReason.DRIFTED, evidence)
-                return
-            crop = crops.get(index + step, found.crop)
-            if index + step in within:
-                crop = self._encode_ahead(index + step, found, crop)
-            yield PropagationStep(index, direction, found, trust, evidence=evidence)
-            expected, carried = expected.followed_by(seen), evidence.carried
-            here, before, answer = there, answer.mask, found
-            index += step
+        index = start + step
+        with LookAhead(self.planes, self.predictor, step, within, crops) as ahead:
+            while index in within:
+                there = ahead.take(index)
+                course = Course(before)
+                if goal is not None:
+                    course = Course(before, goal.mask, share=taper.share_of_way(index - step, step, goal.index))
+                elif taper is not None:
+                    course = Course(before, shrink=taper.shrink(index - step, step))
+                prompts = self.next_prompts(answer, here, there, course, rule)
+                found = self.predictor.predict(there, prompts, ahead.crop(index, answer))
+                pixels = stretch.pixels()
+                if pixels is not None:
+                    found = pixels.beside(found, there, index)
+                if np.count_nonzero(found.mask) < self.policy.smallest_area:
+                    yield PropagationStep(index, direction, None, 0.0, StopReason.VANISHED)
+                    return
+                seen = Appearance.under(there.rgb, found.mask)
+                evidence = Evidence.of(found, answer.mask, expected, seen, carried)
+                trust = confidence(evidence)
+                own_at_first = evidence.own if own_at_first is None else own_at_first
+                if self._has_drifted(evidence, own_at_first, is_between=goal is not None):
+                    yield PropagationStep(index, direction, None, trust, StopReason.DRIFTED, evidence)
+                    return
+                ahead.begin_after(index, found)
+                yield PropagationStep(index, direction, found, trust, evidence=evidence)
+                expected, carried = expected.followed_by(seen), evidence.carried
+                here, before, answer = there, answer.mask, found
+                index += step
         yield PropagationStep(index - step, direction, None, 1.0, StopReason.END)
-
-    def _encode_ahead(self, index: int, neighbour: PlaneMask, crop: Crop | None) -> Crop | None:
-        """Begin to encode a plane while the host shows the one beside it; returns the crop to ask it in.
-
-        How the object moves between them is found out when the plane is asked for, while it is being encoded.
-        """
-        ahead = getattr(self.predictor, "encode_ahead", None)
-        if ahead is not None:
-            still = PlanePrompts(box_xyxy=bounding_box_xyxy(neighbour.mask))
-            with suppress(UserError):  # which comes again when the plane is asked for; this one is to be shown first
-                return ahead(PlaneRequest(self.planes.image(index), still, crop))
-        return crop
 
     def _has_drifted(self, evidence: Evidence, own_at_first: float, is_between: bool) -> bool:
         """is_between: whether a key plane lies ahead, so that the object surely goes on."""

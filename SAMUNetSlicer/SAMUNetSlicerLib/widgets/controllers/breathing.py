@@ -7,13 +7,13 @@ that Cancel takes effect within one poll and not after one plane.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:  # bring torch, which Slicer gets only later
     from ...inference.jobs import Job
-    from ...inference.predictor import PlaneMask, PlanePredictor, PlaneRequest
+    from ...inference.predictor import PlaneImage, PlaneMask, PlanePredictor, PlaneRequest
     from ...inference.zoom import Crop
     from ...networks.base import PromptKind
 
@@ -130,3 +130,12 @@ class PatientPredictor:
     def encode_ahead(self, request: PlaneRequest) -> Crop:
         """As `PlanePredictor.encode_ahead`."""
         return self._inner.encode_ahead(request)
+
+    @property
+    def has_room_beside(self) -> bool:
+        """As `PlanePredictor.has_room_beside`."""
+        return self._inner.has_room_beside
+
+    def give_up_ahead(self, images: Iterable[PlaneImage]) -> None:
+        """As `PlanePredictor.give_up_ahead`."""
+        self._inner.give_up_ahead(images)
