@@ -80,7 +80,7 @@ def _open_panel(model: str, engine: str):
     volume = the_host().load_volume(example_file())
     user = PanelUser(app, OpenModule(ROOT / "SAMUNetSlicer", "SAMUNetSlicer"), Path())
     predictor = open_predictor(load_network(model), choose_device("cpu"), engine=EngineChoice(engine))
-    predictor.encode_planes.prepare()
+    predictor.encode_planes.prepare_ahead()
     user.panel.work.set_predictor(PatientPredictor(predictor, user.panel.work.breather))
     for view in app.views.values():
         view.show_volume(volume)

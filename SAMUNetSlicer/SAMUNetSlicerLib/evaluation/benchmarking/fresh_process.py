@@ -70,17 +70,21 @@ def main(model: str, device_name: str, engine: str, planes: int, more: int, star
     from ...inference.devices import choose_device
     from ...inference.encoding.engines import EngineChoice
     from ...inference.opening import open_predictor
+    from ...inference.predictor import PlaneRequest
     from .machine import resident_bytes
     from .phantom import PhantomPlanes
 
     device = choose_device(device_name)
     predictor = open_predictor(load_network(model, device=device), device, engine=EngineChoice(engine))
+    predictor.encode_planes.prepare_ahead()
     loaded = resident_bytes()
     phantom = PhantomPlanes(more)
     predictor.predict(phantom.image(0), phantom.box(0))
     first_mask_s = time.time() - started
     after_planes = loaded
     for index in range(1, more):
+        for beyond in range(index + 1, min(index + 3, more)):  # as a propagation does
+            predictor.encode_ahead(PlaneRequest(phantom.image(beyond), phantom.box(beyond)))
         predictor.predict(phantom.image(index), phantom.box(index))
         if index + 1 == planes:
             after_planes = resident_bytes()

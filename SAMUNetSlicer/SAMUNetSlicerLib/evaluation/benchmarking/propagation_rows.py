@@ -27,7 +27,7 @@ _TARGET = 4
 _DICE_TOLERANCE = 0.002
 _BLOCK_SHARE, _BLOCK_S = 0.15, 0.1  # of the time of one plane of (a); with OpenVINO
 _HOSTS_PAUSE_S = 0.005
-_TURNS, _PLANES_A_TURN = 10, 5  # at most so many, of at least so many planes
+_TURNS, _PLANES_A_TURN = 5, 5  # at most so many, of at least so many planes: at the end of each, ours idles a little
 _POLL_S = 0.001
 
 
