@@ -111,11 +111,11 @@ def test_what_the_process_keeps_is_what_the_window_reads(tmp_path, monkeypatch):
     kept_as = kept_conversions_folder() / model.identity
     assert tmp_path in kept_as.parents
     encoder = build_encode(model.network, torch.device("cpu"), EngineChoice.OPENVINO, kept_as)
-    assert not encoder.is_converted
+    assert not encoder.prepare_from_kept()
     assert ConversionJob("sam_unet_tiny").result()
-    assert encoder.is_converted
     blobs = set(kept_as.glob("*.blob"))
-    encoder.prepare()
+    assert encoder.prepare_from_kept()
+    encoder.prepare_ahead()
     assert blobs, "compiled as well"
     assert set(kept_as.glob("*.blob")) == blobs, "and not compiled again"
 
@@ -142,20 +142,37 @@ def test_a_converted_network_is_not_converted_again(monkeypatch, tmp_path):
     assert [SteppedJob(steps).result().encode_planes] * 2 == prepared
 
 
+@pytest.mark.parametrize("other", ["OpenVINO 2031.1.0, f32, AMD EPYC", "\udcff", None])
+def test_a_window_compiles_only_what_a_process_of_its_own_has_tried_out_in_the_same_circumstances(tmp_path, other):
+    """Faulty code that OpenVINO generates for a processor would end the window."""
+    need("openvino")
+    folder = tmp_path / "kept"
+    OpenVinoEncoder(BrightRegionNetwork(), folder).try_out()
+    assert OpenVinoEncoder(BrightRegionNetwork(), folder).prepare_from_kept()
+    if other is None:
+        (folder / "works-with.txt").unlink()
+    else:
+        (folder / "works-with.txt").write_text(other, errors="surrogateescape")
+    assert not OpenVinoEncoder(BrightRegionNetwork(), folder).prepare_from_kept()
+    assert (folder / "encoder.xml").is_file()
+    OpenVinoEncoder(BrightRegionNetwork(), folder).try_out()
+    assert OpenVinoEncoder(BrightRegionNetwork(), folder).prepare_from_kept()
+
+
 @pytest.mark.parametrize("kept", [False, True])
 def test_a_damaged_conversion_is_removed_and_made_by_the_process(monkeypatch, tmp_path, kept):
     """Where the process could not keep what it made, torch computes."""
     need("openvino")
     model = LoadedModel(BrightRegionNetwork(), "bright_region", "ab" * 32, "fake", "none")
     folder = tmp_path / model.identity
-    OpenVinoEncoder(model.network, folder).prepare()
+    OpenVinoEncoder(model.network, folder).try_out()
     (folder / "encoder.xml").write_text("<net")
     asked = []
 
     def convert(source):
         asked.append((source, folder.exists()))
         if kept:
-            OpenVinoEncoder(model.network, folder).prepare()
+            OpenVinoEncoder(model.network, folder).try_out()
         return Done(True)
 
     monkeypatch.setattr(opening, "kept_conversions_folder", lambda: tmp_path)

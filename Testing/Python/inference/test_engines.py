@@ -3,6 +3,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from fakes import INPUT_SIZE, BrightRegionNetwork
 from requirements_guard import need
@@ -14,6 +15,8 @@ from SAMUNetSlicerLib.inference.encoding.engines import EngineChoice, build_enco
 from SAMUNetSlicerLib.inference.encoding.openvino_encoder import OpenVinoEncoder
 from SAMUNetSlicerLib.inference.predictor import PlaneImage, PlanePredictor
 from SAMUNetSlicerLib.inference.prompts import PlanePrompts
+from SAMUNetSlicerLib.networks.base import Embedding
+from SAMUNetSlicerLib.networks.parts.conv_blocks import ResidualBlock
 from SAMUNetSlicerLib.networks.registry import build
 
 CPU = torch.device("cpu")
@@ -114,6 +117,28 @@ def test_a_shortage_of_memory_does_not_cost_the_kept_conversion(tmp_path, monkey
     with pytest.raises(RuntimeError, match="cannot allocate"):
         OpenVinoEncoder(BrightRegionNetwork(), tmp_path / "hash").prepare()
     assert (tmp_path / "hash" / "encoder.xml").is_file()
+
+
+class NormedNetwork(BrightRegionNetwork):
+    """Its features pass through group norms as wide as the shipped network's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wide = nn.Sequential(nn.Conv2d(3, 96, 1), nn.ReLU(), ResidualBlock(96))
+        for parameter in self.wide.parameters():
+            nn.init.normal_(parameter, std=0.1, generator=torch.Generator().manual_seed(1))
+
+    def encode(self, images: torch.Tensor) -> Embedding:
+        return Embedding({"grey": self.wide(images)})
+
+
+def test_group_norms_in_full_precision():
+    """OpenVINO's own code for them ends the process."""
+    need("openvino")
+    network = NormedNetwork().eval()
+    got = OpenVinoEncoder(network, precision=Precision.FULL)(pictures(1)).features["grey"]
+    with torch.no_grad():
+        torch.testing.assert_close(got, network.encode(pictures(1)).features["grey"], atol=1e-4, rtol=1e-4)
 
 
 def test_masks_are_the_same_with_either_engine():

@@ -1,6 +1,7 @@
 """Converting a network for OpenVINO in a process of its own, while a window lives: it takes up to a minute, once.
 
-The process writes what `OpenVinoEncoder` keeps (weights, no image data); whoever waits only reads it afterwards. Run as
+The process writes what `OpenVinoEncoder` keeps (weights, no image data) and tries it out; whoever waits only reads it
+afterwards. A processor for which OpenVINO generates faulty code ends this process instead of the window. Run as
 `python -m SAMUNetSlicerLib.inference.encoding.conversion_process MODEL`, which is what the job does.
 """
 
@@ -83,7 +84,7 @@ def _remove_left_overs(folder: Path) -> None:
 
 
 def main(model: str) -> None:
-    """Convert and compile a model as `open_predictor` would, and keep both."""
+    """Convert and compile a model as `open_predictor` would, keep both, and note that they work."""
     import torch
 
     from ...checkpoints.loading import load_network
@@ -92,7 +93,7 @@ def main(model: str) -> None:
     folder = kept_conversions_folder()
     _remove_left_overs(folder)
     loaded = load_network(model)
-    build_encode(loaded.network, torch.device("cpu"), EngineChoice.OPENVINO, folder / loaded.identity).prepare()
+    build_encode(loaded.network, torch.device("cpu"), EngineChoice.OPENVINO, folder / loaded.identity).try_out()
 
 
 if __name__ == "__main__":

@@ -68,37 +68,62 @@ class OpenVinoEncoder(Encoder):
         able = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         return "bf16" if able and self._precision is not Precision.FULL else "f32"
 
-    @property
-    def is_converted(self) -> bool:
-        """Whether there is something that `prepare_from_kept` can try."""
-        return self._compiled is not None or (self._kept_as is not None and (self._kept_as / _MODEL_FILE).is_file())
-
     def prepare(self) -> None:
-        if not self.prepare_from_kept():
+        if self._compiled is None and not self._compile_kept():
             model = self._convert()
             # Better read again: what is compiled is kept under a name that differs for models in memory.
-            if not self.prepare_from_kept():
+            if not self._compile_kept():
                 self._source = _core(), model
                 self._compiled = self._compile(streams=1)
 
     def prepare_from_kept(self) -> bool:
         """Prepare without converting, which takes well under a second rather than up to a minute, where that is
         possible. What is kept and cannot be read is removed.
+
+        Only what `try_out` has seen work: a fault in what OpenVINO generates would end this process.
         """
-        if self._compiled is None and self.is_converted:
-            core = _core()
-            try:
-                model = core.read_model(self._kept_as / _MODEL_FILE)
-            except RuntimeError as error:
-                if is_shortage(error):
-                    raise
-                shutil.rmtree(self._kept_as, ignore_errors=True)
-                return False
-            # Where this folder may not be written, OpenVINO goes without what it keeps in it.
-            core.set_property({"CACHE_DIR": str(self._kept_as)})
-            self._source = core, model
-            self._compiled = self._compile(streams=1)
-        return self._compiled is not None
+        return self._compiled is not None or (self._was_tried_out() and self._compile_kept())
+
+    def try_out(self) -> None:
+        """Prepare, encode something, and note beside what is kept that this works here. Needs a folder to keep it."""
+        self.prepare_ahead()
+        side = self._network.spec.preprocessing.input_size
+        self(torch.zeros(1, 3, side, side))
+        self.begin(torch.zeros(self.planes_ahead, 3, side, side), ahead=True).result()
+        with contextlib.suppress(OSError):  # nothing is kept where nothing can be written
+            (self._kept_as / _NOTE_FILE).write_text(self._circumstances())
+
+    def _was_tried_out(self) -> bool:
+        if self._kept_as is None:
+            return False
+        try:
+            return (self._kept_as / _NOTE_FILE).read_text() == self._circumstances()
+        except (OSError, UnicodeError):
+            return False
+
+    def _circumstances(self) -> str:
+        """What decides which code OpenVINO generates."""
+        import openvino
+
+        processor = openvino.Core().get_property("CPU", "FULL_DEVICE_NAME")
+        return f"OpenVINO {openvino.get_version()}, {self._hint}, {processor}"
+
+    def _compile_kept(self) -> bool:
+        if self._kept_as is None or not (self._kept_as / _MODEL_FILE).is_file():
+            return False
+        core = _core()
+        try:
+            model = core.read_model(self._kept_as / _MODEL_FILE)
+        except RuntimeError as error:
+            if is_shortage(error):
+                raise
+            shutil.rmtree(self._kept_as, ignore_errors=True)
+            return False
+        # Where this folder may not be written, OpenVINO goes without what it keeps in it.
+        core.set_property({"CACHE_DIR": str(self._kept_as)})
+        self._source = core, model
+        self._compiled = self._compile(streams=1)
+        return True
 
     def prepare_ahead(self) -> None:
         self.prepare()
@@ -119,6 +144,10 @@ class OpenVinoEncoder(Encoder):
             "INFERENCE_NUM_THREADS": self._threads,
             "NUM_STREAMS": streams,
         }
+        if self._hint == "f32":
+            # The code that OpenVINO generates for group norms in it ends the process (2025.0 to 2026.4), on processors
+            # with AVX2 while it compiles. Its other code for them is as fast.
+            options["SNIPPETS_MODE"] = "DISABLE"
         core, model = self._source
         return _Compiled(core.compile_model(model, "CPU", options))
 
@@ -210,6 +239,7 @@ def _is_over(request) -> bool:
 
 
 _MODEL_FILE = "encoder.xml"
+_NOTE_FILE = "works-with.txt"
 _STREAMS = 2
 
 
