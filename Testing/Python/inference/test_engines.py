@@ -16,7 +16,7 @@ from SAMUNetSlicerLib.inference.encoding.openvino_encoder import OpenVinoEncoder
 from SAMUNetSlicerLib.inference.predictor import PlaneImage, PlanePredictor
 from SAMUNetSlicerLib.inference.prompts import PlanePrompts
 from SAMUNetSlicerLib.networks.base import Embedding
-from SAMUNetSlicerLib.networks.parts.conv_blocks import ResidualBlock
+from SAMUNetSlicerLib.networks.parts.conv_blocks import Down, ResidualBlock
 from SAMUNetSlicerLib.networks.registry import build
 
 CPU = torch.device("cpu")
@@ -124,7 +124,7 @@ class NormedNetwork(BrightRegionNetwork):
 
     def __init__(self) -> None:
         super().__init__()
-        self.wide = nn.Sequential(nn.Conv2d(3, 96, 1), nn.ReLU(), ResidualBlock(96))
+        self.wide = nn.Sequential(Down(3, 96), ResidualBlock(96))
         for parameter in self.wide.parameters():
             nn.init.normal_(parameter, std=0.1, generator=torch.Generator().manual_seed(1))
 
