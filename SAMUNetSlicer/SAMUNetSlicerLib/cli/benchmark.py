@@ -49,7 +49,8 @@ def run(arguments: argparse.Namespace) -> ExitCode:
     machine = describe_machine(device)
     rates = measure_matrix_rates(device)
     has_amx = "amx" in machine["half precision in hardware"]
-    limit = f"fp32 {rates.fp32 / 1e9:.0f}, bf16 {rates.bf16 / 1e9:.0f} GFLOP/s"
+    half = "none" if rates.bf16 is None else f"{rates.bf16 / 1e9:.0f}"
+    limit = f"fp32 {rates.fp32 / 1e9:.0f}, bf16 {half} GFLOP/s"
     if not arguments.json:
         print("\n".join(f"{what}: {value}" for what, value in machine.items()))
         print(f"(b), this machine's limit: one large matrix product, {limit}\n", flush=True)

@@ -272,8 +272,7 @@ class PlanePredictor:
         embeddings = yield from self._encode([(look.image, look.crop) for look in looks])
         answers: list[PlaneMask | None] = [None] * len(looks)
         for group in groups_of_like_shape(looks, self.prompts_at_once):
-            with self._threads_beside():
-                decoded = self._decode([looks[i] for i in group], [embeddings[i] for i in group])
+            decoded = yield from self._beside(self._decode([looks[i] for i in group], [embeddings[i] for i in group]))
             for i, answer in zip(group, decoded, strict=True):
                 answers[i] = answer
             yield
@@ -283,8 +282,18 @@ class PlanePredictor:
         """The threads that encodings ahead leave to what is done meanwhile."""
         return torch_threads(torch.get_num_threads() - self.count_ahead * self.encode_planes.threads_ahead)
 
-    @torch.inference_mode()
-    def _decode(self, looks: Sequence[Look], embeddings: Sequence[Embedding]) -> list[PlaneMask]:
+    def _beside(self, steps: Generator[None, None, T]) -> Generator[None, None, T]:
+        """Steps of torch's, each on the threads that are left then."""
+        while True:
+            # Torch's modes are global: they must not hold while this pauses.
+            with self._threads_beside(), torch.inference_mode():
+                try:
+                    next(steps)
+                except StopIteration as end:
+                    return end.value
+            yield
+
+    def _decode(self, looks: Sequence[Look], embeddings: Sequence[Embedding]) -> Generator[None, None, list[PlaneMask]]:
         """Answers to prompts of like shape, in one call."""
         spec = self.network.spec
         frames = [input_frame(look.crop.size_hw, spec.preprocessing) for look in looks]
@@ -292,7 +301,10 @@ class PlanePredictor:
         place = {id(e): i for i, e in enumerate(distinct)}
         prompts = to_network_prompts(looks, frames, [place[id(e)] for e in embeddings], spec.mask_prompt_size)
         planes = distinct[0] if len(distinct) == 1 else Embedding.concatenate(distinct)
-        decoded = self.network.decode(planes if spec.takes_half else planes.to(torch.float32), prompts)
+        if not (spec.takes_half and planes.is_bfloat16):
+            planes = planes.to(torch.float32)
+        decoded = yield from self.network.decode_steps(planes, prompts)
+        yield
         self.counts.decodes += 1
         self.counts.answered += len(looks)
         answers = []

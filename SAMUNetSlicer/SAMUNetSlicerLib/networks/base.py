@@ -128,6 +128,10 @@ class Embedding:
     def nbytes(self) -> int:
         return sum(t.nbytes for t in self.features.values())
 
+    @property
+    def is_bfloat16(self) -> bool:
+        return all(t.dtype is torch.bfloat16 for t in self.features.values())
+
     def select(self, planes: slice) -> Embedding:
         """Some of the planes, without copying."""
         return Embedding({name: t[planes] for name, t in self.features.items()})
@@ -219,3 +223,8 @@ class PromptedNetwork(nn.Module, ABC):
     @abstractmethod
     def decode(self, embedding: Embedding, prompts: NetworkPrompts) -> Decoded:
         """Answer B prompts against the encoded planes that `prompts.plane_index` names."""
+
+    def decode_steps(self, embedding: Embedding, prompts: NetworkPrompts) -> Generator[None, None, Decoded]:
+        """As `decode`, pausing as `encode_steps` does."""
+        yield
+        return self.decode(embedding, prompts)

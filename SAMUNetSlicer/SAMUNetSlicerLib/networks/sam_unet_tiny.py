@@ -22,6 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..stepwise import run_through
 from .base import (
     Decoded,
     Embedding,
@@ -108,6 +109,12 @@ class PromptedFusion(nn.Module):
         self.quality = MLP(EMBEDDING_WIDTH + 2 * LEVELS[0] + 2, 128, 1, 3)
 
     def forward(self, planes: Embedding, maps: Tensor, image_pe: Tensor, sparse: Tensor, dense: Tensor) -> Decoded:
+        """As `steps`, without pausing."""
+        return run_through(self.steps(planes, maps, image_pe, sparse, dense))
+
+    def steps(
+        self, planes: Embedding, maps: Tensor, image_pe: Tensor, sparse: Tensor, dense: Tensor
+    ) -> Generator[None, None, Decoded]:
         """planes: features already gathered per prompt; maps: (B, 6, 128, 128) drawn prompts.
 
         For planes that the processor encoded in bfloat16 the U-Net computes in it too, which hardly changes masks. The
@@ -116,6 +123,7 @@ class PromptedFusion(nn.Module):
         features = planes.features
         output_tokens = torch.cat([self.quality_token.weight, self.mask_tokens.weight])
         tokens, attended = attend(self.transformer, output_tokens, features["tokens"], image_pe, sparse, dense)
+        yield
         upscaled = self.upscaling(attended)
         guess = mask_logits(self.guess_weights(tokens[:, 1:2]), upscaled)
         drawn = torch.cat([maps, torch.tanh(guess / _GUESS_SCALE)], dim=1)
@@ -125,10 +133,12 @@ class PromptedFusion(nn.Module):
             self.from_features(attended),
             None,
         ]
+        yield
         kept = features["map128"]
         # Not while learning, and not on graphics cards, of which some keep bfloat16 without computing with it.
         is_half = kept.dtype is torch.bfloat16 and kept.device.type == "cpu" and not torch.is_grad_enabled()
-        finest = (in_half(self.unet, scales) if is_half else self.unet(scales))[0].float()
+        maps_out = in_half(self.unet, scales) if is_half else (yield from self.unet.steps(scales))
+        finest = maps_out[0].float()
         correction = mask_logits(self.correction_weights(tokens[:, 1:2]), finest) + self.plain_correction(finest)
         logits = guess + correction
         return Decoded(logits, self._predict_quality(tokens[:, 0], finest, logits))
@@ -184,9 +194,16 @@ class SamUnetTiny(PromptedNetwork):
 
     def decode(self, embedding: Embedding, prompts: NetworkPrompts) -> Decoded:
         """Logits (B, 1, 128, 128) and predicted IoU (B, 1)."""
+        return self.mask_decoder(*self._decoder_inputs(embedding, prompts))
+
+    def decode_steps(self, embedding: Embedding, prompts: NetworkPrompts) -> Generator[None, None, Decoded]:
+        """As `decode`, pausing between the parts."""
+        return (yield from self.mask_decoder.steps(*self._decoder_inputs(embedding, prompts)))
+
+    def _decoder_inputs(self, embedding: Embedding, prompts: NetworkPrompts) -> tuple:
         device = embedding.features["tokens"].device
         sparse, dense = encode_prompts(self.prompt_encoder, prompts)
         planes = prompts.planes(device)
         gathered = Embedding({name: t[planes] for name, t in embedding.features.items()})
         maps = prompt_maps.draw(prompts, MASK_SIZE, INPUT_SIZE, device)
-        return self.mask_decoder(gathered, maps, self.prompt_encoder.get_dense_pe(), sparse, dense)
+        return gathered, maps, self.prompt_encoder.get_dense_pe(), sparse, dense

@@ -16,6 +16,7 @@ from SAMUNetSlicerLib.cli import benchmark, main
 from SAMUNetSlicerLib.errors import ExitCode, ModelError
 from SAMUNetSlicerLib.evaluation.benchmarking import (
     fresh_process,
+    host,
     machine,
     plane_rows,
     propagation_rows,
@@ -67,18 +68,25 @@ def test_the_warming_round_does_not_count_and_medians_do(clock):
     assert timing.interleaved_medians(works, 3) == {"a": 2, "b": 5}
 
 
-def test_the_longest_block_of_a_host_is_found(monkeypatch):
+@pytest.mark.parametrize(("while_encoding", "while_decoding"), [((0.1, 0.7, 0.2), (0.3,)), ((0.1,), (0.3, 0.7, 0.1))])
+def test_the_longest_block_of_a_host_is_found(monkeypatch, while_encoding, while_decoding):
     class Heavy(BrightRegionNetwork):
         def encode_steps(self, images):
-            for seconds in (0.1, 0.7, 0.2):
+            for seconds in while_encoding:
                 now[0] += seconds
                 yield
             return self.encode(images)
 
+        def decode_steps(self, embedding, prompts):
+            for seconds in while_decoding:
+                now[0] += seconds
+                yield
+            return self.decode(embedding, prompts)
+
     predictor = PlanePredictor(Heavy())
     now = [0.0]
     monkeypatch.setattr(timing.time, "perf_counter", lambda: now[0])
-    assert propagation_rows.longest_block(predictor, 4) == pytest.approx(0.7)
+    assert host.longest_block(predictor, 4) == pytest.approx(0.7)
 
 
 @pytest.mark.parametrize("good_answers", [0, 2, 5])
@@ -93,6 +101,20 @@ def test_a_model_that_loses_the_object_has_a_row_that_says_so(good_answers):
 
     (row,) = propagation_rows.propagation_rows(PlanePredictor(Weak()), 10)
     assert row.value == "not measured: the model loses the object at once"
+
+
+@pytest.mark.parametrize(("able", "said"), [(True, "50% of (b) bf16, 100% of (b) fp32"), (False, "= 100% of (b) fp32")])
+def test_the_limit_in_half_precision_is_told_where_there_is_one(monkeypatch, able, said):
+    monkeypatch.setitem(machine._SIDES, "cpu", 8)
+    monkeypatch.setattr(machine, "computes_in_bfloat16", lambda device: able)
+    rates = machine.measure_matrix_rates(CPU, 1)
+    assert rates.fp32 > 0
+    assert (rates.bf16 is not None) == able
+    rates = machine.MatrixRates(1e9, 2e9 if able else None)
+    monkeypatch.setattr(plane_rows, "count_encode_flops", lambda network, device: 1e9)
+    times = plane_rows.PlaneTimes(*[1.0] * 6)
+    row = plane_rows.plane_rows(times, rates, PlanePredictor(BrightRegionNetwork()), 2)[1]
+    assert row.value.endswith(said)
 
 
 def test_arithmetic_of_a_known_network_is_counted():

@@ -10,7 +10,7 @@ from requirements_guard import need
 from SAMUNetSlicerLib.errors import UserError
 from SAMUNetSlicerLib.inference.devices import choose_device, choose_working_device
 from SAMUNetSlicerLib.inference.encoding import openvino_encoder
-from SAMUNetSlicerLib.inference.encoding.encoders import Precision, TorchEncoder
+from SAMUNetSlicerLib.inference.encoding.encoders import Precision, TorchEncoder, compact
 from SAMUNetSlicerLib.inference.encoding.engines import EngineChoice, build_encode
 from SAMUNetSlicerLib.inference.encoding.openvino_encoder import OpenVinoEncoder
 from SAMUNetSlicerLib.inference.predictor import PlaneImage, PlanePredictor
@@ -117,6 +117,45 @@ def test_a_shortage_of_memory_does_not_cost_the_kept_conversion(tmp_path, monkey
     with pytest.raises(RuntimeError, match="cannot allocate"):
         OpenVinoEncoder(BrightRegionNetwork(), tmp_path / "hash").prepare()
     assert (tmp_path / "hash" / "encoder.xml").is_file()
+
+
+def engines(network: BrightRegionNetwork, precision: Precision, monkeypatch):
+    """Both, on a processor without bfloat16."""
+    monkeypatch.setattr("SAMUNetSlicerLib.inference.encoding.engines.computes_in_bfloat16", lambda device: False)
+    monkeypatch.setattr(OpenVinoEncoder, "_hint", "f32")
+    return [
+        build_encode(network, CPU, choice, None, precision) for choice in (EngineChoice.TORCH, EngineChoice.OPENVINO)
+    ]
+
+
+def test_what_is_computed_in_full_precision_is_kept_in_half_of_the_room(monkeypatch):
+    need("openvino")
+    network = BrightRegionNetwork()
+    exact = network.encode(pictures(2)).features["grey"]
+    for encode in engines(network, Precision.AUTO, monkeypatch):
+        got = encode(pictures(2)).features["grey"]
+        assert got.dtype == torch.float16
+        torch.testing.assert_close(got.float(), exact, atol=1e-4, rtol=2**-11)
+    for encode in engines(network, Precision.FULL, monkeypatch):
+        got = encode(pictures(2)).features["grey"]
+        assert got.dtype == torch.float32
+        torch.testing.assert_close(got, exact, atol=1e-6, rtol=1e-5)
+
+
+def test_encodings_kept_otherwise_are_told_apart(monkeypatch):
+    need("openvino")
+    network = BrightRegionNetwork()
+    encoders = [e for p in (Precision.AUTO, Precision.FULL) for e in engines(network, p, monkeypatch)]
+    assert len({encode.signature for encode in encoders}) == 4
+
+
+@pytest.mark.parametrize("too_large", [1e5, float("nan")])
+def test_values_that_half_precision_cannot_hold_are_kept_in_full(too_large):
+    features = {"grey": torch.ones(1, 1, 2, 2), "other": torch.full((1, 1), too_large)}
+    kept = compact(Embedding(features))
+    assert all(kept.features[name] is tensor for name, tensor in features.items())
+    half = Embedding({"grey": torch.ones(1, 1, 2, 2, dtype=torch.bfloat16)})
+    assert compact(half) is half
 
 
 class NormedNetwork(BrightRegionNetwork):

@@ -166,4 +166,30 @@ def test_only_networks_that_take_it_are_given_half_precision(network, two_square
     )
     in_half = PlanePredictor(network, encode_planes=TorchEncoder(network, Precision.HALF))
     in_half.predict(two_squares, PlanePrompts(box_xyxy=(38, 48, 62, 72)))
-    assert seen == [given]
+    kept_in_half = PlanePredictor(network, encode_planes=TorchEncoder(network, keeps_compact=True))
+    kept_in_half.predict(two_squares, PlanePrompts(box_xyxy=(38, 48, 62, 72)))
+    assert seen == [given, torch.float32]
+
+
+def test_between_the_parts_of_a_decode_torch_is_as_it_was(network, two_squares):
+    """Whatever the host does then, a training for instance, must not be drawn into it."""
+    inside = []
+
+    def in_parts(embedding, prompts):
+        for _ in range(3):
+            inside.append(torch.is_inference_mode_enabled())
+            yield
+        return network.decode(embedding, prompts)
+
+    network.decode_steps = in_parts
+    job = PlanePredictor(network).begin_predict(two_squares, PlanePrompts(box_xyxy=(38, 48, 62, 72)))
+    threads, polls = torch.get_num_threads(), 0
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("SAMUNetSlicerLib.inference.jobs.TURN_S", 0)
+        while not job.poll():
+            polls += len(inside) > 0
+            assert not torch.is_inference_mode_enabled()
+            assert torch.get_num_threads() == threads
+    assert inside == [True] * 3
+    assert polls >= 3
+    assert job.result().mask.any()

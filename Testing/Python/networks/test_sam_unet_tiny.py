@@ -101,6 +101,19 @@ def test_planes_encoded_in_half_precision_get_nearly_the_same_answer(network, em
     assert (half.quality - full.quality).abs().max() < 0.01
 
 
+def test_a_decode_in_steps_is_the_same_and_pauses_at_every_block(network, embedding):
+    prompts = NetworkPrompts(boxes_xyxy=box(20, 30, 90, 100))
+    whole, steps, pauses = network.decode(embedding, prompts), network.decode_steps(embedding, prompts), 0
+    with pytest.raises(StopIteration) as end:
+        while True:
+            next(steps)
+            pauses += 1
+    assert torch.equal(end.value.value.logits, whole.logits)
+    assert torch.equal(end.value.value.quality, whole.quality)
+    blocks = len(network.mask_decoder.unet.encoder) + len(network.mask_decoder.unet.decoder)
+    assert pauses == 2 + blocks
+
+
 def test_learning_computes_as_it_is_told_whatever_the_encodings_are_kept_in(network, embedding):
     prompts = NetworkPrompts(boxes_xyxy=box(20, 30, 90, 100))
     kept = embedding.to(torch.bfloat16)

@@ -6,6 +6,7 @@ import contextlib
 import os
 import platform
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -20,23 +21,29 @@ _SIDES = {"cpu": 2048, "cuda": 8192, "mps": 4096}
 
 @dataclass(frozen=True)
 class MatrixRates:
-    """Floating-point operations per second of one large matrix product: the most that a network can hope for."""
+    """Floating-point operations per second of one large matrix product: the most that a network can hope for.
+
+    bf16: None where the hardware does not compute in it.
+    """
 
     fp32: float
-    bf16: float
+    bf16: float | None
 
 
 def measure_matrix_rates(device: torch.device, repetitions: int = 3) -> MatrixRates:
     """With the threads that torch uses now."""
     side = _SIDES[device.type]
-    matrices = {dtype: torch.randn(side, side, device=device).to(dtype) for dtype in (torch.float32, torch.bfloat16)}
+    types = {"fp32": torch.float32}
+    if computes_in_bfloat16(device):
+        types["bf16"] = torch.bfloat16
+    matrices = {name: torch.randn(side, side, device=device).to(dtype) for name, dtype in types.items()}
 
-    def product(dtype: torch.dtype) -> None:
-        (matrices[dtype] @ matrices[dtype])[0, 0].item()  # waits for a graphics card
+    def product(name: str) -> None:
+        (matrices[name] @ matrices[name])[0, 0].item()  # waits for a graphics card
 
-    works = {"fp32": lambda: product(torch.float32), "bf16": lambda: product(torch.bfloat16)}
-    seconds = interleaved_medians(works, repetitions)
-    return MatrixRates(*(2 * side**3 / seconds[name] for name in ("fp32", "bf16")))
+    seconds = interleaved_medians({name: partial(product, name) for name in types}, repetitions)
+    rates = {name: 2 * side**3 / taken for name, taken in seconds.items()}
+    return MatrixRates(rates["fp32"], rates.get("bf16"))
 
 
 def count_encode_flops(network: PromptedNetwork, device: torch.device) -> int:

@@ -71,7 +71,9 @@ def plane_rows(times: PlaneTimes, rates: MatrixRates, predictor: PlanePredictor,
     """What `measure_plane` found, and the share of the machine's limit (b) that encoding reaches."""
     flops = count_encode_flops(predictor.network, predictor.device)
     rate = flops / times.encode
-    share = f"{rate / 1e9:.0f} GFLOP/s = {rate / rates.bf16:.0%} of (b) bf16, {rate / rates.fp32:.0%} of (b) fp32"
+    of_limit = {name: limit for name, limit in (("bf16", rates.bf16), ("fp32", rates.fp32)) if limit is not None}
+    shares = ", ".join(f"{rate / limit:.0%} of (b) {name}" for name, limit in of_limit.items())
+    share = f"{rate / 1e9:.0f} GFLOP/s = {shares}"
     return [
         ratio_row("encode one plane", times.fp32_encode, times.encode, encode_target),
         Row(f"- its arithmetic: {flops / 1e9:.1f} GFLOP", value=share),

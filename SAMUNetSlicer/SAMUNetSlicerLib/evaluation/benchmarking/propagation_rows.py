@@ -19,14 +19,13 @@ from ...inference.predictor import PlanePredictor
 from ...networks.parts.published_forms import as_published
 from ...volumes.propagation.steps import Direction
 from ...volumes.propagation.walks import Propagation
+from .host import longest_block
 from .phantom import PhantomPlanes
 from .table import Row, in_ms, limit_row, ratio_row
-from .timing import seconds_of
 
 _TARGET = 4
 _DICE_TOLERANCE = 0.002
 _BLOCK_SHARE, _BLOCK_S = 0.15, 0.1  # of the time of one plane of (a); with OpenVINO
-_HOSTS_PAUSE_S = 0.005
 _TURNS, _PLANES_A_TURN = 5, 5  # at most so many, of at least so many planes: at the end of each, ours idles a little
 _POLL_S = 0.001
 
@@ -116,25 +115,6 @@ def propagation_rows(predictor: PlanePredictor, count: int) -> list[Row]:
         ratio_row(both_ways, theirs.seconds(*both), ours.seconds(*both), _TARGET),
         Row("- mean Dice of (a)'s masks and ours is 1 less", value=found, target=f"<= {_DICE_TOLERANCE}", met=met),
     ]
-
-
-def longest_block(predictor: PlanePredictor, count: int) -> float:
-    """The longest time in seconds for which a host stands still that polls while it propagates over `count` planes."""
-    planes = PhantomPlanes(count)
-    walk = Propagation(planes, predictor)
-    starts = {0: predictor.predict(planes.image(0), planes.box(0))}
-    turns = [seconds_of(lambda: walk.prepare(starts))]
-    steps = walk.from_planes(starts)
-    going_on = [True]
-
-    def turn() -> None:
-        if predictor.poll_ahead():
-            going_on[0] = next(steps, None) is not None
-
-    while going_on[0]:
-        turns.append(seconds_of(turn))
-        time.sleep(_HOSTS_PAUSE_S)
-    return max(turns)
 
 
 def block_row(predictor: PlanePredictor, count: int, forward_s: float) -> Row:

@@ -28,13 +28,25 @@ class Precision(Enum):
     HALF = "half"
 
 
+COMPACT = ", kept in float16"  # what a signature says of it
+
+
+def compact(embedding: Embedding) -> Embedding:
+    """In float16 what is float32, and whose values it can hold: half the room, rounded by 1 in 2,000."""
+    if any(t.dtype is not torch.float32 for t in embedding.features.values()):
+        return embedding
+    halves = embedding.to(torch.float16)
+    fits = all(t.isfinite().all() for t in halves.features.values())
+    return halves if fits else embedding
+
+
 class Encoder(ABC):
     """Encodes (N, 3, S, S) prepared planes that lie on the predictor's device.
 
     planes_at_once: how many planes one call takes best. planes_ahead: how many encodings begun ahead keep it busy.
     threads_ahead: how many of the processor's threads each of them takes meanwhile. signature: differs where the
     answers do, weights apart. Embeddings are bfloat16 where they were computed in half precision, since they take half
-    the room so.
+    the room so; others may be kept compact (see `compact`).
     """
 
     planes_at_once = 1
@@ -60,13 +72,17 @@ class Encoder(ABC):
 class TorchEncoder(Encoder):
     """Encodes with torch, on whatever device the planes lie."""
 
-    def __init__(self, network: PromptedNetwork, precision: Precision = Precision.FULL) -> None:
+    def __init__(
+        self, network: PromptedNetwork, precision: Precision = Precision.FULL, keeps_compact: bool = False
+    ) -> None:
+        """keeps_compact: not for graphics cards, which would have to be waited for."""
         self._network = network
         self.precision = precision
+        self.keeps_compact = keeps_compact
 
     @property
     def signature(self) -> str:
-        return f"torch {self.precision.value}"
+        return f"torch {self.precision.value}" + COMPACT * self.keeps_compact
 
     def begin(self, images: Tensor, ahead: bool = False) -> Job[Embedding]:
         if images.device.type == "cuda":
@@ -82,7 +98,8 @@ class TorchEncoder(Encoder):
                 try:
                     next(steps)
                 except StopIteration as end:
-                    return end.value.to(self._kept_type)
+                    embedding = end.value.to(self._kept_type)
+                    return compact(embedding) if self.keeps_compact else embedding
             yield
 
     @property

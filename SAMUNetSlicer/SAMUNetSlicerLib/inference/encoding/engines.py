@@ -46,9 +46,10 @@ def build_encode(
         raise UserError("OpenVINO needs the device 'cpu' and the Python package 'openvino'. Install it, or use torch.")
     if usable and choice is not EngineChoice.TORCH:
         return OpenVinoEncoder(network, kept_as, precision)
+    keeps_compact = precision is Precision.AUTO and device.type == "cpu"
     if precision is Precision.AUTO:
         precision = Precision.HALF if computes_in_bfloat16(device) else Precision.FULL
-    encoder = TorchEncoder(network, precision)
+    encoder = TorchEncoder(network, precision, keeps_compact)
     if device.type == "cuda":
         encoder.planes_at_once = _planes_that_fit(network, device)
     return encoder

@@ -6,6 +6,7 @@ import contextlib
 import shutil
 import tempfile
 import warnings
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from ...networks.base import Embedding, PromptedNetwork
 from ..jobs import CancelledError, Job
 from ..shortage import is_shortage
-from .encoders import Encoder, Precision
+from .encoders import COMPACT, Encoder, Precision, compact
 
 
 class _FeatureTuple(nn.Module):
@@ -58,7 +59,7 @@ class OpenVinoEncoder(Encoder):
 
     @property
     def signature(self) -> str:
-        return f"openvino {self._hint}"
+        return f"openvino {self._hint}" + COMPACT * self._keeps_compact
 
     @cached_property
     def _hint(self) -> str:
@@ -135,8 +136,16 @@ class OpenVinoEncoder(Encoder):
             self.prepare_ahead()
         else:
             self.prepare()
-        kept_type = torch.bfloat16 if self._hint == "bf16" else torch.float32
-        return _OpenVinoJob(self._compiled_ahead if ahead else self._compiled, images, kept_type)
+        return _OpenVinoJob(self._compiled_ahead if ahead else self._compiled, images, self._kept)
+
+    @property
+    def _keeps_compact(self) -> bool:
+        return self._hint == "f32" and self._precision is not Precision.FULL
+
+    def _kept(self, embedding: Embedding) -> Embedding:
+        if self._hint == "bf16":
+            return embedding.to(torch.bfloat16)
+        return compact(embedding) if self._keeps_compact else embedding
 
     def _compile(self, streams: int) -> _Compiled:
         options = {
@@ -188,9 +197,10 @@ class _Compiled:
 class _OpenVinoJob(Job[Embedding]):
     """One request a plane: they are cheap, and OpenVINO computes as many of them at a time as it has streams."""
 
-    def __init__(self, compiled: _Compiled, images: Tensor, kept_type: torch.dtype) -> None:
+    def __init__(self, compiled: _Compiled, images: Tensor, kept: Callable[[Embedding], Embedding]) -> None:
+        """kept: how an embedding is kept."""
         self._compiled = compiled
-        self._kept_type = kept_type
+        self._kept = kept
         self._embedding: Embedding | None = None
         self._cancelled = False
         # The requests read this memory until they are over.
@@ -227,8 +237,9 @@ class _OpenVinoJob(Job[Embedding]):
     def _answer(self, request) -> Embedding:
         request.wait()
         outputs = {port.any_name: request.get_tensor(port).data for port in request.model_outputs}
-        # Copied: the memory is the request's.
-        return Embedding({name: torch.from_numpy(v).to(self._kept_type, copy=True) for name, v in outputs.items()})
+        kept = self._kept(Embedding({name: torch.from_numpy(v) for name, v in outputs.items()}))
+        # Copied where it is not yet: the memory is the request's.
+        return Embedding({n: t.clone() if t.dtype is torch.float32 else t for n, t in kept.features.items()})
 
 
 def _is_over(request) -> bool:

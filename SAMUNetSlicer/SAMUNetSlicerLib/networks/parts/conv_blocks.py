@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from ...stepwise import run_through
 
 _GROUP_WIDTH = 8
 
@@ -70,6 +74,10 @@ class UNet(nn.Module):
         self.decoder = nn.ModuleList(ResidualBlock(w) for w in widths[:-1])
 
     def forward(self, inputs: list[Tensor | None]) -> list[Tensor]:
+        return run_through(self.steps(inputs))
+
+    def steps(self, inputs: list[Tensor | None]) -> Generator[None, None, list[Tensor]]:
+        """As `forward`, pausing after every block."""
         x = inputs[0]
         skips = []
         for level, block in enumerate(self.encoder):
@@ -78,10 +86,12 @@ class UNet(nn.Module):
                 if inputs[level] is not None:
                     x = x + inputs[level]
             x = block(x)
+            yield
             skips.append(x)
         outputs = [x]
         for level in reversed(range(len(self.decoder))):
             x = self.decoder[level](self.up[level](x, skips[level]))
+            yield
             outputs.insert(0, x)
         return outputs
 
