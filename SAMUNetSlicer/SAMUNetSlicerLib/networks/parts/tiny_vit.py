@@ -66,16 +66,22 @@ class MobileConv(nn.Module):
         rows, at_once = (x.shape[2], hidden) if on_card else (STRIP_ROWS, HIDDEN_AT_ONCE)
         strips = []
         for top in range(0, x.shape[2], rows):
-            # With the rows beside it, which the 3 x 3 convolution looks at.
-            above = min(1, top)
-            seen = x[:, :, top - above : top + rows + 1]
-            summed = x[:, :, top : top + rows]
+            # With the rows beside it, which the 3 x 3 convolution looks at. Where both are there it makes just the
+            # strip, so that nothing stands between the convolutions and their sum, which OpenVINO makes one of.
+            bottom = min(top + rows, x.shape[2])
+            above, below = min(1, top), min(1, x.shape[2] - bottom)
+            seen, old = x[:, :, top - above : bottom + below], x[:, :, top:bottom]
+            is_edge = above != below
+            summed = None if is_edge else old
             for first in range(0, hidden, at_once):
                 part = slice(first, first + at_once)
                 wide = F.gelu(F.conv2d(seen, weight1[part], bias1[part]))
-                wide = F.gelu(F.conv2d(wide, weight2[part], bias2[part], padding=1, groups=wide.shape[1]))
+                padding = (0 if above and below else 1, 1)
+                wide = F.gelu(F.conv2d(wide, weight2[part], bias2[part], padding=padding, groups=wide.shape[1]))
                 narrow = F.conv2d(wide, weight3[:, part], None if first else bias3)
-                summed = summed + narrow[:, :, above : above + rows]
+                summed = narrow if summed is None else summed + narrow
+            if is_edge:
+                summed = old + summed[:, :, above : above + bottom - top]
             strips.append(F.gelu(summed))
             yield
         return torch.cat(strips, dim=2)
