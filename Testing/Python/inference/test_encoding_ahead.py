@@ -1,5 +1,7 @@
 """Encodings begun before anybody asks: several beside one another, and the threads that they leave to other work."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -176,7 +178,7 @@ def test_openvinos_requests_serve_again_also_after_they_were_cancelled(four_thre
         def __init__(self, model):
             create = model.create_infer_request
             super().__init__(model)
-            self._model = type("Model", (), {"create_infer_request": lambda _self: made.append(1) or create()})()
+            self._model = SimpleNamespace(create_infer_request=lambda: made.append(1) or create())
 
     monkeypatch.setattr(openvino_encoder, "_Compiled", Counting)
     encode = OpenVinoEncoder(BrightRegionNetwork())
@@ -191,3 +193,43 @@ def test_openvinos_requests_serve_again_also_after_they_were_cancelled(four_thre
             with pytest.raises(CancelledError):
                 one.result()
     assert len(made) == 2
+
+
+def test_what_a_single_plane_is_computed_in_is_given_back_while_planes_are_encoded_ahead(four_threads, monkeypatch):
+    need("openvino")
+    encode = OpenVinoEncoder(BrightRegionNetwork())
+    encode.prepare_ahead()
+    given_back, (first, second) = [], pictures(2)
+    model = encode._compiled._model
+    monkeypatch.setattr(
+        encode._compiled,
+        "_model",
+        SimpleNamespace(
+            create_infer_request=model.create_infer_request,
+            release_memory=lambda: given_back.append(1) or model.release_memory(),
+        ),
+    )
+    encode.begin(first, ahead=True).result()
+    assert not given_back, "nothing is held"
+    under_way = encode.begin(second)
+    encode.begin(first, ahead=True).result()
+    assert not given_back, "it is being used"
+    under_way.result()
+    for _ in range(2):
+        encode.begin(first, ahead=True).result()
+        assert len(given_back) == 1
+    torch.testing.assert_close(encode(second).features, encode.begin(second, ahead=True).result().features)
+    assert len(given_back) == 2
+
+
+def test_the_requests_of_a_job_that_was_over_before_it_was_given_up_serve_again(four_threads):
+    need("openvino")
+    encode = OpenVinoEncoder(BrightRegionNetwork())
+    (picture,) = pictures(1)
+    job = encode.begin(picture)
+    while not job.poll():
+        pass
+    job.cancel()
+    encode._compiled.rest()
+    assert not encode._compiled._holds_memory
+    torch.testing.assert_close(job.result().features, encode(picture).features)

@@ -7,7 +7,7 @@ from collections.abc import Hashable
 
 from ...networks.base import Embedding
 
-DEFAULT_BYTES = 200 * 2**20  # 100 planes of the default models in half precision
+DEFAULT_BYTES = 210 * 2**20  # 100 planes of the default models in 16 bit, and a few that were guessed wrongly ahead
 
 
 class EmbeddingCache:
