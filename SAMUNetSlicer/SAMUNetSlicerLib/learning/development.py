@@ -15,6 +15,7 @@ from ..networks.sam_unet_tiny import SamUnetTiny
 from .data.bank import Bank
 from .data.crops import SIZE, object_mask
 from .data.examples import BankExamples
+from .half_precision import autocast
 from .prompts import Prompt, coarse, coarse_mask, correct, deepest_point, group, jittered
 
 _BATCH = 8
@@ -33,7 +34,7 @@ def measure(network: SamUnetTiny, bank: Bank) -> dict[str, float]:
         entries = [bank[i] for i in range(start, min(start + _BATCH, len(bank)))]
         masks = [object_mask(e.parts, e.objects[0]) for e in entries]
         targets = [coarse(mask) for mask in masks]
-        with torch.inference_mode(), torch.autocast(_device(network).type, dtype=torch.bfloat16):
+        with torch.inference_mode(), autocast(_device(network)):
             embedding = BankExamples(bank).embed(network, entries, _device(network))
         for mode, prompts in _first_prompts(masks, start).items():
             for number in range(_CORRECTIONS + 1 if mode != "jittered" else 1):
@@ -65,7 +66,7 @@ def _first_prompts(masks: list[np.ndarray], start: int) -> dict[str, list[Prompt
 def _decode(network: PromptedNetwork, embedding: Embedding, prompts: list[Prompt]) -> torch.Tensor:
     """(B, 256, 256) float32 logits."""
     logits = torch.zeros(len(prompts), SIZE, SIZE)
-    with torch.inference_mode(), torch.autocast(_device(network).type, dtype=torch.bfloat16):
+    with torch.inference_mode(), autocast(_device(network)):
         for indices, batch in group(prompts, list(range(len(prompts)))):
             answer = network.decode(embedding, batch).logits[:, :1].float().cpu()
             logits[indices] = F.interpolate(answer, (SIZE, SIZE), mode="bilinear", align_corners=False)[:, 0]

@@ -33,7 +33,7 @@ class Optimizer(StrEnum):
 
 
 class ForwardPrecision(StrEnum):
-    """Parameters and moments are float32 with either."""
+    """Parameters and moments are float32 with either. Hardware that does not compute in bfloat16 takes float32."""
 
     BFLOAT16 = "bfloat16"
     FLOAT32 = "float32"

@@ -22,10 +22,11 @@ from ..atomic_file import discard_left_overs, made_folder
 from ..networks.base import Decoded, Embedding, PromptedNetwork
 from .data.crops import object_mask
 from .data.examples import Examples
+from .half_precision import autocast
 from .logs import DEVELOPMENT_LOG, LOG, append_line, forget_after
 from .losses import PromptLoss, intersection_over_union
 from .prompts import MASK_SIZE, Prompt, coarse, correct, first_prompt, group
-from .settings import Draw, ForwardPrecision, Optimizer, TrainingSettings, rate_factor
+from .settings import Draw, Optimizer, TrainingSettings, rate_factor
 from .start import PRETRAINED
 from .state import Average, Named, discard_temporaries, load_state, save_state
 
@@ -129,7 +130,7 @@ class Trainer:
         masks, planes = draw_objects(examples, settings.objects, settings.draw, rng)
         targets = np.stack([coarse(mask) for mask in masks])
         prompts = [first_prompt(mask, settings.habits, rng) for mask in masks]
-        with self._autocast():
+        with autocast(self.device, self.settings.precision):
             fused = self.examples.embed(self.network, examples, self.device)
         leaves = {name: t.detach().requires_grad_() for name, t in fused.features.items()}
         total, dices = 0.0, []
@@ -158,10 +159,6 @@ class Trainer:
         for parameter, gradient, share in zip(parameters, gradients, touched.tolist(), strict=True):
             parameter.grad = gradient.view_as(parameter).contiguous() if share else None
 
-    def _autocast(self) -> torch.autocast:
-        is_half = self.settings.precision is ForwardPrecision.BFLOAT16
-        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=is_half)
-
     def _answer(
         self, embedding: Embedding, prompts: list[Prompt], planes: list[int], masks: list[np.ndarray], rounds: int
     ) -> tuple[np.ndarray, float, float]:
@@ -172,7 +169,7 @@ class Trainer:
         for indices, batch in group(prompts, planes, self.network.spec.mask_prompt_size):
             truth = np.stack([coarse(masks[i], side) for i in indices])
             truth = torch.from_numpy(truth)[:, None].to(self.device)
-            with self._autocast():
+            with autocast(self.device, self.settings.precision):
                 decoded = self.network.decode(embedding, batch)
             logits = _resized(decoded.logits[:, :1].float(), side)
             loss = self._loss(Decoded(logits, decoded.quality), truth).sum() / (len(prompts) * rounds)
