@@ -116,7 +116,7 @@ def test_out_of_memory_is_told_and_the_work_goes_on(accepted, at, monkeypatch):
     before = user.voxels().copy()
     encoder = user.panel.work._predictor.planes.encode_planes
 
-    def fail(_images):
+    def fail(_images, ahead=False):
         raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
     user.panel.work.encode_ahead = lambda: False
@@ -138,11 +138,11 @@ def test_a_shortage_once_is_survived_without_the_user(user, at, monkeypatch):
     encoder = user.panel.work._predictor.planes.encode_planes
     begin, calls = encoder.begin, []
 
-    def fail_once(images):
+    def fail_once(images, ahead=False):
         calls.append(1)
         if len(calls) == 1:
             raise RuntimeError("DefaultCPUAllocator: not enough memory")
-        return begin(images)
+        return begin(images, ahead)
 
     monkeypatch.setattr(encoder, "begin", fail_once)
     user.key("A")
