@@ -24,7 +24,7 @@ READY_TEST := $(VENV)/.ready-test
 export QT_QPA_PLATFORM ?= offscreen
 export MPLBACKEND ?= Agg
 
-.PHONY: help venv demo test test-library test-host test-all lint format benchmark screenshots clean
+.PHONY: help venv demo test test-library test-host test-host-1 test-host-2 test-all lint format benchmark screenshots clean
 
 help:
 	@echo "make demo       segment the liver and the spleen of a real CT, into output/demo"
@@ -64,15 +64,20 @@ venv: $(READY_TEST)
 demo: $(READY_CORE)
 	$(BIN)/python -m SAMUNetSlicerLib.demo --output output/demo
 
-# The host that stands in for Slicer's window has a process of its own, as Slicer has. Each takes one thread, so that
-# `make --jobs=2 test` takes little more than the longer one.
+# The host that stands in for Slicer's window has processes of its own, as Slicer has. Each takes one thread, so that
+# `make --jobs=2 test` takes little more than half of the time.
 test: test-library test-host
 
 test-library: lint
 	$(PYTEST) -m "not slow" Testing/Python
 
-test-host: lint
-	$(PYTEST) -m "not slow" Testing/Host
+test-host: test-host-1 test-host-2
+
+test-host-1: lint
+	$(PYTEST) -m "not slow" Testing/Host/test_[a-p]*.py
+
+test-host-2: lint
+	$(PYTEST) -m "not slow" Testing/Host/test_[!a-p]*.py
 
 test-all: lint
 	$(PYTEST) Testing/Python
