@@ -92,13 +92,13 @@ class OpenVinoEncoder(Encoder):
         self(torch.zeros(1, 3, side, side))
         self.begin(torch.zeros(self.planes_ahead, 3, side, side), ahead=True).result()
         with contextlib.suppress(OSError):  # nothing is kept where nothing can be written
-            (self._kept_as / _NOTE_FILE).write_text(self._circumstances())
+            (self._kept_as / _NOTE_FILE).write_text(self._circumstances(), encoding="utf-8")
 
     def _was_tried_out(self) -> bool:
         if self._kept_as is None:
             return False
         try:
-            return (self._kept_as / _NOTE_FILE).read_text() == self._circumstances()
+            return (self._kept_as / _NOTE_FILE).read_text(encoding="utf-8") == self._circumstances()
         except (OSError, UnicodeError):
             return False
 
