@@ -385,3 +385,13 @@ def test_the_intensity_range_is_as_fine_as_the_volume_asks_for(user, lowest, hig
     assert span.maximumValue >= voxels.max()
     assert span.maximumValue - span.minimumValue <= 1.01 * (highest - lowest)
     assert highest == lowest or 1000 <= (highest - lowest) / span.singleStep <= 20_000
+
+
+def test_the_intensity_range_reaches_far_after_a_volume_of_tiny_values(user):
+    import slicer
+
+    for highest in (0.00297, 3071.0):
+        voxels = np.linspace(0.0, highest, 4 * 8 * 8, dtype=np.float32).reshape(4, 8, 8)
+        user.ui.volumeSelector.setCurrentNode(slicer.util.addVolumeFromArray(voxels, np.eye(4), "Map"))
+        user.settle()
+        assert user.ui.intensityRange.maximumValue >= voxels.max()

@@ -25,6 +25,7 @@ class ConfidenceStrip:
         table.horizontalHeader().hide()
         table.verticalHeader().hide()
         table.horizontalHeader().setMinimumSectionSize(_NARROWEST_PX)
+        table.verticalHeader().setMinimumSectionSize(_HEIGHT_PX)  # else styles make the row higher than the table
         table.verticalHeader().setDefaultSectionSize(_HEIGHT_PX)
         table.setEditTriggers(qt.QAbstractItemView.NoEditTriggers)
         table.setVerticalScrollBarPolicy(qt.Qt.ScrollBarAlwaysOff)

@@ -97,6 +97,7 @@ class RulesPanel:
         span.decimals = decimals
         span.setRange(lowest, highest)
         span.singleStep = step  # after the range, against which Slicer's widget checks it
+        span.setRange(lowest, highest)  # which had been cut off to 2**31 of the former steps
         span.setValues(lowest, highest)
         self._showing = False
 

@@ -81,8 +81,10 @@ class ctkRangeWidget(qt.QWidget):
             box.valueChanged.connect(lambda *_: self.valuesChanged.emit(self._low.value, self._high.value))
 
     def setRange(self, low: float, high: float) -> None:
-        self._low.setRange(low, high)
-        self._high.setRange(low, high)
+        """As CTK's: its slider counts steps in 32 bits, and what lies beyond is out of reach."""
+        reach = (2**31 - 1) * self._low.singleStep
+        self._low.setRange(max(low, -reach), min(high, reach))
+        self._high.setRange(max(low, -reach), min(high, reach))
 
     def setValues(self, low: float, high: float) -> None:
         self._low.setValue(low)
