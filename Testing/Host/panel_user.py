@@ -7,13 +7,13 @@ import time
 from pathlib import Path
 
 import numpy as np
+import qt
 import slicer
-from PySide6 import QtCore, QtWidgets
-from PySide6.QtTest import QTest
+
+from slicer_host import fingers
 
 PICTURES = "SAMUNETSLICER_HOST_PICTURES"  # a folder to keep the stories' pictures in
-_LEFT, _PLAIN = QtCore.Qt.LeftButton, QtCore.Qt.NoModifier
-_KEYS = {"Return": QtCore.Qt.Key_Return, "Esc": QtCore.Qt.Key_Escape}
+_KEYS = {"Return": qt.Qt.Key_Return, "Esc": qt.Qt.Key_Escape}
 
 
 class PanelUser:
@@ -27,10 +27,16 @@ class PanelUser:
     # -- doing
 
     def press(self, button) -> None:
-        """Click a button of the panel. It must be there to be clicked."""
+        """Click a button of the panel, in its section, which is opened. It must be there to be clicked."""
         button = getattr(self.ui, button)
+        section = button
+        while section is not None and section.className() != "ctkCollapsibleButton":
+            section = section.parent()
+        if section is not None and section.collapsed:
+            section.collapsed = False
+            self.settle()
         assert button.enabled, f"{button.name} is greyed out"
-        QTest.mouseClick(button, _LEFT)
+        fingers.click(button)
         self.settle()
 
     def key(self, key: str) -> None:
@@ -42,7 +48,7 @@ class PanelUser:
             self.app.window.activateWindow()
             self.app.processEvents()
         view.setFocus()
-        QTest.keyClick(view, _KEYS.get(key) or getattr(QtCore.Qt, f"Key_{key}"))
+        fingers.press_key(view, _KEYS.get(key) or getattr(qt.Qt, f"Key_{key}"))
         self.settle()
 
     def click(self, view_name: str, point_ras) -> None:
@@ -50,26 +56,26 @@ class PanelUser:
         view = self.view(view_name)
         position = view.position_of(point_ras)
         assert view.rect.contains(position), "the point is not in the view"
-        QTest.mouseMove(view, position)
-        QTest.mouseClick(view, _LEFT, _PLAIN, position)
+        fingers.move(view, position)
+        fingers.click(view, position)
         self.settle()
 
     def drag(self, view_name: str, start_ras, end_ras) -> None:
         view = self.view(view_name)
         start, end = view.position_of(start_ras), view.position_of(end_ras)
-        QTest.mouseMove(view, start)
-        QTest.mousePress(view, _LEFT, _PLAIN, start)
+        fingers.move(view, start)
+        fingers.press(view, start)
         for fraction in (0.3, 0.6, 1.0):
-            QTest.mouseMove(view, start + (end - start) * fraction)
+            fingers.move(view, start + (end - start) * fraction)
             self.app.processEvents()
-        QTest.mouseRelease(view, _LEFT, _PLAIN, end)
+        fingers.release(view, end)
         self.settle()
 
     def click_cell(self, plane: int) -> None:
         """Click a plane's cell of the confidence strip."""
         table = self.ui.confidenceStrip
         rectangle = table.visualRect(table.model().index(0, plane))
-        QTest.mouseClick(table.viewport(), _LEFT, _PLAIN, rectangle.center())
+        fingers.click(table.viewport(), rectangle.center())
         self.settle()
 
     def choose(self, combo_box: str, value: str) -> None:
@@ -141,7 +147,7 @@ class PanelUser:
     def statuses(self) -> list[str]:
         return [state.status.value for state in self.session.states()]
 
-    def picture(self, name: str) -> QtWidgets.QWidget:
+    def picture(self, name: str) -> qt.QWidget:
         """Save what the user sees."""
         self._folder.mkdir(parents=True, exist_ok=True)
         for view in self.app.views.values():

@@ -317,6 +317,7 @@ def test_a_colour_picture_of_one_plane_is_segmented(user, slicer_app):
     assert np.count_nonzero(user.voxels() & ball) > 0.9 * np.count_nonzero(ball)
 
 
+@pytest.mark.stand_ins
 def test_a_saved_scene_goes_on_in_a_new_process(accepted, at, tmp_path):
     user = accepted
     user.view("Red").node.JumpSliceByOffsetting(*at((10, 32, 20)))

@@ -8,22 +8,22 @@ import pytest
 
 @pytest.fixture
 def dark_style():
-    from PySide6 import QtGui, QtWidgets
+    import qt
 
-    before = QtWidgets.QApplication.palette()
-    palette = QtGui.QPalette(before)
+    before = qt.QApplication.palette()
+    palette = qt.QPalette(before)
     for role, colour in (("Window", "#353535"), ("WindowText", "white"), ("Base", "#232323"), ("Text", "white")):
-        palette.setColor(getattr(QtGui.QPalette, role), QtGui.QColor(colour))
-    QtWidgets.QApplication.setPalette(palette)
+        palette.setColor(getattr(qt.QPalette, role), qt.QColor(colour))
+    qt.QApplication.setPalette(palette)
     yield
-    QtWidgets.QApplication.setPalette(before)
+    qt.QApplication.setPalette(before)
 
 
 def contrast(one, other) -> float:
     """As WCAG 2 has it, of two QColors."""
 
     def luminance(colour) -> float:
-        parts = np.array(colour.getRgbF()[:3])
+        parts = np.array([colour.redF(), colour.greenF(), colour.blueF()])
         linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
         return float(linear @ (0.2126, 0.7152, 0.0722))
 
@@ -112,16 +112,17 @@ def test_the_panel_says_which_plane_is_worked_on(prompted, at):
 
 
 def test_the_strip_is_walked_with_the_arrow_keys(prompted):
-    from PySide6 import QtCore
-    from PySide6.QtTest import QTest
+    import qt
+
+    from slicer_host import fingers
 
     strip = prompted.ui.confidenceStrip
     strip.setFocus()  # as Qt does when the button before it is greyed out
     prompted.settle()
     assert prompted.session.place.index == 8, "that alone goes nowhere"
     assert strip.currentColumn() == 8
-    for key, plane in ((QtCore.Qt.Key_Right, 9), (QtCore.Qt.Key_Right, 10), (QtCore.Qt.Key_Left, 9)):
-        QTest.keyClick(strip, key)
+    for key, plane in ((qt.Qt.Key_Right, 9), (qt.Qt.Key_Right, 10), (qt.Qt.Key_Left, 9)):
+        fingers.press_key(strip, key)
         prompted.settle()
         assert prompted.session.place.index == plane
         assert strip.currentColumn() == plane

@@ -50,13 +50,13 @@ def server(checkpoint, tmp_path, folder, monkeypatch):
 @pytest.fixture
 def dialogs():
     """What message boxes showed and what they are answered with."""
-    from slicer_host import ctk_widgets
+    from slicer_host import messages
 
-    ctk_widgets.shown_messages.clear()
-    ctk_widgets.answers.clear()
-    yield ctk_widgets
-    ctk_widgets.shown_messages.clear()
-    ctk_widgets.answers.clear()
+    messages.shown.clear()
+    messages.answers.clear()
+    yield messages
+    messages.shown.clear()
+    messages.answers.clear()
 
 
 @pytest.fixture
@@ -68,20 +68,19 @@ def shelf(user, folder):
 
 
 def yes():
-    from PySide6.QtWidgets import QMessageBox
+    import qt
 
-    return QMessageBox.Ok
+    return qt.QMessageBox.Ok
 
 
 def click_model(user, title: str) -> None:
-    from PySide6 import QtCore
-    from PySide6.QtTest import QTest
+    from slicer_host import fingers
 
     table = user.ui.modelTable
     (row,) = [r for r in range(table.rowCount) if table.item(r, 0).text() == title]
     table.scrollToItem(table.item(row, 0))
     spot = table.visualRect(table.model().index(row, 0)).center()
-    QTest.mouseClick(table.viewport(), QtCore.Qt.LeftButton, QtCore.Qt.NoModifier, spot)
+    fingers.click(table.viewport(), spot)
     user.settle()
 
 
@@ -111,7 +110,7 @@ def test_a_download_that_is_not_agreed_to_does_nothing(server, shelf, dialogs, f
     user = shelf
     click_model(user, "A published model")
     user.press("downloadModelButton")
-    (question,) = dialogs.shown_messages
+    (question,) = dialogs.shown
     for part in ("Licence: MIT", "a paper", server.address, str(folder), " MB"):
         assert part in question
     assert server.requests == []
@@ -141,7 +140,7 @@ def test_a_download_is_cancelled_resumed_and_used(server, shelf, dialogs, folder
     kept = (folder / "published.pth.part").stat().st_size
     dialogs.answers.append(yes())
     user.press("downloadModelButton")
-    assert "have arrived earlier" in dialogs.shown_messages[-1]
+    assert "have arrived earlier" in dialogs.shown[-1]
     wait_for_the_end(user)
     user.picture("downloaded")
     assert server.requests[-1][1]["Range"] == f"bytes={kept}-"
@@ -331,8 +330,8 @@ def test_a_file_that_is_no_model_is_told(shelf, dialogs, folder, tmp_path, monke
 @pytest.mark.parametrize("answer", ["MedSAM, ViT-B", None])
 def test_sam_or_medsam_is_asked(shelf, dialogs, folder, tmp_path, monkeypatch, answer):
     import qt
+    import slicer
     import torch
-    from PySide6 import QtWidgets
     from safetensors.torch import save_file
 
     from parity import manifest_of
@@ -344,16 +343,16 @@ def test_sam_or_medsam_is_asked(shelf, dialogs, folder, tmp_path, monkeypatch, a
     seen = []
 
     def reply() -> None:
-        dialog = QtWidgets.QApplication.activeModalWidget()
+        dialog = qt.QApplication.activeModalWidget()
         if dialog is None:
             qt.QTimer.singleShot(50, reply)
             return
-        box = dialog.findChild(QtWidgets.QComboBox)
+        box = slicer.util.findChildren(dialog, className="QComboBox")[0]
         seen.append([box.itemText(n) for n in range(box.count)])
-        buttons = dialog.findChild(QtWidgets.QDialogButtonBox)
+        buttons = slicer.util.findChildren(dialog, className="QDialogButtonBox")[0]
         if answer is not None:
             box.setCurrentText(answer)
-        kind = QtWidgets.QDialogButtonBox.Ok if answer is not None else QtWidgets.QDialogButtonBox.Cancel
+        kind = qt.QDialogButtonBox.Ok if answer is not None else qt.QDialogButtonBox.Cancel
         buttons.button(kind).click()
 
     qt.QTimer.singleShot(50, reply)

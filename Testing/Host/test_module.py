@@ -38,15 +38,15 @@ def test_the_modules_own_test_says_what_it_leaves_out_before_anything_is_install
 
 
 def test_the_modules_own_test_leaves_no_keys_behind_in_another_module(user, slicer_app, monkeypatch):
+    import qt
     import slicer
-    from PySide6 import QtGui
 
     monkeypatch.setattr(slicer.util, "delayDisplay", lambda *_arguments, **_keywords: None)
     user.opened.widget.exit()
     slicer_app.window.module_selector.selectedModule = "SelfTests"
     user.opened.module.runTest()
     user.settle()
-    assert not slicer.util.mainWindow().findChildren(QtGui.QShortcut)
+    assert not slicer.util.mainWindow().findChildren(qt.QShortcut)
 
 
 def test_the_module_can_be_closed_and_opened_again(user):
@@ -60,14 +60,14 @@ def test_the_module_can_be_closed_and_opened_again(user):
 
 
 def test_no_observation_and_no_shortcut_is_left_behind(user):
+    import qt
     import slicer
-    from PySide6 import QtGui
 
     user.key("A")
     user.opened.widget.exit()
     user.settle()
     assert not user.panel.Observations
-    assert not slicer.util.mainWindow().findChildren(QtGui.QShortcut)
+    assert not slicer.util.mainWindow().findChildren(qt.QShortcut)
     assert slicer.util.getNodesByClass("vtkMRMLMarkupsFiducialNode") == []
     user.opened.widget.enter()
 

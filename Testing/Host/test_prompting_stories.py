@@ -189,19 +189,21 @@ def test_keys_live_only_while_the_module_is_open(user):
 @pytest.mark.parametrize("widget", ["QSpinBox", "QDoubleSpinBox", "QLineEdit", "QComboBox", "QPlainTextEdit"])
 @pytest.mark.parametrize("key", ["Return", "Esc"])
 def test_a_key_that_ends_typing_neither_accepts_nor_discards(user, widget, key):
-    from PySide6 import QtCore, QtUiTools
-    from PySide6.QtTest import QTest
+    import qt
+
+    from slicer_host import fingers
+    from slicer_host.binding import plain_widget
 
     user.key("A")
     user.click("Red", at(user, (8, 32, 20)))
     user.key("Esc")
-    field = QtUiTools.QUiLoader().createWidget(widget, user.ui.firstPlaneSpinBox.parent())
+    field = plain_widget(widget, user.ui.firstPlaneSpinBox.parent())
     if widget == "QComboBox":
         field.setEditable(True)
     field.show()
     field.setFocus()
-    QTest.keyClick(user.app.focusWidget(), QtCore.Qt.Key_3)
-    QTest.keyClick(user.app.focusWidget(), {"Return": QtCore.Qt.Key_Return, "Esc": QtCore.Qt.Key_Escape}[key])
+    fingers.press_key(user.app.focusWidget(), qt.Qt.Key_3)
+    fingers.press_key(user.app.focusWidget(), {"Return": qt.Qt.Key_Return, "Esc": qt.Qt.Key_Escape}[key])
     user.settle()
     assert user.statuses()[8] == "proposed"
     assert not user.voxels().any()
@@ -213,14 +215,16 @@ def test_a_key_that_ends_typing_neither_accepts_nor_discards(user, widget, key):
 @pytest.mark.parametrize("widget", ["QTextEdit", "QPlainTextEdit"])
 def test_escape_leaves_the_typing_of_several_lines_alone(user, widget):
     """Slicer's Python console: what is typed next goes there and not to the tools."""
-    from PySide6 import QtCore, QtUiTools
-    from PySide6.QtTest import QTest
+    import qt
 
-    field = QtUiTools.QUiLoader().createWidget(widget, user.ui.firstPlaneSpinBox.parent())
+    from slicer_host import fingers
+    from slicer_host.binding import plain_widget
+
+    field = plain_widget(widget, user.ui.firstPlaneSpinBox.parent())
     field.show()
     field.setFocus()
-    for key in (QtCore.Qt.Key_Escape, QtCore.Qt.Key_A):
-        QTest.keyClick(user.app.focusWidget(), key)
+    for key in (qt.Qt.Key_Escape, qt.Qt.Key_A):
+        fingers.press_key(user.app.focusWidget(), key)
     assert field.toPlainText() == "a"
     field.deleteLater()
     user.settle()

@@ -23,6 +23,7 @@ def test_a_property_is_not_called(button):
         button.text()
 
 
+@pytest.mark.stand_ins
 def test_a_property_refuses_a_value_of_another_type(button):
     with pytest.raises(AttributeError):
         button.text = [1, 2]
@@ -33,6 +34,7 @@ def test_new_attributes_are_refused_on_qts_own_classes(button):
         button.tooltip = "a typing error for toolTip"
 
 
+@pytest.mark.stand_ins
 def test_constructors_take_no_keywords(slicer_app):
     import qt
 
@@ -40,6 +42,7 @@ def test_constructors_take_no_keywords(slicer_app):
         qt.QPushButton(text="Accept")
 
 
+@pytest.mark.stand_ins
 def test_unknown_signals_are_refused(button):
     with pytest.raises(ValueError, match="no signal"):
         button.connect("clicked(int)", print)
@@ -62,6 +65,7 @@ def test_a_disconnected_receiver_hears_nothing(button):
     assert heard == []
 
 
+@pytest.mark.stand_ins
 def test_a_ui_file_with_an_unknown_class_is_refused(slicer_app, tmp_path):
     import slicer
 

@@ -24,10 +24,10 @@ def modules_put_back():
 
 
 def keys() -> list:
+    import qt
     import slicer
-    from PySide6 import QtGui
 
-    return slicer.util.mainWindow().findChildren(QtGui.QShortcut)
+    return slicer.util.mainWindow().findChildren(qt.QShortcut)
 
 
 def test_the_panel_works_after_a_reload_from_new_files(modules_put_back, user):

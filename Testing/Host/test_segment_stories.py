@@ -25,8 +25,6 @@ def test_a_second_segment_leaves_the_first_as_it_is(user, balls, at):
 
 
 def test_a_finished_segment_is_never_written(user, at):
-    from PySide6.QtTest import QTest
-
     accept_ball(user, at((8, 32, 20)))
     before = user.voxels().copy()
     user.key("Esc")
@@ -43,7 +41,6 @@ def test_a_finished_segment_is_never_written(user, at):
     assert np.array_equal(user.voxels("Segment 1"), before)
     assert not (user.voxels("Segment 2") & before).any()
     assert "finished" in user.message
-    assert QTest
 
 
 def test_a_finished_segment_takes_no_prompts(user, at):
@@ -123,9 +120,9 @@ def test_a_deleted_segment_comes_back_with_its_prompts(user, at):
     assert user.session.workspace.prompts.read(user.session.segment_id).points
 
 
+@pytest.mark.stand_ins
 def test_names_and_visibility_are_edited_in_the_table(user, at):
-    from PySide6 import QtCore
-    from PySide6.QtTest import QTest
+    from slicer_host import fingers
 
     accept_ball(user, at((8, 32, 20)))
     user.session.node.GetSegmentation().GetSegment(user.session.segment_id).SetName("Liver")
@@ -137,7 +134,7 @@ def test_names_and_visibility_are_edited_in_the_table(user, at):
     assert all("Liver" in node.GetName() for node in user.session.workspace.prompts.nodes())
     viewport, spot = user.ui.segmentsTable.cell_centre(user.session.segment_id, "Visible")
     spot.setX(12)
-    QTest.mouseClick(viewport, QtCore.Qt.LeftButton, QtCore.Qt.NoModifier, spot)
+    fingers.click(viewport, spot)
     user.settle()
     assert not user.session.node.GetDisplayNode().GetSegmentVisibility(user.session.segment_id)
 
@@ -232,28 +229,29 @@ def test_the_segment_editor_opens_on_the_same_segment(user, at, monkeypatch):
     }
 
 
+@pytest.mark.stand_ins
 def test_a_segment_is_recoloured_in_the_table(user, at):
     """The preview and the prompts take the segment's colour."""
     import qt
-    from PySide6 import QtCore, QtGui, QtWidgets
-    from PySide6.QtTest import QTest
+
+    from slicer_host import fingers
 
     user.key("A")
     user.click("Red", at((8, 32, 20)))
     user.key("Esc")
 
     def choose_blue() -> None:
-        dialog = QtWidgets.QApplication.activeModalWidget()
+        dialog = qt.QApplication.activeModalWidget()
         if dialog is None:
             qt.QTimer.singleShot(50, choose_blue)
             return
-        dialog.setCurrentColor(QtGui.QColor(10, 20, 250))
-        dialog.findChild(QtWidgets.QDialogButtonBox).button(QtWidgets.QDialogButtonBox.Ok).click()
+        dialog.setCurrentColor(qt.QColor(10, 20, 250))
+        dialog.accept()
 
     qt.QTimer.singleShot(50, choose_blue)
     viewport, spot = user.ui.segmentsTable.cell_centre(user.session.segment_id, "Colour")
-    QTest.mouseClick(viewport, QtCore.Qt.LeftButton, QtCore.Qt.NoModifier, spot)
-    QTest.mouseDClick(viewport, QtCore.Qt.LeftButton, QtCore.Qt.NoModifier, spot)
+    fingers.click(viewport, spot)
+    fingers.double_click(viewport, spot)
     user.settle()
     session = user.session
     blue = pytest.approx((10 / 255, 20 / 255, 250 / 255), abs=0.01)
@@ -269,8 +267,7 @@ def test_a_segment_is_recoloured_in_the_table(user, at):
 
 def pick(user, combo_box: str, text: str) -> None:
     """Open a combo box with the mouse and click one of its entries."""
-    from PySide6 import QtCore
-    from PySide6.QtTest import QTest
+    from slicer_host import fingers
 
     box = getattr(user.ui, combo_box)
     box.showPopup()
@@ -279,8 +276,8 @@ def pick(user, combo_box: str, text: str) -> None:
     index = box.model().index(box.findText(text), 0)
     view.scrollTo(index)
     spot = view.visualRect(index).center()
-    QTest.mouseMove(view.viewport(), spot)
-    QTest.mouseClick(view.viewport(), QtCore.Qt.LeftButton, QtCore.Qt.NoModifier, spot)
+    fingers.move(view.viewport(), spot)
+    fingers.click(view.viewport(), spot)
     user.settle()
     assert box.currentText == text
 
@@ -342,10 +339,12 @@ def test_the_editable_area_shows_the_segment_that_the_rule_holds(user, at, what)
     assert user.voxels()[9].any()
 
 
+@pytest.mark.stand_ins
 def test_the_intensity_range_lets_only_some_voxels_change(user, at):
+    import qt
     import slicer
-    from PySide6 import QtCore
-    from PySide6.QtTest import QTest
+
+    from slicer_host import fingers
 
     voxels = slicer.util.arrayFromVolume(user.volume)
     voxels[8, 32, 18:22] = 150  # a darker spot within the ball, found by the network all the same
@@ -353,14 +352,14 @@ def test_the_intensity_range_lets_only_some_voxels_change(user, at):
     open_rules(user)
     user.press("addSegmentButton")
     box = user.ui.intensityCheckBox
-    QTest.mouseClick(box, QtCore.Qt.LeftButton, QtCore.Qt.NoModifier, QtCore.QPoint(8, box.height // 2))
+    fingers.click(box, qt.QPoint(8, box.height // 2))
     user.settle()
     assert box.checked
     lowest = user.ui.intensityRange._low
     lowest.setFocus()
     lowest.selectAll()
-    QTest.keyClicks(lowest, "200")
-    QTest.keyClick(lowest, QtCore.Qt.Key_Tab)
+    fingers.type_text(lowest, "200")
+    fingers.press_key(lowest, qt.Qt.Key_Tab)
     user.settle()
     user.picture("intensity_range")
     assert user.session.workspace.document.rules.intensity_range == (200, 255)

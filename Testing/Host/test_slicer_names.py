@@ -44,6 +44,7 @@ def stand_ins() -> list[tuple[type, str]]:
     ]
 
 
+@pytest.mark.stand_ins
 def test_stand_ins_offer_nothing_that_slicer_lacks(slicer_app):
     import qt
 
@@ -55,6 +56,7 @@ def test_stand_ins_offer_nothing_that_slicer_lacks(slicer_app):
     assert not invented
 
 
+@pytest.mark.stand_ins
 def test_stand_ins_signals_have_slicers_signatures(slicer_app):
     from slicer_host import ctk_widgets, mrml_widgets
 

@@ -8,8 +8,6 @@ import types
 import qt
 import slicer
 import vtk
-from PySide6 import QtCore, QtWidgets
-from PySide6.QtCore import Signal
 
 from .slice_views import SliceView
 
@@ -23,7 +21,7 @@ _VIEWS = {
 class ModuleManager(qt.QObject):
     """Tells modules when they are unloaded."""
 
-    moduleAboutToBeUnloaded = Signal(str)
+    moduleAboutToBeUnloaded = qt.Signal(str)
 
     def module(self, name: str):
         return getattr(slicer.modules, name.lower(), None)
@@ -69,7 +67,7 @@ class Application(qt.QObject):
     """The parts of qSlicerApplication that the module and slicer.util call."""
 
     applicationName = "SlicerHost"
-    startupCompleted = Signal()
+    startupCompleted = qt.Signal()
 
     def __init__(self, qapplication, host) -> None:
         super().__init__()
@@ -105,7 +103,7 @@ class Application(qt.QObject):
         return [self.window]
 
     def focusWidget(self):
-        return QtWidgets.QApplication.focusWidget()
+        return qt.QApplication.focusWidget()
 
     def processEvents(self) -> None:
         self._qapplication.processEvents()
@@ -148,16 +146,16 @@ def _main_window(views: dict[str, SliceView]) -> MainWindow:
     window = MainWindow()
     window.setObjectName("qSlicerMainWindow")
     window.setWindowTitle("SAMUNetSlicer in its test host (not 3D Slicer)")
-    middle = QtWidgets.QWidget()
-    row = QtWidgets.QHBoxLayout(middle)
-    scroll = QtWidgets.QScrollArea()
+    middle = qt.QWidget()
+    row = qt.QHBoxLayout(middle)
+    scroll = qt.QScrollArea()
     scroll.setWidgetResizable(True)
     scroll.setFixedWidth(500)
-    scroll.setHorizontalScrollBarPolicy(QtCore.Qt.ScrollBarAlwaysOff)
+    scroll.setHorizontalScrollBarPolicy(qt.Qt.ScrollBarAlwaysOff)
     window.panel_area = scroll
     window.module_selector = types.SimpleNamespace(selectedModule="")
     row.addWidget(scroll)
-    grid = QtWidgets.QGridLayout()
+    grid = qt.QGridLayout()
     row.addLayout(grid)
     for number, view in enumerate(views.values()):
         grid.addWidget(view, number // 2, number % 2)

@@ -8,9 +8,7 @@ import qt
 from PySide6 import QtCore, QtWidgets
 from PySide6.QtCore import Property, Signal
 
-# What message boxes showed, and what the user will answer: the test host's only door for dialogs.
-shown_messages: list[str] = []
-answers: list[int] = []
+from . import messages
 
 
 class ctkCollapsibleButton(qt.QWidget):
@@ -121,9 +119,9 @@ class ctkMessageBox(qt.QWidget):
     )
 
     def exec_(self):
-        shown_messages.append(self._text)
-        if answers:
-            return answers.pop(0)
+        messages.shown.append(self._text)
+        if messages.answers:
+            return messages.answers.pop(0)
         cautious = (QtWidgets.QMessageBox.Cancel, QtWidgets.QMessageBox.No, QtWidgets.QMessageBox.Ok)
         return next(button for button in cautious if QtWidgets.QMessageBox.StandardButtons(self._buttons) & button)
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
+import qt
 import slicer
 import vtk
 import vtkmodules.vtkInteractionStyle
 import vtkmodules.vtkRenderingFreeType
 import vtkmodules.vtkRenderingOpenGL2  # noqa: F401 - these three register what the views draw with
-from PySide6 import QtCore, QtGui, QtWidgets
 from vtk.util.numpy_support import vtk_to_numpy
 
 MANAGERS = (
@@ -17,16 +16,16 @@ MANAGERS = (
     "vtkMRMLMarkupsDisplayableManager",
     "vtkMRMLCrosshairDisplayableManager",
 )
-_EVENTS = {QtCore.Qt.LeftButton: "LeftButton", QtCore.Qt.RightButton: "RightButton"}
+_EVENTS = {qt.Qt.LeftButton: "LeftButton", qt.Qt.RightButton: "RightButton"}
 
 
-class SliceView(QtWidgets.QLabel):
+class SliceView(qt.QLabel):
     """One slice view. Redraws when MRML asks for it and the event loop is idle, as Slicer does."""
 
     def __init__(self, application_logic, scene, name: str, orientation: str, colour, size_wh=(360, 360)) -> None:
         super().__init__()
         self.setFixedSize(*size_wh)
-        self.setFocusPolicy(QtCore.Qt.ClickFocus)
+        self.setFocusPolicy(qt.Qt.ClickFocus)
         self.setMouseTracking(True)
         self._size_wh = size_wh
         self.logic = slicer.vtkMRMLSliceLogic()
@@ -67,7 +66,7 @@ class SliceView(QtWidgets.QLabel):
         actor.GetProperty().SetDisplayLocationToBackground()
         self._renderer.AddViewProp(actor)
         self._drawing = False
-        self._timer = QtCore.QTimer(self)
+        self._timer = qt.QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(5)
         self._timer.timeout.connect(self.draw)
@@ -107,27 +106,29 @@ class SliceView(QtWidgets.QLabel):
             grab = vtk.vtkWindowToImageFilter()
             grab.SetInput(self._window)
             grab.ReadFrontBufferOff()
-            grab.Update()
-            width, height = self._size_wh
-            pixels = vtk_to_numpy(grab.GetOutput().GetPointData().GetScalars()).reshape(height, width, -1)
-            pixels = np.ascontiguousarray(pixels[::-1, :, :3])
-            image = QtGui.QImage(pixels.data, width, height, 3 * width, QtGui.QImage.Format_RGB888)
-            self.setPixmap(QtGui.QPixmap.fromImage(image.copy()))
+            writer = vtk.vtkPNGWriter()
+            writer.SetWriteToMemory(True)
+            writer.SetCompressionLevel(0)
+            writer.SetInputConnection(grab.GetOutputPort())
+            writer.Write()
+            picture = qt.QPixmap()
+            picture.loadFromData(qt.QByteArray(vtk_to_numpy(writer.GetResult()).tobytes()))
+            self.setPixmap(picture)
         finally:
             self._drawing = False
 
-    def position_of(self, point_ras) -> QtCore.QPoint:
+    def position_of(self, point_ras) -> qt.QPoint:
         """Where a world point shows in this label."""
         to_xy = vtk.vtkMatrix4x4()
         to_xy.DeepCopy(self.node.GetXYToRAS())
         to_xy.Invert()
         x, y = to_xy.MultiplyPoint((*point_ras, 1))[:2]
-        return QtCore.QPoint(round(x), self._size_wh[1] - 1 - round(y))
+        return qt.QPoint(round(x), self._size_wh[1] - 1 - round(y))
 
     def _tell(self, event, *names: str) -> None:
-        position = event.position()
-        shift = int(bool(event.modifiers() & QtCore.Qt.ShiftModifier))
-        control = int(bool(event.modifiers() & QtCore.Qt.ControlModifier))
+        position = event.position() if hasattr(event, "position") else event.localPos()  # of Qt 6 and 5
+        shift = int(bool(event.modifiers() & qt.Qt.ShiftModifier))
+        control = int(bool(event.modifiers() & qt.Qt.ControlModifier))
         self._interactor.SetEventInformation(
             int(position.x()), self._size_wh[1] - 1 - int(position.y()), control, shift, "\0", 0, None
         )
