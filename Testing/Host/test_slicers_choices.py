@@ -162,5 +162,5 @@ def test_a_segmentation_that_shares_segment_ids_with_the_one_before_begins_with_
     prompted.ui.segmentationSelector.setCurrentNode(first)
     prompted.settle()
     assert prompted.session.segment_id == segments[0]
-    assert prompted.ui.segmentsTable.selectedSegmentIDs() == [segments[0]]
+    assert list(prompted.ui.segmentsTable.selectedSegmentIDs()) == [segments[0]]
     assert "restored" in prompted.message

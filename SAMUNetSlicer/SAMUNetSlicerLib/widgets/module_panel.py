@@ -79,6 +79,7 @@ class ModulePanel(VTKObservationMixin):
         for selector in (ui.writeModeSelector, ui.directionSelector):
             selector.connect("currentIndexChanged(int)", lambda _index: self._keep_choices())
         ui.rangeCheckBox.connect("toggled(bool)", self._range_toggled)
+        ui.segmentsTable.connect("selectionChanged(QItemSelection,QItemSelection)", self._selection_changed)
         self.work.listeners.append(self.refresh)
 
     # -- coming and going
@@ -300,6 +301,9 @@ class ModulePanel(VTKObservationMixin):
                 )
                 self.parameters.segmentation = segmentation
             self._open(volume, segmentation)
+        if self.work.session is None:
+            text = _("'{name}' holds SAMUNetSlicer's proposals. Choose another segmentation, or None for a new one.")
+            raise InputError(text.format(name=self.parameters.segmentation.GetName()))
 
     def prepare(self) -> None:
         """Make segment and model ready as well."""
@@ -346,6 +350,10 @@ class ModulePanel(VTKObservationMixin):
 
     def _picture_changed(self, *_event) -> None:
         self._looked.start()
+
+    def _selection_changed(self, *_selection) -> None:
+        if not self.ui.segmentsTable.selectedSegmentIDs():
+            self._changed.start()  # the active segment's row is selected again
 
     def _segments_changed(self, *_event) -> None:
         self._changed.start()

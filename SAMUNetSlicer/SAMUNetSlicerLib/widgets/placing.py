@@ -14,6 +14,7 @@ import numpy as np
 import qt
 import slicer
 
+from ..scene.nodes.hidden_nodes import add_hidden_node
 from ..scene.nodes.markups_nodes import BOX_COLOUR, COLOURS, is_drawn, read_prompt_nodes
 from ..scene.nodes.placement import numpy_matrix, vtk_matrix
 from ..volumes.prompts import SegmentPrompts, Sign
@@ -60,8 +61,7 @@ class Placing:
             return
         self.tool = tool
         class_name = "vtkMRMLMarkupsROINode" if tool is Tool.BOX else "vtkMRMLMarkupsFiducialNode"
-        node = slicer.mrmlScene.AddNewNodeByClass(class_name, "Placing")
-        node.SetHideFromEditors(True)
+        node = add_hidden_node(slicer.mrmlScene, class_name, "Placing")
         node.SetSaveWithScene(False)
         node.CreateDefaultDisplayNodes()
         node.GetDisplayNode().SetSelectedColor(*_COLOURS[tool])

@@ -222,6 +222,8 @@ class SegmentPanel:
         session, chosen = self._work.session, self._ui.segmentsTable.selectedSegmentIDs()
         if session is None or self._work.busy or not chosen or chosen[0] == session.segment_id:
             return
+        if self._work.is_attempting:
+            return  # a row that was clicked goes, and Qt selects its neighbour
         if self._work.attempt(session.choose_segment, chosen[0]):
             self.prompts_moved()
 

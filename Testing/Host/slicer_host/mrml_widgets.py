@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import qt
 import shiboken6
 import slicer
@@ -48,6 +50,7 @@ class qMRMLNodeComboBox(qt.QComboBox):
     def __init__(self, *arguments) -> None:
         super().__init__(*arguments)
         self._scene, self._types, self._hidden, self._last, self._observations = None, [], [], "", []
+        self._was_hidden: dict[str, bool] = {}
         self._flags = dict.fromkeys(("addEnabled", "removeEnabled", "renameEnabled", "editEnabled"), True)
         self._flags |= {"noneEnabled": False, "showChildNodeTypes": True, "selectNodeUponCreation": True}
         self._rebuilding = False
@@ -75,15 +78,22 @@ class qMRMLNodeComboBox(qt.QComboBox):
         for source, tag in self._observations:
             source.RemoveObserver(tag)
         self._scene = scene
-        events = (scene.NodeAddedEvent, scene.NodeRemovedEvent, scene.EndCloseEvent) if scene else ()
+        events = (scene.NodeRemovedEvent, scene.EndCloseEvent) if scene else ()
         self._observations = [(scene, scene.AddObserver(event, self._scene_changed)) for event in events]
         if scene:
+            self._observations.append((scene, scene.AddObserver(scene.NodeAddedEvent, self._node_added)))
             leaving = scene.AddObserver(scene.NodeAboutToBeRemovedEvent, self._node_leaving, -10.0)
             self._observations.append((scene, leaving))
         self._rebuild()
 
     def mrmlScene(self):
         return self._scene
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def _node_added(self, _scene, _event, node) -> None:
+        """As Slicer: a node that is hidden later on goes on being offered."""
+        self._was_hidden[node.GetID()] = bool(node.GetHideFromEditors())
+        self._scene_changed()
 
     def _scene_changed(self, *_) -> None:
         if shiboken6.isValid(self):  # the scene outlives the panel
@@ -102,7 +112,8 @@ class qMRMLNodeComboBox(qt.QComboBox):
 
     def _nodes(self) -> list:
         nodes = slicer.util.getNodesByClass("vtkMRMLNode", self._scene) if self._scene else []
-        return [n for n in nodes if not n.GetHideFromEditors() and self._shows(n)]
+        hidden = self._was_hidden
+        return [n for n in nodes if not hidden.get(n.GetID(), n.GetHideFromEditors()) and self._shows(n)]
 
     def _shows(self, node) -> bool:
         """As Slicer's filter: every node where no class is named; hidden classes matter where children are shown."""
@@ -162,6 +173,7 @@ class qMRMLSegmentsTableView(qMRMLWidget):
     def __init__(self, *arguments) -> None:
         super().__init__(*arguments)
         self._node, self._tags, self._filling = None, [], False
+        self._shown: dict[str, _Shown] = {}
         self._properties = {"opacityColumnVisible": True, "statusColumnVisible": True}
         self._table = QtWidgets.QTableWidget(0, len(_COLUMNS), self)
         self._table.setProperty("hostOnly", True)
@@ -200,17 +212,17 @@ class qMRMLSegmentsTableView(qMRMLWidget):
             source.RemoveObserver(tag)
         self._node, self._tags = node, []
         if node is not None:
-            segmentation = node.GetSegmentation()
-            for event in (
-                slicer.vtkSegmentation.SegmentAdded,
-                slicer.vtkSegmentation.SegmentRemoved,
-                slicer.vtkSegmentation.SegmentModified,
+            segmentation, events = node.GetSegmentation(), slicer.vtkSegmentation
+            for event, heard in (
+                (events.SegmentAdded, self._added_or_removed),
+                (events.SegmentRemoved, self._added_or_removed),
+                (events.SegmentModified, self._modified),
+                (events.SegmentsOrderModified, self._reordered),
             ):
-                self._tags.append((segmentation, segmentation.AddObserver(event, lambda *_: self._fill())))
-            self._tags.append((node, node.AddObserver(slicer.vtkMRMLDisplayableNode.DisplayModifiedEvent, self._shown)))
-        self._fill()
-
-    def _shown(self, *_) -> None:
+                self._tags.append((segmentation, segmentation.AddObserver(event, heard, 1.0)))
+            display_changed = slicer.vtkMRMLDisplayableNode.DisplayModifiedEvent
+            self._tags.append((node, node.AddObserver(display_changed, self._display_changed)))
+        self._shown.clear()
         self._fill()
 
     def segmentationNode(self):
@@ -219,26 +231,79 @@ class qMRMLSegmentsTableView(qMRMLWidget):
     def _ids(self) -> list[str]:
         return list(self._node.GetSegmentation().GetSegmentIDs()) if self._node else []
 
-    def _fill(self) -> None:
+    def _rows(self) -> list[str]:
+        return [self._table.item(row, 0).data(QtCore.Qt.UserRole) for row in range(self._table.rowCount)]
+
+    def _added_or_removed(self, *_) -> None:
+        """Of a row that goes, and that was clicked, Qt selects the neighbour, and says so, before it is gone."""
+        ids = self._ids()
+        for row, segment_id in reversed([*enumerate(self._rows())]):
+            if segment_id not in ids:
+                self._shown.pop(segment_id)
+                self._table.removeRow(row)
+        self._filling = True
+        for segment_id in ids:
+            if segment_id not in self._shown:
+                self._table.insertRow(self._table.rowCount)
+                self._fill_row(self._table.rowCount - 1, segment_id)
+        self._filling = False
+
+    def _display_changed(self, *_) -> None:
+        """As Slicer's: of a row, the eye alone is brought up to date."""
+        self._filling = True
+        for row, segment_id in enumerate(self._rows()):
+            if segment_id in self._ids():
+                self._table.item(row, 0).setCheckState(self._eye(segment_id))
+        self._filling = False
+
+    def _eye(self, segment_id: str):
+        display = self._node.GetDisplayNode()
+        visible = display is None or display.GetSegmentVisibility(segment_id)
+        return QtCore.Qt.Checked if visible else QtCore.Qt.Unchecked
+
+    @vtk.calldata_type(vtk.VTK_STRING)
+    def _modified(self, _segmentation, _event, segment_id=None) -> None:
+        """As Slicer's, mistake included (qMRMLSegmentsModel.cxx, updateItemDataFromSegment): where the segment's place
+        has changed since its row was last brought up to date, what the row shows is written into the segment.
+        """
+        if segment_id:
+            shown, segment = self._shown.get(segment_id), self._node.GetSegmentation().GetSegment(segment_id)
+            if shown is not None and shown.place != self._ids().index(segment_id):
+                self._shown[segment_id] = replace(shown, place=self._ids().index(segment_id))
+                segment.SetName(shown.name)
+                segment.SetColor(shown.colour)
+                slicer.vtkSlicerSegmentationsModuleLogic.SetSegmentStatus(segment, shown.status)
+        self._fill(segment_id)
+
+    def _reordered(self, *_) -> None:
+        """Rows change places, but are not brought up to date."""
+        places = {segment_id: shown.place for segment_id, shown in self._shown.items()}
+        self._fill()
+        self._shown = {s: replace(shown, place=places.get(s, shown.place)) for s, shown in self._shown.items()}
+
+    def _fill(self, only: str | None = None) -> None:
         chosen = self.selectedSegmentIDs()
         self._filling = True
-        self._table.setRowCount(0)
-        for row, segment_id in enumerate(self._ids()):
-            self._table.insertRow(row)
-            self._fill_row(row, segment_id)
-        self._filling = False
-        if chosen:
+        if only is not None and only in self._rows():
+            self._fill_row(self._rows().index(only), only)
+        else:
+            self._table.setRowCount(0)
+            for row, segment_id in enumerate(self._ids()):
+                self._table.insertRow(row)
+                self._fill_row(row, segment_id)
             self._select(chosen)
-            if not self.selectedSegmentIDs():
-                self.selectionChanged.emit(QtCore.QItemSelection(), QtCore.QItemSelection())
+        self._filling = False
+        if chosen and not self.selectedSegmentIDs():
+            self.selectionChanged.emit(QtCore.QItemSelection(), QtCore.QItemSelection())
 
     def _fill_row(self, row: int, segment_id: str) -> None:
         segment = self._node.GetSegmentation().GetSegment(segment_id)
-        display = self._node.GetDisplayNode()
+        self._shown[segment_id] = _Shown(
+            self._ids().index(segment_id), segment.GetName(), segment.GetColor(), _status(segment)
+        )
         eye = QtWidgets.QTableWidgetItem()
         eye.setFlags(QtCore.Qt.ItemIsEnabled | QtCore.Qt.ItemIsUserCheckable | QtCore.Qt.ItemIsSelectable)
-        visible = display is None or display.GetSegmentVisibility(segment_id)
-        eye.setCheckState(QtCore.Qt.Checked if visible else QtCore.Qt.Unchecked)
+        eye.setCheckState(self._eye(segment_id))
         eye.setData(QtCore.Qt.UserRole, segment_id)
         colour = QtWidgets.QTableWidgetItem()
         patch = QtGui.QPixmap(16, 16)
@@ -269,18 +334,24 @@ class qMRMLSegmentsTableView(qMRMLWidget):
             segment.SetColor(dialog.currentColor.getRgbF()[:3])
         dialog.deleteLater()
 
-    def selectedSegmentIDs(self) -> list[str]:
+    def selectedSegmentIDs(self) -> tuple[str, ...]:
         rows = {index.row() for index in self._table.selectionModel().selectedIndexes}
-        return [self._table.item(row, 0).data(QtCore.Qt.UserRole) for row in sorted(rows)]
+        return tuple(self._table.item(row, 0).data(QtCore.Qt.UserRole) for row in sorted(rows))
 
     def setSelectedSegmentIDs(self, segment_ids) -> None:
-        self._table.clearSelection()
-        self._select(segment_ids)
+        if tuple(segment_ids) != self.selectedSegmentIDs() and not self._select(segment_ids):
+            self._table.clearSelection()
 
-    def _select(self, segment_ids) -> None:
-        for row in range(self._table.rowCount):
-            if self._table.item(row, 0).data(QtCore.Qt.UserRole) in segment_ids:
-                self._table.selectRow(row)
+    def _select(self, segment_ids) -> bool:
+        """As Slicer's: the first one clears what was selected, and the current cell stays where it is."""
+        flags, rows = QtCore.QItemSelectionModel.SelectionFlag, self._rows()
+        how = flags.ClearAndSelect
+        for segment_id in segment_ids:
+            if segment_id in rows:
+                index = self._table.model().index(rows.index(segment_id), 0)
+                self._table.selectionModel().select(index, how | flags.Rows)
+                how = flags.Select
+        return how is flags.Select
 
     def clearSelection(self) -> None:
         self._table.clearSelection()
@@ -290,6 +361,16 @@ class qMRMLSegmentsTableView(qMRMLWidget):
         row = self._ids().index(segment_id)
         index = self._table.model().index(row, _COLUMNS.index(column))
         return self._table.viewport(), self._table.visualRect(index).center()
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """What a row shows. place: that of its segment when the row was last brought up to date."""
+
+    place: int
+    name: str
+    colour: tuple[float, float, float]
+    status: int
 
 
 def _status(segment) -> int:

@@ -19,6 +19,7 @@ def begin():
     ctk.ctkMessageBox = MessageBox
     application = qt.QApplication.instance()
     qt.QApplication.setStyle("Fusion")
+    qt.QApplication.setFont(qt.QFont("Sans", 9))
     application.organizationName = application.applicationName = "slicer-host"
     qt.QSettings.setDefaultFormat(qt.QSettings.IniFormat)
     folder = tempfile.mkdtemp(prefix="slicer-host-settings-")

@@ -165,8 +165,6 @@ class ProposalStore:
         if self.node is None:
             node = create_segmentation(self.scene, self.volume_node, f"{NAME} proposals", ROLE_PROPOSALS)
             belong_to(node, self.segmentation_node, ROLE_PROPOSALS)
-            # A list of segmentations to choose from should not offer this one.
-            node.SetHideFromEditors(True)
             node.GetDisplayNode().SetOpacity2DFill(_FILL_OPACITY)
             node.GetDisplayNode().SetOpacity2DOutline(_OUTLINE_OPACITY)
             self.state_node.SetNodeReferenceID(REFERENCE_PROPOSALS, node.GetID())

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from ...errors import InputError
 from ...project import NAME
 from ..record.document import Document
+from .hidden_nodes import add_hidden_node
 from .names import (
     DOCUMENT,
     REFERENCE_PROMPTS,
@@ -44,11 +45,10 @@ def find_state_node(scene, segmentation_node):
 
 def create_state_node(scene, volume_node, segmentation_node):
     """A state node with an empty record, and with the prompts and proposals that name this segmentation already."""
-    node = scene.AddNewNodeByClass("vtkMRMLScriptedModuleNode", f"{NAME} of {segmentation_node.GetName()}")
+    node = add_hidden_node(scene, "vtkMRMLScriptedModuleNode", f"{NAME} of {segmentation_node.GetName()}")
     # Not the module's own name: Slicer would take this for the module's parameter node.
     node.SetModuleName(f"{NAME}State")
     belong_to(node, segmentation_node, ROLE_STATE)
-    node.SetHideFromEditors(True)
     node.SetNodeReferenceID(REFERENCE_VOLUME, volume_node.GetID())
     write_document(node, Document())
     for class_name in ("vtkMRMLMarkupsNode", "vtkMRMLSegmentationNode"):

@@ -130,6 +130,11 @@ class Work:
         """Whether a prompt's answer is being computed while the window lives, or is about to be, as announced."""
         return (self.breather.is_breathing or self.message is self._computing) and not self.busy
 
+    @property
+    def is_attempting(self) -> bool:
+        """Whether something that the user has asked for is being done right now."""
+        return self._depth > 0
+
     def _catch_up(self) -> None:
         while self._later and not self._depth and not self.breather.is_breathing:
             self._later.pop(0)()
