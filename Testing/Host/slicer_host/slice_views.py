@@ -106,13 +106,11 @@ class SliceView(qt.QLabel):
             grab = vtk.vtkWindowToImageFilter()
             grab.SetInput(self._window)
             grab.ReadFrontBufferOff()
-            writer = vtk.vtkPNGWriter()
-            writer.SetWriteToMemory(True)
-            writer.SetCompressionLevel(0)
-            writer.SetInputConnection(grab.GetOutputPort())
-            writer.Write()
-            picture = qt.QPixmap()
-            picture.loadFromData(qt.QByteArray(vtk_to_numpy(writer.GetResult()).tobytes()))
+            grab.Update()
+            width, height = self._size_wh
+            pixels = vtk_to_numpy(grab.GetOutput().GetPointData().GetScalars()).reshape(height, width, -1)
+            picture = qt.QPixmap()  # as a PPM file, which Qt reads under any binding
+            picture.loadFromData(qt.QByteArray(b"P6 %d %d 255\n" % (width, height) + pixels[::-1, :, :3].tobytes()))
             self.setPixmap(picture)
         finally:
             self._drawing = False
