@@ -172,6 +172,7 @@ def test_a_segment_deleted_in_the_middle_ends_it_in_words(prompted):
     user.wait_while_busy()
     user.picture("segment_gone")
     assert user.session.segment_id == ""
+    assert "deleted" in user.message
 
 
 def propose_until(user, monkeypatch, done: int, then) -> None:

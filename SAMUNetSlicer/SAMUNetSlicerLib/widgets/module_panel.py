@@ -364,9 +364,13 @@ class ModulePanel(VTKObservationMixin):
         if session is None or not session.workspace.is_alive():
             return
         if session.segment_id not in session.segments:
+            was_busy = self.work.busy
             self.propagate.stop()
             self.segment.placing.put_down()
             self.work.attempt(session.choose_segment, next(iter(session.segments), ""))
+            if was_busy:
+                self.work.say_first(_("The propagation was stopped: its segment was deleted."))
+                self.work.notify()
         else:
             self.work.notify()
             self.work.when_free(lambda: self.work.attempt_quietly(session.show_what_belongs))
