@@ -151,7 +151,7 @@ def _tell_places(segmentation_node) -> None:
     """Let Slicer's tables look anew where each segment stands.
 
     Of a segment whose place has changed they would otherwise write the name, colour and status that they still show
-    back into it at its next change, in place of that change (qMRMLSegmentsModel of Slicer 5.8 to 5.11).
+    back into it at its next change, in place of that change (qMRMLSegmentsModel of Slicer 5.8 to 5.13).
     """
     segmentation_node.GetSegmentation().InvokeEvent(slicer.vtkSegmentation.SegmentModified)
 
